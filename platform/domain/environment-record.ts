@@ -1,0 +1,84 @@
+import { z } from "zod";
+
+/** The version of the state file's shape; raised with every change that an older reader would misread. */
+export const RECORD_VERSION = 1;
+
+export const STATUSES = ["creating", "running", "degraded", "destroying"] as const;
+export type Status = (typeof STATUSES)[number];
+
+export const OUTAGE_MODES = ["crash", "pause", "network", "stress"] as const;
+export type OutageMode = (typeof OUTAGE_MODES)[number];
+
+const timestamp = z.iso.datetime({ precision: 3 });
+const ipv4 = z.ipv4();
+const dnsLabel = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
+const objectName = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,127}$/);
+
+const ResourcesSchema = z.strictObject({
+  /** MiB of memory, swap included. */
+  memory_mb: z.int().positive(),
+  /** CPU cores, fractions allowed. */
+  cpus: z.number().positive(),
+  /** Processes and threads. */
+  pids: z.int().positive(),
+});
+export type Resources = z.infer<typeof ResourcesSchema>;
+
+const ServiceSchema = z.strictObject({
+  name: dnsLabel,
+  container: objectName,
+  image: z.string().min(1),
+  /** The container's fixed address in the environment's subnet. */
+  address: ipv4,
+  port: z.int().min(1).max(65535),
+  health_path: z.string().startsWith("/"),
+  command: z.array(z.string()).nullable(),
+  env: z.record(z.string(), z.string()),
+  resources: ResourcesSchema,
+});
+export type Service = z.infer<typeof ServiceSchema>;
+
+const NetworkSchema = z.strictObject({
+  name: objectName,
+  subnet: z.cidrv4(),
+  gateway: ipv4,
+  /** The address Nginx takes in this network. */
+  ingress_address: ipv4,
+});
+export type NetworkRecord = z.infer<typeof NetworkSchema>;
+
+const OutageSchema = z.strictObject({
+  mode: z.enum(OUTAGE_MODES),
+  service: dnsLabel,
+  started_at: timestamp,
+  /** When it is undone by itself; null: when somebody calls recover. */
+  ends_at: timestamp.nullable(),
+});
+export type Outage = z.infer<typeof OutageSchema>;
+
+/** One environment as its state file holds it. All times are UTC, ISO 8601 with milliseconds. */
+export const EnvironmentRecordSchema = z.strictObject({
+  version: z.literal(RECORD_VERSION),
+  id: dnsLabel,
+  /** What the caller asked for, any text; only ever shown, never part of a command, path or config. */
+  name: z.string(),
+  status: z.enum(STATUSES),
+  created_at: timestamp,
+  /** Lifetime in seconds, extensions included: expires_at - created_at. */
+  ttl: z.int().positive(),
+  expires_at: timestamp,
+  network: NetworkSchema,
+  /** The first one is the service behind the environment's URL. */
+  services: z.array(ServiceSchema).min(1),
+  outage: OutageSchema.nullable(),
+  /** The Idempotency-Key it was created under, with a digest of that request. */
+  idempotency: z.strictObject({ key: z.string(), digest: z.string() }).nullable(),
+});
+export type EnvironmentRecord = z.infer<typeof EnvironmentRecordSchema>;
+
+/** The service behind the environment's URL. */
+export function primaryService(record: EnvironmentRecord): Service {
+  const [service] = record.services;
+  if (service === undefined) throw new TypeError(`Record "${record.id}" has no service`);
+  return service;
+}

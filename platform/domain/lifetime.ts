@@ -1,0 +1,28 @@
+import type { EnvironmentRecord } from "./environment-record.ts";
+
+/** The shortest lifetime that may be asked for, in seconds. */
+export const MIN_TTL = 10;
+
+/** Whether the environment's time is up. `now` in milliseconds since the epoch. */
+export function isExpired(record: EnvironmentRecord, now: number): boolean {
+  return Date.parse(record.expires_at) <= now;
+}
+
+/** Whole seconds until it is destroyed, never negative. */
+export function remainingSeconds(record: EnvironmentRecord, now: number): number {
+  return Math.max(0, Math.ceil((Date.parse(record.expires_at) - now) / 1000));
+}
+
+/** The record with its end moved `seconds` later, at most `maxTtl` seconds from now; never sooner than it was. */
+export function extendLifetime(record: EnvironmentRecord, seconds: number, maxTtl: number, now: number): EnvironmentRecord {
+  const before = Date.parse(record.expires_at);
+  const end = Math.max(before, Math.min(before + seconds * 1000, now + maxTtl * 1000));
+  const ttl = Math.round((end - Date.parse(record.created_at)) / 1000);
+  return { ...record, ttl, expires_at: new Date(end).toISOString() };
+}
+
+/** Whether a running outage has reached its own end. */
+export function isOutageOver(record: EnvironmentRecord, now: number): boolean {
+  const endsAt = record.outage?.ends_at;
+  return endsAt != null && Date.parse(endsAt) <= now;
+}

@@ -1,0 +1,124 @@
+import { describe, expect, test } from "vitest";
+import { aRecord } from "../test/support/record.ts";
+import type { OutageMode } from "./environment-record.ts";
+import { NOTHING, plan, planDown, planRecovery, planUp, type Observed } from "./plan.ts";
+import type { Plan } from "./step.ts";
+
+const NOW = Date.parse("2030-01-01T00:01:00.000Z");
+const record = aRecord();
+const container = `sandbox-${record.id}-app`;
+
+const whole: Observed = {
+  network: true,
+  ingressConnected: true,
+  routed: true,
+  containers: { [container]: { state: "running", connected: true } },
+  shipping: ["app"],
+};
+
+/** The kinds of step of a plan, stage by stage. */
+function kinds(steps: Plan): string[][] {
+  return steps.map((stage) => stage.map(({ kind }) => kind));
+}
+
+function withContainer(state: "created" | "running" | "paused" | "exited", connected = true): Observed {
+  return { ...whole, containers: { [container]: { state, connected } } };
+}
+
+function during(mode: OutageMode, ends_at: string | null = null) {
+  return aRecord({ outage: { mode, service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at } });
+}
+
+describe("bringing up", () => {
+  test("creates network and container, connects Nginx and starts, and only then routes", () => {
+    expect(kinds(planUp(record, NOTHING, NOW))).toEqual([
+      ["create-network", "create-container"],
+      ["connect-ingress", "start-container"],
+      ["put-route", "start-shipper"],
+    ]);
+  });
+
+  test("does nothing when everything is as wanted", () => {
+    expect(plan(record, whole, NOW)).toEqual([]);
+  });
+
+  test.each([
+    ["a container that exited is started and shipped again", withContainer("exited"), [["start-container"], ["start-shipper"]]],
+    ["a container that was never started is started", withContainer("created"), [["start-container"], ["start-shipper"]]],
+    ["a paused container is unpaused", withContainer("paused"), [["unpause-container"]]],
+    ["a disconnected container is connected", withContainer("running", false), [["connect-container"]]],
+    ["a container that is gone is made anew", { ...whole, containers: {}, shipping: [] }, [["create-container"], ["start-container"], ["start-shipper"]]],
+    ["Nginx is put back on the network", { ...whole, ingressConnected: false }, [["connect-ingress"]]],
+    ["a route that is missing is put", { ...whole, routed: false }, [["put-route"]]],
+    ["a shipper that is missing is started", { ...whole, shipping: [] }, [["start-shipper"]]],
+    [
+      "without its network, the container is made anew on a new one",
+      { ...whole, network: false },
+      [["remove-container"], ["create-network", "create-container"], ["connect-ingress", "start-container"], ["start-shipper"]],
+    ],
+  ])("%s", (_what, observed, expected) => {
+    expect(kinds(plan(record, observed, NOW))).toEqual(expected);
+  });
+});
+
+describe("an outage in force is left alone", () => {
+  test.each([
+    ["crash", withContainer("exited")],
+    ["pause", withContainer("paused")],
+    ["network", withContainer("running", false)],
+    ["stress", whole],
+  ] as const)("%s", (mode, observed) => {
+    const shipping = mode === "crash" ? [] : ["app"];
+    expect(plan(during(mode), { ...observed, shipping }, NOW)).toEqual([]);
+  });
+
+  test("what it did not break is still repaired", () => {
+    expect(kinds(plan(during("pause"), withContainer("exited"), NOW))).toEqual([["start-container"], ["start-shipper"]]);
+  });
+
+  test("one whose end has passed is repaired", () => {
+    expect(kinds(plan(during("pause", "2030-01-01T00:00:30.000Z"), withContainer("paused"), NOW))).toEqual([["unpause-container"]]);
+  });
+});
+
+describe("recovering", () => {
+  test.each([
+    ["crash", withContainer("exited"), [["start-container"], ["start-shipper"]]],
+    ["pause", withContainer("paused"), [["unpause-container"]]],
+    ["network", withContainer("running", false), [["connect-container"]]],
+    ["stress", whole, [["stop-stress"]]],
+  ] as const)("undoes %s", (mode, observed, expected) => {
+    expect(kinds(planRecovery(during(mode), observed, NOW))).toEqual(expected);
+  });
+
+  test("has no stress to stop in a container that does not run", () => {
+    expect(kinds(planRecovery(during("stress"), withContainer("exited"), NOW))).toEqual([["start-container"], ["start-shipper"]]);
+  });
+
+  test("does nothing when nothing is wrong", () => {
+    expect(planRecovery(record, whole, NOW)).toEqual([]);
+  });
+});
+
+describe("taking down", () => {
+  test("goes in reverse, log shipper first and state file last", () => {
+    expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
+      ["stop-shippers"],
+      ["remove-container"],
+      ["disconnect-ingress"],
+      ["remove-network"],
+      ["remove-route"],
+      ["archive-logs"],
+      ["remove-record"],
+    ]);
+  });
+
+  test.each(["creating", "destroying"] as const)("an environment left %s by a killed platform is taken down, whatever is there", (status) => {
+    const left = aRecord({ status });
+    expect(plan(left, whole, NOW)).toEqual(planDown(left));
+  });
+
+  test("what never ran leaves no archive", () => {
+    expect(kinds(planDown(aRecord({ status: "creating" }))).flat()).toContain("discard-logs");
+  });
+});

@@ -1,0 +1,124 @@
+import { primaryService, type EnvironmentRecord, type Service } from "./environment-record.ts";
+import { isOutageOver } from "./lifetime.ts";
+import type { Plan, Step } from "./step.ts";
+
+/** What an environment's parts look like now. */
+export type Observed = {
+  network: boolean;
+  /** Whether Nginx is attached to the network. */
+  ingressConnected: boolean;
+  routed: boolean;
+  /** By container name; absent containers have no entry. */
+  containers: Record<string, { state: "created" | "running" | "paused" | "exited"; connected: boolean }>;
+  /** Services whose output is being shipped. */
+  shipping: string[];
+};
+
+/** An environment of which nothing exists yet. */
+export const NOTHING: Observed = { network: false, ingressConnected: false, routed: false, containers: {}, shipping: [] };
+
+/**
+ * The steps from what is to what the record wants; none when they agree. An environment that is
+ * half-created or half-destroyed is taken down; a living one is completed, except for what an
+ * outage in force has broken on purpose. `now` in milliseconds since the epoch.
+ */
+export function plan(desired: EnvironmentRecord, observed: Observed, now: number): Plan {
+  if (desired.status === "creating" || desired.status === "destroying") return planDown(desired);
+  return planUp(desired, observed, now);
+}
+
+/** Brings an environment up, in the order of product.md part 1: network, Nginx on it, container, then the route. */
+export function planUp(desired: EnvironmentRecord, observed: Observed, now: number): Plan {
+  const env = desired.id;
+  const { network } = desired;
+  // A container keeps the id of the network it was started on: without that network it cannot be started again.
+  const stale = observed.network ? [] : desired.services.filter((service) => observed.containers[service.container] !== undefined);
+  const services = desired.services.map((service) => planService(desired, service, observed, now));
+  const primary = primaryService(desired);
+
+  return compact([
+    stale.map((service) => ({ kind: "remove-container", env, container: service.container })),
+    [
+      ...when(!observed.network, { kind: "create-network", env, network }),
+      ...services.flatMap((steps) => steps.create),
+    ],
+    services.flatMap((steps) => steps.connect),
+    [
+      ...when(!observed.network || !observed.ingressConnected, { kind: "connect-ingress", env, network }),
+      ...services.flatMap((steps) => steps.run),
+    ],
+    [
+      ...when(!observed.routed, { kind: "put-route", env, address: primary.address, port: primary.port }),
+      ...services.flatMap((steps) => steps.ship),
+    ],
+  ]);
+}
+
+/**
+ * Takes everything of an environment down, in reverse: log shipper first, state file last. Each step
+ * accepts that its object is gone. What never ran leaves no archive.
+ */
+export function planDown(record: EnvironmentRecord): Plan {
+  const env = record.id;
+  const network = record.network.name;
+  return [
+    [{ kind: "stop-shippers", env }],
+    record.services.map((service) => ({ kind: "remove-container", env, container: service.container })),
+    [{ kind: "disconnect-ingress", env, network }],
+    [{ kind: "remove-network", env, network }],
+    [{ kind: "remove-route", env }],
+    [{ kind: record.status === "creating" ? "discard-logs" : "archive-logs", env }],
+    [{ kind: "remove-record", env }],
+  ];
+}
+
+type ServiceSteps = { create: Step[]; connect: Step[]; run: Step[]; ship: Step[] };
+
+function planService(desired: EnvironmentRecord, service: Service, observed: Observed, now: number): ServiceSteps {
+  const env = desired.id;
+  const { container } = service;
+  const network = desired.network.name;
+  const present = observed.network ? observed.containers[container] : undefined;
+  const outage = desired.outage?.service === service.name && !isOutageOver(desired, now) ? desired.outage.mode : null;
+  const ship: Step = { kind: "start-shipper", env, service: service.name, container };
+
+  if (present === undefined) {
+    // An outage cannot be in force on a container that is gone, save a crash: that one stays down.
+    if (outage === "crash") return { create: [], connect: [], run: [], ship: [] };
+    return {
+      create: [{ kind: "create-container", env, network, service }],
+      connect: [],
+      run: [{ kind: "start-container", env, container }],
+      ship: [ship],
+    };
+  }
+  const down = present.state === "created" || present.state === "exited";
+  const starts = down && outage !== "crash";
+  return {
+    create: [],
+    connect: when(!present.connected && outage !== "network", { kind: "connect-container", env, network, service }),
+    run: [
+      ...when(starts, { kind: "start-container", env, container }),
+      ...when(present.state === "paused" && outage !== "pause", { kind: "unpause-container", env, container }),
+    ],
+    // A shipper ends with its container's run, so a start needs a new one.
+    ship: when(starts || (!down && !observed.shipping.includes(service.name)), ship),
+  };
+}
+
+/** What `recover` and the end of an outage do: clear the outage, then complete whatever is wrong. Stress leaves processes behind that no state shows. */
+export function planRecovery(record: EnvironmentRecord, observed: Observed, now: number): Plan {
+  const outage = record.outage;
+  const service = record.services.find((candidate) => candidate.name === outage?.service);
+  const running = service !== undefined && observed.containers[service.container]?.state === "running";
+  const stop: Step[] = outage?.mode === "stress" && running ? [{ kind: "stop-stress", env: record.id, container: service.container }] : [];
+  return compact([stop, ...planUp({ ...record, outage: null }, observed, now)]);
+}
+
+function when(condition: boolean, step: Step): Step[] {
+  return condition ? [step] : [];
+}
+
+function compact(plan: Plan): Plan {
+  return plan.filter((stage) => stage.length > 0);
+}

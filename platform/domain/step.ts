@@ -1,0 +1,37 @@
+import type { NetworkRecord, Service } from "./environment-record.ts";
+
+/**
+ * One idempotent side effect on one environment, as data. usecases/apply-steps.ts holds the one
+ * executor for each kind; a kind without one does not compile.
+ */
+export type Step =
+  | { kind: "create-network"; env: string; network: NetworkRecord }
+  | { kind: "connect-ingress"; env: string; network: NetworkRecord }
+  | { kind: "create-container"; env: string; network: string; service: Service }
+  | { kind: "connect-container"; env: string; network: string; service: Service }
+  | { kind: "start-container"; env: string; container: string }
+  | { kind: "unpause-container"; env: string; container: string }
+  | { kind: "stop-stress"; env: string; container: string }
+  | { kind: "put-route"; env: string; address: string; port: number }
+  | { kind: "start-shipper"; env: string; service: string; container: string }
+  | { kind: "stop-shippers"; env: string }
+  | { kind: "remove-container"; env: string; container: string }
+  | { kind: "disconnect-ingress"; env: string; network: string }
+  | { kind: "remove-network"; env: string; network: string }
+  | { kind: "remove-route"; env: string }
+  | { kind: "archive-logs"; env: string }
+  | { kind: "discard-logs"; env: string }
+  | { kind: "remove-record"; env: string };
+
+export type StepKind = Step["kind"];
+
+/** Stages run one after the other; the steps within one do not depend on each other and run at once. */
+export type Plan = Step[][];
+
+/** A short line for logs and events, such as `start-container sandbox-env-x-app`. */
+export function describeStep(step: Step): string {
+  if ("container" in step) return `${step.kind} ${step.container}`;
+  if ("service" in step) return `${step.kind} ${step.service.container}`;
+  if ("network" in step) return `${step.kind} ${typeof step.network === "string" ? step.network : step.network.name}`;
+  return `${step.kind} ${step.env}`;
+}

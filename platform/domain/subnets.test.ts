@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { createSubnetAllocator, formatSubnet, networkPlaces, overlaps, parseSubnet, serviceAddress } from "./subnets.ts";
+
+const POOL = parseSubnet("10.172.0.0/26"); // four /28
+
+test("the allocator hands out every subnet once and then says that there is none", () => {
+  const allocator = createSubnetAllocator(POOL, 28);
+  const taken = Array.from({ length: 4 }, () => allocator.take()).map((subnet) => subnet && formatSubnet(subnet));
+  expect(taken).toEqual(["10.172.0.0/28", "10.172.0.16/28", "10.172.0.32/28", "10.172.0.48/28"]);
+  expect(allocator.take()).toBeNull();
+  expect(allocator.usage()).toEqual({ used: 4, total: 4 });
+});
+
+test("the subnet freed longest ago is reused first", () => {
+  const allocator = createSubnetAllocator(POOL, 28);
+  for (let i = 0; i < 4; i++) allocator.take();
+  allocator.free(parseSubnet("10.172.0.32/28"));
+  allocator.free(parseSubnet("10.172.0.0/28"));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.32/28"));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.0/28"));
+});
+
+test("subnets claimed at start are not handed out again, and can be freed", () => {
+  const allocator = createSubnetAllocator(POOL, 28);
+  allocator.claim(parseSubnet("10.172.0.0/28"));
+  allocator.claim(parseSubnet("10.172.0.32/28"));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.16/28"));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.48/28"));
+  expect(allocator.take()).toBeNull();
+  allocator.free(parseSubnet("10.172.0.32/28"));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.32/28"));
+});
+
+test("a subnet freed before it was ever reached is handed out once", () => {
+  const allocator = createSubnetAllocator(POOL, 28);
+  allocator.claim(parseSubnet("10.172.0.48/28"));
+  allocator.free(parseSubnet("10.172.0.48/28"));
+  const taken = Array.from({ length: 5 }, () => allocator.take());
+  expect(taken.filter((subnet) => subnet !== null)).toHaveLength(4);
+});
+
+test("what something else uses is passed over", () => {
+  const used = parseSubnet("10.172.0.0/27");
+  const allocator = createSubnetAllocator(POOL, 28, (subnet) => overlaps(subnet, used));
+  expect(allocator.take()).toEqual(parseSubnet("10.172.0.32/28"));
+});
+
+test("what lies outside the pool is neither claimed nor freed", () => {
+  const allocator = createSubnetAllocator(POOL, 28);
+  allocator.claim(parseSubnet("10.99.0.0/28"));
+  allocator.free(parseSubnet("10.172.1.0/28"));
+  expect(allocator.usage().used).toBe(0);
+});
+
+test("gateway, Nginx and services have fixed places", () => {
+  const subnet = parseSubnet("10.172.3.16/28");
+  expect(networkPlaces(subnet)).toEqual({ subnet: "10.172.3.16/28", gateway: "10.172.3.17", ingress_address: "10.172.3.18" });
+  expect(serviceAddress(subnet, 0)).toBe("10.172.3.19");
+});
+
+test.each(["10.0.0.0", "10.0.0.1/28", "10.0.0.0/33", "300.0.0.0/8", "10.0.0/24", "x/8", "10.0.0.0/"])("%s is no subnet", (text) => {
+  expect(() => parseSubnet(text)).toThrow(RangeError);
+});

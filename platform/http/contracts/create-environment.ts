@@ -1,0 +1,47 @@
+import { z } from "zod";
+import { MIN_TTL } from "../../domain/lifetime.ts";
+
+const MAX_NAME = 64;
+const MAX_ENV_VALUE = 32_768;
+const RESERVED = new Set(["ENV_ID", "PORT"]);
+
+/** Bounds that depend on the configuration and the machine. */
+export type CreateLimits = { maxTtl: number; maxCpus: number; maxMemoryMb: number };
+
+const withoutNul = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
+
+const variableName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and underscores, not beginning with a digit")
+  .refine((name) => !RESERVED.has(name), "is set by the platform")
+  .refine((name) => name !== "__proto__", "is not a usable name");
+
+/** The body of `POST /envs`. Everything is optional; what is not named here is refused. */
+export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: CreateLimits) {
+  return z.strictObject({
+    name: z
+      .string()
+      .refine((name) => [...name].length <= MAX_NAME, `must be at most ${MAX_NAME} characters`)
+      .optional(),
+    ttl: z.int().min(MIN_TTL, `must be at least ${MIN_TTL} seconds`).max(maxTtl, `must be at most ${maxTtl} seconds (MAX_TTL)`).optional(),
+    image: z.string().min(1).max(255).optional(),
+    port: z.int().min(1).max(65_535).optional(),
+    health_path: z
+      .string()
+      .max(1024)
+      .regex(/^\/[\x21-\x7e]*$/, 'must begin with "/" and hold printable ASCII without spaces')
+      .optional(),
+    command: z.array(withoutNul.max(8192)).min(1).max(128).optional(),
+    env: z
+      .record(variableName, withoutNul.max(MAX_ENV_VALUE))
+      .refine((env) => Object.keys(env).length <= 100, "must hold at most 100 variables")
+      .optional(),
+    resources: z
+      .strictObject({
+        memory_mb: z.int().min(16, "must be at least 16 MiB").max(maxMemoryMb, `must be at most ${maxMemoryMb} MiB, this machine's memory`).optional(),
+        cpus: z.number().min(0.05, "must be at least 0.05").max(maxCpus, `must be at most ${maxCpus}, this machine's cores`).optional(),
+        pids: z.int().min(8).max(32_768).optional(),
+      })
+      .optional(),
+  });
+}

@@ -1,0 +1,43 @@
+import { once } from "node:events";
+import type { Response } from "express";
+
+const HEARTBEAT_MS = 15_000;
+
+/** One server-sent event. A text with line breaks becomes several `data:` lines, as the standard wants. */
+export type ServerSentEvent = { event?: string; id?: string; data: string };
+
+/** The wire form of an event (HTML standard, section 9.2). */
+export function formatEvent({ event, id, data }: ServerSentEvent): string {
+  const head = `${event === undefined ? "" : `event: ${event}\n`}${id === undefined ? "" : `id: ${id}\n`}`;
+  const body = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join("");
+  return `${head}${body}\n`;
+}
+
+/**
+ * Streams events until the source ends, the client goes or the platform stops. Waits for a slow
+ * client instead of collecting for it; a comment every 15 s keeps proxies from giving up.
+ */
+export async function streamEvents(
+  response: Response,
+  stopping: AbortSignal,
+  source: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, stopping]);
+  response.status(200).set({ "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no" });
+  response.flushHeaders();
+  response.write("retry: 1000\n\n");
+  const heartbeat = setInterval(() => response.writableNeedDrain || response.write(": still here\n\n"), HEARTBEAT_MS);
+  try {
+    for await (const event of source(signal)) {
+      if (signal.aborted) break;
+      if (!response.write(formatEvent(event))) await once(response, "drain", { signal });
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    clearInterval(heartbeat);
+  }
+  if (!gone.signal.aborted) response.end(formatEvent({ event: "end", data: stopping.aborted ? "platform stopping" : "ended" }));
+}

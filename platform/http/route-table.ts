@@ -1,0 +1,15 @@
+import type { Request, RequestHandler, Response, Router } from "express";
+import { PlatformError } from "../domain/errors.ts";
+
+type Method = "get" | "post" | "delete";
+export type Handler = (request: Request, response: Response) => Promise<void> | void;
+
+/** Registers a path's methods; every other method gets 405 with `Allow`. */
+export function addRoute(router: Router, path: string, handlers: Partial<Record<Method, Handler>>): void {
+  const route = router.route(path);
+  for (const [method, handler] of Object.entries(handlers)) route[method as Method](handler as RequestHandler);
+  const allow = Object.keys(handlers).flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()])).join(", ");
+  route.all((request) => {
+    throw new PlatformError("method_not_allowed", `Cannot ${request.method} ${request.path}: it takes ${allow}.`, { headers: { Allow: allow } });
+  });
+}

@@ -1,0 +1,46 @@
+import { Router, type Request } from "express";
+import { viewEnvironment } from "../../domain/environment-view.ts";
+import type { EnvironmentRecord } from "../../domain/environment-record.ts";
+import type { Context } from "../../usecases/context.ts";
+import { createEnvironment } from "../../usecases/create-environment.ts";
+import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
+import { extendEnvironment } from "../../usecases/extend-environment.ts";
+import { findEnvironment } from "../../usecases/find-environment.ts";
+import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-environment.ts";
+import { parseInput } from "../contracts/parse.ts";
+import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
+import { environmentId } from "../environment-id.ts";
+import { addRoute } from "../route-table.ts";
+
+/** `/envs` and `/envs/:id`: create, list, show, extend, destroy. */
+export function environmentRoutes(context: Context, limits: CreateLimits): Router {
+  const router = Router();
+  const schema = createEnvironmentSchema(limits);
+  const view = (record: EnvironmentRecord) => viewEnvironment(record, context.settings.door, context.clock.now());
+
+  addRoute(router, "/envs", {
+    get: (_request, response) => void response.json(context.environments.all().map(view)),
+    post: async (request, response) => {
+      const body = parseInput(schema, request.body, "request body");
+      const record = await createEnvironment(context, body, idempotencyKey(request));
+      response.status(201).location(`/envs/${record.id}`).json(view(record));
+    },
+  });
+  addRoute(router, "/envs/:id", {
+    get: (request, response) => void response.json(view(findEnvironment(context, environmentId(request)))),
+    delete: async (request, response) => void response.json(await destroyEnvironment(context, environmentId(request))),
+  });
+  addRoute(router, "/envs/:id/extend", {
+    post: async (request, response) => {
+      const id = environmentId(request);
+      const { seconds } = parseInput(ExtendSchema, request.body, "request body");
+      response.json(view(await extendEnvironment(context, id, seconds)));
+    },
+  });
+  return router;
+}
+
+function idempotencyKey(request: Request): string | null {
+  const key = request.get("idempotency-key");
+  return key === undefined ? null : parseInput(IdempotencyKeySchema, key, "Idempotency-Key header");
+}

@@ -1,0 +1,24 @@
+import { Router, type Request } from "express";
+import type { PlatformEvent } from "../../domain/events.ts";
+import type { Context } from "../../usecases/context.ts";
+import { streamEvents, type ServerSentEvent } from "../event-stream.ts";
+import { addRoute } from "../route-table.ts";
+
+/** `/events`: everything that happens, as server-sent events; `Last-Event-ID` resumes. */
+export function eventRoutes(context: Context): Router {
+  const router = Router();
+  addRoute(router, "/events", {
+    get: (request, response) =>
+      streamEvents(response, context.stopping, (signal) => asEvents(context.events.subscribe(lastEventId(request), signal))),
+  });
+  return router;
+}
+
+async function* asEvents(events: AsyncIterable<PlatformEvent>): AsyncIterable<ServerSentEvent> {
+  for await (const event of events) yield { id: String(event.id), event: event.type, data: JSON.stringify(event) };
+}
+
+function lastEventId(request: Request): number | null {
+  const id = Number(request.get("last-event-id") ?? Number.NaN);
+  return Number.isSafeInteger(id) && id >= 0 ? id : null;
+}

@@ -1,0 +1,23 @@
+import { Router } from "express";
+import { viewEnvironment } from "../../domain/environment-view.ts";
+import type { Context } from "../../usecases/context.ts";
+import { injectOutage } from "../../usecases/inject-outage.ts";
+import { recoverEnvironment } from "../../usecases/recover.ts";
+import { parseInput } from "../contracts/parse.ts";
+import { OutageSchema } from "../contracts/requests.ts";
+import { environmentId } from "../environment-id.ts";
+import { addRoute } from "../route-table.ts";
+
+/** `/envs/:id/outage`: break an environment on purpose, or recover it. */
+export function outageRoutes(context: Context): Router {
+  const router = Router();
+  addRoute(router, "/envs/:id/outage", {
+    post: async (request, response) => {
+      const id = environmentId(request);
+      const { mode, ...rest } = parseInput(OutageSchema, request.body, "request body");
+      const record = mode === "recover" ? await recoverEnvironment(context, id) : await injectOutage(context, id, { mode, ...rest });
+      response.json(viewEnvironment(record, context.settings.door, context.clock.now()));
+    },
+  });
+  return router;
+}

@@ -1,0 +1,113 @@
+import { mkdirSync, readdirSync } from "node:fs";
+import { lstat, readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { isEnvironmentId } from "../domain/ids.ts";
+import { errnoOf, moveFile, removeFile, storageError, writeFileAtomic } from "../runtime/atomic-file.ts";
+
+const EXTENSION = ".conf";
+/** Misses `*.conf`, so Nginx reads nothing in it. */
+const REJECTED_FOLDER = "rejected";
+
+/**
+ * The folder that nginx.conf includes `*.conf` from. Names are plain file names in it. Nothing is
+ * fsynced: routes are put again at every start. Failures are `storage_failed`.
+ */
+export type ConfFolder = {
+  /** A file's text; null when it is absent or is no file. */
+  read(name: string): Promise<string | null>;
+  write(name: string, text: string): Promise<void>;
+  /** Takes a file away, whatever it is; none is fine. */
+  remove(name: string): Promise<void>;
+  /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. */
+  setAside(name: string, now: number): Promise<string>;
+  /** Every name that Nginx includes. */
+  names(): Promise<string[]>;
+  /** The same at this very instant, for whoever compares it with what else is true now. */
+  namesNow(): string[];
+  /** Ids that have a file with something in it: a power cut can leave empty ones. */
+  ids(): Promise<string[]>;
+};
+
+/** Opens the folder, making it where it is missing. */
+export function openConfFolder(folder: string): ConfFolder {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw storageError("make folder", folder, error);
+  }
+  const at = (name: string): string => join(folder, name);
+
+  async function setAside(name: string, now: number): Promise<string> {
+    const stamp = new Date(now).toISOString().replaceAll(":", "-");
+    for (let n = 0; ; n++) {
+      const place = join(REJECTED_FOLDER, n === 0 ? `${name}.${stamp}` : `${name}.${stamp}.${n}`);
+      if (await exists(at(place))) continue;
+      await moveFile(at(name), at(place));
+      return place;
+    }
+  }
+
+  async function names(): Promise<string[]> {
+    try {
+      return (await readdir(folder)).filter(isIncluded);
+    } catch (error) {
+      throw storageError("list folder", folder, error);
+    }
+  }
+
+  return {
+    async read(name) {
+      try {
+        return await readFile(at(name), "utf8");
+      } catch (error) {
+        const code = errnoOf(error);
+        if (code === "ENOENT" || code === "EISDIR") return null;
+        throw storageError("read file", at(name), error);
+      }
+    },
+    write: (name, text) => writeFileAtomic(at(name), text, { durable: false }),
+    async remove(name) {
+      const isFolder = await lstat(at(name)).then((facts) => facts.isDirectory(), () => false);
+      if (isFolder) await setAside(name, Date.now());
+      else await removeFile(at(name), { durable: false });
+    },
+    setAside,
+    names,
+    namesNow() {
+      try {
+        return readdirSync(folder).filter(isIncluded);
+      } catch (error) {
+        throw storageError("list folder", folder, error);
+      }
+    },
+    async ids() {
+      const named = (await names()).map(idOf).filter((id) => id !== null);
+      const full = await Promise.all(named.map((id) => holdsText(at(fileOf(id)))));
+      return named.filter((_, index) => full[index]);
+    },
+  };
+}
+
+/** The file of an environment. */
+export function fileOf(id: string): string {
+  return `${id}${EXTENSION}`;
+}
+
+/** The environment a file belongs to; null when it is none's. */
+export function idOf(name: string): string | null {
+  const id = name.slice(0, -EXTENSION.length);
+  return name.endsWith(EXTENSION) && isEnvironmentId(id) ? id : null;
+}
+
+/** As `include *.conf` sees it: glob(7) passes over names that begin with a dot. */
+function isIncluded(name: string): boolean {
+  return name.endsWith(EXTENSION) && !name.startsWith(".");
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(() => true, () => false);
+}
+
+async function holdsText(path: string): Promise<boolean> {
+  return lstat(path).then((facts) => facts.isFile() && facts.size > 0, () => false);
+}

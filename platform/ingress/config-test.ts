@@ -1,0 +1,118 @@
+import { PlatformError } from "../domain/errors.ts";
+import type { ConfFolder } from "./conf-folder.ts";
+import { GENERATION_FILE } from "./generation.ts";
+
+/** One file of conf.d as it shall be: its text, or null for none. */
+export type Change = {
+  file: string;
+  text: string | null;
+  /** What it held before; null for nothing. */
+  previous: string | null;
+};
+
+/** What `nginx -t` says. */
+export type TestResult = { ok: boolean; output: string };
+
+export type Sifted<C extends Change> = {
+  /** Written, and accepted by Nginx. */
+  accepted: C[];
+  /** Refused by Nginx; what was there before is back. */
+  refused: { change: C; error: PlatformError }[];
+};
+
+type Tools = {
+  folder: ConfFolder;
+  test: () => Promise<TestResult>;
+  now: () => number;
+  /** A file that Nginx refuses was moved to `rejected/`. */
+  onRejected: (file: string, reason: string) => void;
+};
+
+/**
+ * Has Nginx test what is in the folder, `changes` applied, and takes out whatever it refuses until
+ * the test passes: a change that breaks it is undone, a broken file of somebody else's is set aside.
+ * Nothing that is innocent is undone. Rejects when the test cannot be run or a file not moved.
+ */
+export async function siftChanges<C extends Change>(changes: C[], tools: Tools): Promise<Sifted<C>> {
+  const refused: Sifted<C>["refused"] = [];
+  let accepted = changes;
+  // Every turn takes one file out of the folder or one change out of the batch, so it ends.
+  for (;;) {
+    const { ok, output } = await tools.test();
+    if (ok) return { accepted, refused };
+    const culprit = await findCulprit(output, tools.folder);
+    if (culprit === null) {
+      const isolated = await isolate(accepted, output, tools);
+      return { accepted: isolated.accepted, refused: [...refused, ...isolated.refused] };
+    }
+    const change = accepted.find(({ file, text }) => file === culprit && text !== null);
+    if (change === undefined) {
+      await setAside(culprit, output, tools);
+      continue;
+    }
+    refused.push(await refuse(change, output, tools));
+    accepted = accepted.filter((other) => other !== change);
+  }
+}
+
+/** Puts back what a change replaced. A removal stays: the file is to go in any case. */
+export async function undoChange({ file, text, previous }: Change, folder: ConfFolder): Promise<void> {
+  if (text === null) return;
+  if (previous === null) await folder.remove(file);
+  else await folder.write(file, previous);
+}
+
+/**
+ * Nginx refuses without naming a file, so which one it is shows only by trying: all changes are
+ * undone, then made again one at a time. Where the test fails without them too, the fault is not
+ * theirs, but no change can be made either.
+ */
+async function isolate<C extends Change>(changes: C[], output: string, tools: Tools): Promise<Sifted<C>> {
+  const puts = changes.filter(({ text }) => text !== null);
+  for (const change of puts) await undoChange(change, tools.folder);
+  const without = await tools.test();
+  if (!without.ok) return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
+
+  const refused: Sifted<C>["refused"] = [];
+  for (const change of puts) {
+    await tools.folder.write(change.file, change.text ?? "");
+    const alone = await tools.test();
+    if (!alone.ok) refused.push(await refuse(change, alone.output || output, tools));
+  }
+  const guilty = new Set(refused.map(({ change }) => change));
+  return { accepted: changes.filter((change) => !guilty.has(change)), refused };
+}
+
+async function refuse<C extends Change>(change: C, output: string, tools: Tools): Promise<{ change: C; error: PlatformError }> {
+  await setAside(change.file, output, tools);
+  if (change.previous !== null) await tools.folder.write(change.file, change.previous);
+  return { change, error: refusal(change, output) };
+}
+
+async function setAside(file: string, output: string, { folder, now, onRejected }: Tools): Promise<void> {
+  await folder.setAside(file, now());
+  onRejected(file, complaint(output));
+}
+
+function refusal(change: Change, output: string): PlatformError {
+  return new PlatformError("ingress_rejected", `Cannot route "${change.file}": Nginx refuses the configuration: ${complaint(output)}`);
+}
+
+/**
+ * The included file that Nginx's complaint names, if it names one that is there. Only a hint of what
+ * to take out first: whether it was the cause, the next test tells. The generation's own file is not
+ * to blame, since nothing works without it.
+ */
+async function findCulprit(output: string, folder: ConfFolder): Promise<string | null> {
+  const present = new Set(await folder.names());
+  for (const [, name = ""] of complaint(output).matchAll(/conf\.d\/([^/"]+?\.conf)(?=["\s:]|$)/g)) {
+    if (present.has(name) && name !== GENERATION_FILE) return name;
+  }
+  return null;
+}
+
+/** The line of `nginx -t` that says why; warnings and the closing summary are left out. */
+function complaint(output: string): string {
+  const lines = output.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return lines.find((line) => /\[(?:emerg|alert|crit)\]/.test(line)) ?? lines.at(-1) ?? "no reason given";
+}

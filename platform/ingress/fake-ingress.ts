@@ -1,0 +1,69 @@
+import { PlatformError } from "../domain/errors.ts";
+import { isEnvironmentId } from "../domain/ids.ts";
+import type { Ingress, Route } from "./ingress.ts";
+import { renderServerBlock } from "./server-block.ts";
+
+export type FakeIngress = Ingress & {
+  /** Where a request for this host goes now; null: no environment found, or the front door is down. */
+  routeOf(host: string): Route | null;
+  /** The next put is refused, as Nginx refuses a configuration. */
+  rejectNext(reason: string): void;
+  /** Whether Nginx runs. Starting again, it reads the files that are there then. */
+  setDown(down: boolean): void;
+  /** Puts a file in the folder behind everybody's back. */
+  addStray(file: string): void;
+};
+
+/** A front door in memory: the same checks and the same outcomes, without Nginx or files. */
+export function createFakeIngress(): FakeIngress {
+  const files = new Map<string, Route | null>();
+  let serving = new Map<string, Route>();
+  let rejection: string | null = null;
+  let down = false;
+
+  function serve(): void {
+    if (down) return;
+    serving = new Map([...files.values()].filter((route) => route !== null).map((route) => [route.host, route]));
+  }
+
+  return {
+    async put(route) {
+      renderServerBlock(route, []);
+      await Promise.resolve();
+      const reason = rejection;
+      rejection = null;
+      if (reason !== null) throw new PlatformError("ingress_rejected", `Cannot route "${fileOf(route.id)}": ${reason}`);
+      if (down) throw new PlatformError("ingress_unavailable", `Cannot route "${fileOf(route.id)}": Nginx does not answer.`);
+      files.set(fileOf(route.id), route);
+      serve();
+    },
+    async remove(id) {
+      await Promise.resolve();
+      files.delete(fileOf(id));
+      serve();
+    },
+    list: async () => [...files.keys()].map((file) => file.slice(0, -".conf".length)).filter(isEnvironmentId),
+    async removeStrays(known) {
+      const strays = [...files.keys()].filter((file) => !known.has(file.slice(0, -".conf".length)));
+      for (const file of strays) files.delete(file);
+      serve();
+      return strays;
+    },
+    check: async () => ({ ok: !down, detail: down ? "Nginx does not answer" : "Nginx answers" }),
+    routeOf: (host) => (down ? null : (serving.get(host) ?? null)),
+    rejectNext(reason) {
+      rejection = reason;
+    },
+    setDown(value) {
+      down = value;
+      serve();
+    },
+    addStray(file) {
+      files.set(file, null);
+    },
+  };
+}
+
+function fileOf(id: string): string {
+  return `${id}.conf`;
+}

@@ -1,0 +1,241 @@
+import { describeError, isPlatformError, PlatformError } from "../domain/errors.ts";
+import { parseSubnet } from "../domain/subnets.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { fileOf, idOf, openConfFolder } from "./conf-folder.ts";
+import { siftChanges, undoChange, type Change, type TestResult } from "./config-test.ts";
+import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, nextGeneration, parseGeneration, renderGeneration, type GenerationPorts } from "./generation.ts";
+import type { Ingress } from "./ingress.ts";
+import { createRunningNginx } from "./running-nginx.ts";
+import { checkSubnet, renderServerBlock } from "./server-block.ts";
+
+/**
+ * How Nginx is told things, handed in since the engine is another room. Both are bounded in time by
+ * whoever makes them, and reject when Nginx or the engine cannot be reached.
+ */
+export type NginxControl = {
+  /** Runs `nginx -t`. */
+  test(): Promise<TestResult>;
+  /** Sends SIGHUP to the master process. */
+  reload(): Promise<void>;
+};
+
+export type NginxIngressOptions = {
+  /** The folder that nginx.conf includes, as seen from here; made where it is missing. */
+  confDir: string;
+  /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
+  internalUrl: string;
+  /** CIDR ranges of environments, which must not come in through the front door. */
+  deniedSubnets: readonly string[];
+  control: NginxControl;
+  logger?: Logger;
+  /** How long a reload may take until the new configuration answers; 10 s by default. */
+  reloadTimeoutMs?: number;
+  /** A file that Nginx refuses was moved to `<confDir>/rejected/`. */
+  onRejected?: (file: string, reason: string) => void;
+  /** Ports inside Nginx's container that tell generations apart. */
+  generationPorts?: GenerationPorts;
+};
+
+export type NginxIngress = Ingress & {
+  /** Reloads that were asked of Nginx so far. */
+  stats(): { reloads: number };
+};
+
+/** A change that somebody waits for. */
+type Pending = Change & { resolve: () => void; reject: (error: unknown) => void };
+
+/** What the running Nginx is known to have loaded: known only after a reload that we saw complete. */
+type Loaded = { generation: number; names: Set<string>; texts: Map<string, string> };
+
+/**
+ * The front door on a real Nginx: one file per environment. A single worker takes whatever changes
+ * are pending, writes them, has them tested, reloads once and waits until the new configuration is
+ * the only one that answers; changes that arrive meanwhile are the next turn's. So nobody waits for
+ * more than two reloads, and there is never more than one under way.
+ */
+export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
+  const { deniedSubnets, control, logger, reloadTimeoutMs = 10_000, generationPorts: ports = DEFAULT_GENERATION_PORTS } = options;
+  for (const subnet of deniedSubnets) parseSubnet(checkSubnet(subnet));
+  const folder = openConfFolder(options.confDir);
+  const nginx = createRunningNginx(options.internalUrl, ports);
+
+  let queue: Pending[] = [];
+  let working = false;
+  let loaded: Loaded | null = null;
+  let reloads = 0;
+  /** Generations signalled whose predecessors were not seen to be gone. */
+  const unconfirmed = new Set<number>();
+
+  function submit(file: string, text: string | null): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    queue.push({ file, text, previous: null, resolve, reject });
+    if (!working) {
+      working = true;
+      // Later in this turn of the event loop, so that changes asked for together share a reload.
+      setImmediate(() => void work());
+    }
+    return promise;
+  }
+
+  async function work(): Promise<void> {
+    while (queue.length > 0) {
+      const batch = takeBatch();
+      await applyBatch(batch).catch((error: unknown) => giveUp(batch, error));
+    }
+    working = false;
+  }
+
+  /** Everything pending, but one change a file: a later one of the same file waits its turn. */
+  function takeBatch(): Pending[] {
+    const first = new Map<string, Pending>();
+    for (const change of queue) if (!first.has(change.file)) first.set(change.file, change);
+    const batch = [...first.values()];
+    queue = queue.filter((change) => !batch.includes(change));
+    return batch;
+  }
+
+  async function applyBatch(batch: Pending[]): Promise<void> {
+    const present = new Set(await folder.names());
+    await Promise.all(batch.map(async (change) => (change.previous = await folder.read(change.file))));
+    if (batch.every((change) => isLoaded(change, present)) && (await isStillLoaded())) return settle(batch);
+
+    const written = await writeAll(batch);
+    const { accepted, refused } = await testAll(written);
+    for (const { change, error } of refused) change.reject(error);
+    if (accepted.length === 0) return;
+    try {
+      await activate(accepted);
+    } catch (error) {
+      return withdraw(accepted, error);
+    }
+    settle(accepted);
+  }
+
+  /** Whether the folder, of which `present` are the names, and the running Nginx already hold just this. */
+  function isLoaded({ file, text, previous }: Pending, present: ReadonlySet<string>): boolean {
+    if (loaded === null) return false;
+    if (text === null) return !present.has(file) && !loaded.names.has(file);
+    return previous === text && loaded.texts.get(file) === text;
+  }
+
+  async function isStillLoaded(): Promise<boolean> {
+    const answer = await nginx.ask();
+    return answer.answers && answer.generation === loaded?.generation;
+  }
+
+  /** Those that could be written; whoever's file could not is told so. */
+  async function writeAll(batch: Pending[]): Promise<Pending[]> {
+    const results = await Promise.allSettled(
+      batch.map(({ file, text }) => (text === null ? folder.remove(file) : folder.write(file, text))),
+    );
+    return batch.filter((change, index) => {
+      const result = results[index];
+      if (result?.status === "rejected") change.reject(result.reason);
+      return result?.status === "fulfilled";
+    });
+  }
+
+  async function testAll(changes: Pending[]): ReturnType<typeof siftChanges<Pending>> {
+    try {
+      return await siftChanges(changes, { folder, test: () => control.test(), now: Date.now, onRejected: noteRejected });
+    } catch (error) {
+      await withdraw(changes, error);
+      return { accepted: [], refused: [] };
+    }
+  }
+
+  function noteRejected(file: string, reason: string): void {
+    logger?.warn({ file, reason }, "nginx refuses a file; set aside");
+    options.onRejected?.(file, reason);
+  }
+
+  /** Reloads until the folder's content is the only one that answers; throws when that cannot be had. */
+  async function activate(changes: Pending[]): Promise<void> {
+    const before = await nginx.ask();
+    if (!before.answers) throw new Error(`it does not answer: ${before.reason}`);
+    // Without a generation nobody could tell when its workers are gone: give it one first.
+    const live = before.generation ?? (await reload(null));
+    const generation = await reload(live);
+    const names = new Set(await folder.names());
+    const texts = new Map([...(loaded?.texts ?? [])].filter(([file]) => names.has(file)));
+    for (const { file, text } of changes) {
+      if (text !== null) texts.set(file, text);
+    }
+    loaded = { generation, names, texts };
+  }
+
+  /** One reload, from the `live` generation to a new one, which it returns. */
+  async function reload(live: number | null): Promise<number> {
+    const former = parseGeneration(await folder.read(GENERATION_FILE));
+    const generation = nextGeneration(former, live, Date.now(), ports);
+    await folder.write(GENERATION_FILE, renderGeneration(generation, deniedSubnets, ports));
+    const old = new Set(live === null ? unconfirmed : [...unconfirmed, live]);
+    unconfirmed.add(generation);
+    const started = performance.now();
+    await control.reload();
+    reloads++;
+    const signalled = performance.now();
+    if (!(await nginx.awaitGeneration(generation, old, reloadTimeoutMs))) {
+      throw new Error(`it did not take up the configuration within ${reloadTimeoutMs} ms; see its error log`);
+    }
+    unconfirmed.clear();
+    const [signal_ms, reload_ms] = [signalled - started, performance.now() - signalled].map(Math.round);
+    logger?.debug({ generation, signal_ms, reload_ms }, "nginx reloaded");
+    return generation;
+  }
+
+  /**
+   * Nginx could not be told: what was put is undone, what was removed stays removed. Where Nginx does
+   * not answer at all a removal is done, since it reads the files when it starts.
+   */
+  async function withdraw(changes: Pending[], cause: unknown): Promise<void> {
+    loaded = null;
+    await Promise.all(changes.map((change) => undoChange(change, folder)));
+    const { answers } = await nginx.ask();
+    for (const change of changes) {
+      if (change.text === null && !answers) change.resolve();
+      else change.reject(isPlatformError(cause, "storage_failed") ? cause : unavailable(change, cause));
+    }
+  }
+
+  /** Something failed that nothing above expects, such as a folder that cannot be read. */
+  async function giveUp(batch: Pending[], error: unknown): Promise<void> {
+    loaded = null;
+    await Promise.allSettled(batch.map((change) => undoChange(change, folder)));
+    for (const change of batch) change.reject(error);
+  }
+
+  return {
+    async put(route) {
+      await submit(fileOf(route.id), renderServerBlock(route, deniedSubnets));
+    },
+
+    async remove(id) {
+      const file = fileOf(id);
+      if (idOf(file) === null) return; // no environment's id has no file
+      await submit(file, null);
+    },
+
+    list: () => folder.ids(),
+
+    async removeStrays(known) {
+      // Read at this very instant, when `known` is true: a route put later is not a stray.
+      const strays = folder.namesNow().filter((name) => name !== GENERATION_FILE && !known.has(idOf(name) ?? ""));
+      await Promise.all(strays.map((name) => submit(name, null)));
+      return strays;
+    },
+
+    check: () => nginx.check(),
+    stats: () => ({ reloads }),
+  };
+}
+
+function settle(changes: Pending[]): void {
+  for (const change of changes) change.resolve();
+}
+
+function unavailable({ file, text }: Change, cause: unknown): PlatformError {
+  const what = text === null ? "unroute" : "route";
+  const detail = `Cannot ${what} "${file}": Nginx cannot be reloaded: ${describeError(cause)}. Start it with \`make up\` and try again.`;
+  return new PlatformError("ingress_unavailable", detail, { cause });
+}

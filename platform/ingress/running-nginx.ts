@@ -1,0 +1,105 @@
+import { request } from "node:http";
+import { connect } from "node:net";
+import { describeError } from "../domain/errors.ts";
+import { errnoOf } from "../runtime/atomic-file.ts";
+import { delay } from "../runtime/delay.ts";
+import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPorts } from "./generation.ts";
+
+/** How long one question on the internal port may take. */
+const ANSWER_LIMIT_MS = 2_000;
+/** Between two looks at a reload under way. */
+const POLL_MS = 3;
+
+/** What the internal port says; `generation` is null for a configuration without one. */
+export type NginxAnswer = { answers: true; generation: number | null } | { answers: false; reason: string };
+
+/** The running Nginx as seen from outside: which generation it serves, and when a reload is complete. */
+export type RunningNginx = {
+  /** Whether it answers at all, and with which generation. Never throws. */
+  ask(): Promise<NginxAnswer>;
+  /** `/up` on the internal port, at most 2 s. Never throws. */
+  check(): Promise<{ ok: boolean; detail: string }>;
+  /**
+   * Waits until every new connection, on whatever port, is answered with `generation`: no worker of
+   * the `former` generations accepts any more, and a new one answers. False when `timeoutMs` passed.
+   */
+  awaitGeneration(generation: number, former: Iterable<number>, timeoutMs: number): Promise<boolean>;
+};
+
+/** `internalUrl` is the internal port's, such as `http://10.171.0.2:8081`. */
+export function createRunningNginx(internalUrl: string, ports: GenerationPorts): RunningNginx {
+  const url = new URL(internalUrl);
+
+  async function ask(): Promise<NginxAnswer> {
+    try {
+      const { headers } = await get(url, "/", GENERATION_HOST);
+      const text = headers[GENERATION_HEADER];
+      return { answers: true, generation: typeof text === "string" ? Number(text) : null };
+    } catch (error) {
+      return { answers: false, reason: describeError(error) };
+    }
+  }
+
+  return {
+    ask,
+
+    async check() {
+      try {
+        const { status } = await get(url, "/up", url.host);
+        const ok = status === 200;
+        return { ok, detail: ok ? "Nginx answers" : `Nginx answers ${status} at ${internalUrl}/up` };
+      } catch (error) {
+        return { ok: false, detail: `Nginx does not answer at ${internalUrl}: ${describeError(error)}` };
+      }
+    },
+
+    async awaitGeneration(generation, former, timeoutMs) {
+      const deadline = performance.now() + timeoutMs;
+      const current = generationPort(generation, ports);
+      for (const old of new Set([...former].map((number) => generationPort(number, ports)))) {
+        if (old === current) continue; // so long ago that the ports have gone round: never to refuse again
+        while (!(await refuses(url.hostname, old))) {
+          if (performance.now() >= deadline) return false;
+          await delay(POLL_MS);
+        }
+      }
+      for (;;) {
+        const answer = await ask();
+        if (answer.answers && answer.generation === generation) return true;
+        if (performance.now() >= deadline) return false;
+        await delay(POLL_MS);
+      }
+    },
+  };
+}
+
+/** One GET over a connection of its own: a kept one would go on being served by a worker that is on its way out. */
+function get(url: URL, path: string, host: string): Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }> {
+  return new Promise((resolve, reject) => {
+    const options = { host: url.hostname, port: url.port || 80, path, headers: { host }, agent: false } as const;
+    const outgoing = request(options, (response) => {
+      resolve({ status: response.statusCode ?? 0, headers: response.headers });
+      outgoing.destroy();
+    });
+    const timer = setTimeout(() => outgoing.destroy(new Error(`no answer within ${ANSWER_LIMIT_MS} ms`)), ANSWER_LIMIT_MS);
+    outgoing.once("close", () => clearTimeout(timer));
+    // Stays for good: destroying a request whose answer was had can still report an error.
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}
+
+/** Whether nobody listens there. Any other outcome, a reset or silence, proves nothing. */
+function refuses(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.setTimeout(ANSWER_LIMIT_MS);
+    const settle = (refused: boolean): void => {
+      resolve(refused);
+      socket.destroy();
+    };
+    socket.once("connect", () => settle(false));
+    socket.once("timeout", () => settle(false));
+    socket.on("error", (error) => settle(errnoOf(error) === "ECONNREFUSED"));
+  });
+}

@@ -1,0 +1,29 @@
+import { checkAllHealth } from "../usecases/check-health.ts";
+import { cleanupExpired } from "../usecases/cleanup-expired.ts";
+import type { Context } from "../usecases/context.ts";
+import { endOutages } from "../usecases/end-outages.ts";
+import { reactToEngine } from "../usecases/react-to-engine.ts";
+import { reconcile } from "../usecases/reconcile.ts";
+import { startScheduler, type Scheduler } from "./scheduler.ts";
+
+/** When each loop runs, as cron expressions. */
+export type Schedules = { cleanup: string; health: string; reconcile: string };
+
+/** Outages end on the second. */
+const EVERY_SECOND = "* * * * * *";
+
+/** Starts everything that happens by itself. It ends when the scheduler is stopped and `context.stopping` has aborted. */
+export function startLoops(context: Context, schedules: Schedules): Scheduler {
+  void reactToEngine(context, context.stopping).catch((error: unknown) => {
+    context.logger.error({ err: error }, "engine events ended; health is polled only");
+  });
+  return startScheduler(
+    [
+      { name: "cleanup", schedule: schedules.cleanup, run: () => cleanupExpired(context) },
+      { name: "health", schedule: schedules.health, run: () => checkAllHealth(context) },
+      { name: "reconcile", schedule: schedules.reconcile, run: async () => void (await reconcile(context, { startup: false })) },
+      { name: "outages", schedule: EVERY_SECOND, run: () => endOutages(context) },
+    ],
+    context.logger,
+  );
+}

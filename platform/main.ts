@@ -1,0 +1,39 @@
+import { loadConfig } from "./config.ts";
+import { createLogger } from "./runtime/logger.ts";
+import { startPlatform } from "./start-platform.ts";
+
+const SHUTDOWN_LIMIT_MS = 30_000;
+const MIN_NODE_MAJOR = 24;
+
+/** Starts the platform and ends it in order on SIGTERM or SIGINT: exit 0 when all is closed, 1 when it took too long or could not start. */
+async function main(): Promise<void> {
+  if (Number(process.versions.node.split(".")[0]) < MIN_NODE_MAJOR) {
+    throw new Error(`Cannot start with Node ${process.versions.node}: Node ${MIN_NODE_MAJOR} is needed. Use "npm run dev" or "make up", which bring it.`);
+  }
+  const config = loadConfig(process.env);
+  const logger = createLogger(config.LOG_LEVEL);
+  const platform = await startPlatform(config, logger);
+  logger.info({ url: platform.url, instance: config.INSTANCE }, "platform up");
+
+  const shutDown = (signal: string): void => {
+    process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
+    logger.info({ signal }, "shutting down");
+    setTimeout(() => {
+      logger.error("shutdown took too long");
+      process.exit(1);
+    }, SHUTDOWN_LIMIT_MS).unref();
+    platform.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ err: error }, "shutdown failed");
+        process.exit(1);
+      },
+    );
+  };
+  process.once("SIGTERM", shutDown).once("SIGINT", shutDown);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,8 @@
+import type { Fault } from "./fault.ts";
+
+/** Freezes every process of the container: connections are accepted, nothing answers. */
+export const pause: Fault = {
+  mode: "pause",
+  defaultDuration: null,
+  inject: ({ engine, container }) => engine.containers.pause(container),
+};

@@ -1,0 +1,67 @@
+/** Exclusive sections by key, such as an environment's id. */
+export type KeyedLock = {
+  /**
+   * Runs `fn` while no other section of the same key runs; sections of one key follow each other in
+   * the order of the calls, sections of different keys never wait for each other. Rejects with the
+   * signal's reason when it aborts before `fn` has begun; from then on `fn` alone decides. Not
+   * re-entrant: a section that waits for another one of its own key waits for ever.
+   */
+  run<T>(key: string, fn: () => T | Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Whether a section of this key is running. */
+  isHeld(key: string): boolean;
+};
+
+/**
+ * A lock whose memory is that of the keys in use.
+ *
+ * Invariants: `waiting` has a key exactly as long as that key is held; the key's set holds those who
+ * wait for it, first come first. A holder that is done hands the key straight to the first one
+ * waiting, so that nobody can slip in between; only where nobody waits the key is dropped.
+ */
+export function createKeyedLock(): KeyedLock {
+  const waiting = new Map<string, Set<() => void>>();
+
+  function acquire(key: string, signal: AbortSignal | undefined): Promise<void> {
+    const queue = waiting.get(key);
+    if (queue === undefined) {
+      waiting.set(key, new Set());
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      const take = () => {
+        signal?.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = () => {
+        queue.delete(take);
+        reject(signal?.reason);
+      };
+      queue.add(take);
+      signal?.addEventListener("abort", giveUp, { once: true });
+    });
+  }
+
+  function release(key: string): void {
+    const queue = waiting.get(key);
+    const [next] = queue ?? [];
+    if (next === undefined) {
+      waiting.delete(key);
+      return;
+    }
+    queue?.delete(next);
+    next();
+  }
+
+  return {
+    async run(key, fn, signal) {
+      signal?.throwIfAborted();
+      await acquire(key, signal);
+      try {
+        return await fn();
+      } finally {
+        release(key);
+      }
+    },
+    isHeld: (key) => waiting.has(key),
+  };
+}

@@ -1,0 +1,155 @@
+import { availableParallelism, totalmem } from "node:os";
+import type { AddressInfo } from "node:net";
+import type { Config } from "./config.ts";
+import { createIdMaker } from "./domain/ids.ts";
+import { createSubnetAllocator, parseSubnet } from "./domain/subnets.ts";
+import { createDockerEngine } from "./engine/docker-engine.ts";
+import type { Engine } from "./engine/engine.ts";
+import { createApp } from "./http/app.ts";
+import { startServer, stopServer } from "./http/server.ts";
+import { createNginxIngress } from "./ingress/nginx-ingress.ts";
+import { startLoops } from "./loops/start-loops.ts";
+import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
+import { systemClock } from "./runtime/clock.ts";
+import { createKeyedLock } from "./runtime/keyed-lock.ts";
+import type { Logger } from "./runtime/logger.ts";
+import { createDiskEnvironmentStore } from "./store/disk-environment-store.ts";
+import { createDiskEventLog } from "./store/disk-event-log.ts";
+import { createDiskLogStore } from "./store/disk-log-store.ts";
+import { cleanupExpired } from "./usecases/cleanup-expired.ts";
+import type { Context, Settings } from "./usecases/context.ts";
+import { reconcile } from "./usecases/reconcile.ts";
+import { createLogShippers } from "./usecases/ship-logs.ts";
+
+const ENGINE_TIMEOUT_MS = 30_000;
+const RELOAD_TIMEOUT_MS = 10_000;
+const NGINX_INTERNAL_PORT = 8081;
+
+export type RunningPlatform = {
+  context: Context;
+  /** Where the API listens. */
+  url: string;
+  /** Finishes what is under way, ends streams, closes files. */
+  stop(): Promise<void>;
+};
+
+/** Builds the platform from its configuration, reconciles once, starts the loops, then listens. */
+export async function startPlatform(config: Config, logger: Logger): Promise<RunningPlatform> {
+  const stopping = new AbortController();
+  const context = await buildContext(config, logger, stopping.signal);
+  await loadState(context);
+  await firstReconcile(context);
+
+  const loops = startLoops(context, {
+    cleanup: config.CLEANUP_SCHEDULE,
+    health: config.HEALTH_SCHEDULE,
+    reconcile: config.RECONCILE_SCHEDULE,
+  });
+  const limits = { maxTtl: config.MAX_TTL, maxCpus: availableParallelism(), maxMemoryMb: Math.floor(totalmem() / 2 ** 20) };
+  const app = createApp(context, limits, () => loops.health());
+  const server = await startServer(app, config.PLATFORM_HOST, config.PLATFORM_PORT).catch(async (error: unknown) => {
+    stopping.abort();
+    await loops.stop();
+    await context.shippers.stopAll();
+    throw error;
+  });
+  const { port } = server.address() as AddressInfo;
+  context.events.emit({ type: "platform.started", env_id: null, data: { instance: config.INSTANCE } });
+
+  return {
+    context,
+    url: `http://${config.PLATFORM_HOST}:${port}`,
+    async stop() {
+      context.events.emit({ type: "platform.stopping", env_id: null });
+      stopping.abort();
+      await Promise.all([stopServer(server), loops.stop()]);
+      await context.shippers.stopAll();
+      await context.logs.close();
+      await context.events.close();
+    },
+  };
+}
+
+async function buildContext(config: Config, logger: Logger, stopping: AbortSignal): Promise<Context> {
+  const engine = createDockerEngine({ socketPath: config.DOCKER_SOCKET, instance: config.INSTANCE, timeoutMs: ENGINE_TIMEOUT_MS });
+  const settings = settingsOf(config);
+  const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
+  const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE });
+  const ingress = createNginxIngress({
+    confDir: config.NGINX_CONF_DIR,
+    internalUrl,
+    deniedSubnets: [config.SUBNET_POOL],
+    control: nginxControl(engine, settings.nginxContainer),
+    reloadTimeoutMs: RELOAD_TIMEOUT_MS,
+    onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
+  });
+  const logs = createDiskLogStore({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE });
+  return {
+    settings,
+    clock: systemClock,
+    logger,
+    engine,
+    ingress,
+    probe: createFrontDoorProbe({ internalUrl }),
+    environments: createDiskEnvironmentStore({ folder: config.ENVS_DIR }),
+    logs,
+    events,
+    shippers: createLogShippers({ engine, logs, logger }),
+    locks: createKeyedLock(),
+    subnets: createSubnetAllocator(parseSubnet(config.SUBNET_POOL), config.SUBNET_PREFIX),
+    makeId: createIdMaker(),
+    failures: new Map(),
+    watches: new Map(),
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map() },
+    stopping,
+  };
+}
+
+/** Nginx is a container: it is tested and reloaded through the engine. */
+function nginxControl(engine: Engine, container: string) {
+  return {
+    async test() {
+      const { exitCode, output } = await engine.containers.exec(container, ["nginx", "-t"], { timeoutMs: RELOAD_TIMEOUT_MS });
+      return { ok: exitCode === 0, output };
+    },
+    reload: () => engine.containers.kill(container, "SIGHUP"),
+  };
+}
+
+function settingsOf(config: Config): Settings {
+  return {
+    instance: config.INSTANCE,
+    door: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
+    nginxContainer: `${config.INSTANCE}-nginx`,
+    defaultImage: config.DEFAULT_IMAGE,
+    stressImage: config.STRESS_IMAGE,
+    defaultPort: config.DEFAULT_PORT,
+    defaultTtl: config.DEFAULT_TTL,
+    maxTtl: config.MAX_TTL,
+    createTimeout: config.CREATE_TIMEOUT,
+    defaultResources: { memory_mb: config.DEFAULT_MEMORY_MB, cpus: config.DEFAULT_CPUS, pids: config.DEFAULT_PIDS },
+    healthTimeout: config.HEALTH_TIMEOUT,
+    healthConcurrency: config.HEALTH_CONCURRENCY,
+  };
+}
+
+async function loadState({ environments, subnets, events, logger }: Context): Promise<void> {
+  const { loaded, quarantined } = await environments.load();
+  for (const record of environments.all()) subnets.claim(parseSubnet(record.network.subnet));
+  for (const { file, reason } of quarantined) {
+    logger.error({ file, reason }, "state file set aside");
+    events.emit({ type: "state.quarantined", env_id: null, data: { file, reason } });
+  }
+  logger.info({ environments: loaded }, "state loaded");
+}
+
+/** An engine that is down now must not keep the platform from saying so: the loop tries again every minute. */
+async function firstReconcile(context: Context): Promise<void> {
+  try {
+    const report = await reconcile(context, { startup: true });
+    context.logger.info({ ...report }, "reconciled");
+    await cleanupExpired(context);
+  } catch (error) {
+    context.logger.error({ err: error }, "cannot reconcile at start; trying again every minute");
+  }
+}

@@ -1,0 +1,207 @@
+import { readdir, rm } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { PlatformError } from "../domain/errors.ts";
+import { isEnvironmentId } from "../domain/ids.ts";
+import { errnoOf, storageError } from "../runtime/atomic-file.ts";
+import { systemClock, type Clock } from "../runtime/clock.ts";
+import { createKeyedLock } from "../runtime/keyed-lock.ts";
+import { createLineFilter, formatLine } from "./app-log-line.ts";
+import { findResumePoint, readLastLines } from "./app-log-reader.ts";
+import { isFolder, KEPT_FILES, moveLogs } from "./archive-folder.ts";
+import { closeFiles, openChain, type OpenFile } from "./file-chain.ts";
+import { readLastChecks } from "./health-log.ts";
+import { followLines } from "./log-follow.ts";
+import { createRotatingFile, type RotatingFile } from "./rotating-file.ts";
+import { createRetiredIds } from "./retired-ids.ts";
+import type { FollowQuery, LogStore } from "./store.ts";
+
+const ARCHIVE = "archived";
+const APP_LOG = "app.log";
+const HEALTH_LOG = "health.log";
+const CLEANUP_LOG = "cleanup.log";
+/** A check every 30 s fills this in four days. */
+const HEALTH_LOG_BYTES = 1024 * 1024;
+const KEPT_HEALTH_FILES = 1;
+
+type Follower = { ended: AbortController; archived: boolean };
+
+/** Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). */
+export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { folder: string; maxSize: number; clock?: Clock }): LogStore {
+  // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
+  // whoever reads has a consistent set of files, whatever happens to their names afterwards.
+  const lock = createKeyedLock();
+  const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
+  const followers = new Map<string, Set<Follower>>();
+  const retired = createRetiredIds();
+  const cleanup = createRotatingFile({ path: join(folder, CLEANUP_LOG), maxSize, keep: KEPT_FILES });
+  let closed = false;
+
+  const livePath = (id: string) => join(folder, id);
+  const archivedPath = (id: string) => join(folder, ARCHIVE, id);
+
+  function writersOf(id: string): { app: RotatingFile; health: RotatingFile } {
+    const known = writers.get(id);
+    if (known !== undefined) return known;
+    const made = {
+      app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES }),
+      health: createRotatingFile({ path: join(livePath(id), HEALTH_LOG), maxSize: HEALTH_LOG_BYTES, keep: KEPT_HEALTH_FILES }),
+    };
+    writers.set(id, made);
+    return made;
+  }
+
+  async function closeWriters(id: string): Promise<void> {
+    const files = writers.get(id);
+    writers.delete(id);
+    await Promise.all([files?.app.close(), files?.health.close()]);
+  }
+
+  /** Runs a change of one environment's files (or of the cleanup log), its failures in the catalogue's terms. */
+  function change<T>(key: string, verb: string, fn: () => Promise<T>): Promise<T> {
+    return lock.run(key, async () => {
+      if (closed) throw new PlatformError("shutting_down", `Cannot ${verb} "${key}": the platform is shutting down`);
+      return await guarded(verb, join(folder, key), fn);
+    });
+  }
+
+  /** The files of a log, living or archived; null when the environment has no logs at all. The caller closes them. */
+  async function openLog(id: string, name: string, keep: number): Promise<{ files: OpenFile[]; archived: boolean } | null> {
+    const living = await isFolder(livePath(id));
+    if (!living && !(await isFolder(archivedPath(id)))) return null;
+    const path = living ? livePath(id) : archivedPath(id);
+    return { files: await openChain(join(path, name), keep), archived: !living };
+  }
+
+  async function reading<T>(id: string, name: string, keep: number, none: T, read: (files: OpenFile[]) => Promise<T>): Promise<T> {
+    if (!isEnvironmentId(id)) return none;
+    return await guarded("read log", join(folder, id, name), async () => {
+      const log = await lock.run(id, () => openLog(id, name, keep));
+      if (log === null) return none;
+      try {
+        return await read(log.files);
+      } finally {
+        await closeFiles(log.files);
+      }
+    });
+  }
+
+  function endFollowers(id: string, archived: boolean): void {
+    for (const follower of followers.get(id) ?? []) {
+      follower.archived = archived;
+      follower.ended.abort();
+    }
+  }
+
+  async function* follow(id: string, { lines = 0, ...query }: FollowQuery, signal: AbortSignal): AsyncGenerator<string> {
+    if (!isEnvironmentId(id) || signal.aborted || closed) return;
+    const matches = createLineFilter(query);
+    const follower: Follower = { ended: new AbortController(), archived: false };
+    const others = followers.get(id) ?? new Set();
+    followers.set(id, others.add(follower));
+    try {
+      const { start, history } = await guarded("read log", livePath(id), async () => {
+        const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
+        if (log?.archived === true && !writers.has(id)) endFollowers(id, true);
+        return await beginning(log?.files ?? [], lines, matches);
+      });
+      const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
+      const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
+      yield* followLines({ path, keep: KEPT_FILES, start, history, matches, exclusively, ended: follower.ended.signal, signal });
+    } finally {
+      others.delete(follower);
+      if (others.size === 0 && followers.get(id) === others) followers.delete(id);
+    }
+  }
+
+  return {
+    resumePoint: (id, service) => reading(id, APP_LOG, KEPT_FILES, null, (files) => findResumePoint(files, service)),
+    async append(id, lines) {
+      assertId(id);
+      if (lines.length === 0) return;
+      const text = lines.map(formatLine).join("");
+      await change(id, "append to log", async () => {
+        if (retired.has(id)) throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
+        await writersOf(id).app.append(text);
+      });
+    },
+    read: (id, query) => reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
+    follow,
+    async appendHealth(id, check) {
+      assertId(id);
+      await change(id, "append to health log", async () => {
+        if (!retired.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
+      });
+    },
+    readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
+    async archive(id) {
+      assertId(id);
+      await change(id, "archive logs", async () => {
+        await closeWriters(id);
+        await moveLogs(livePath(id), archivedPath(id));
+        retired.add(id);
+        endFollowers(id, true);
+      });
+    },
+    archivePath(id) {
+      assertId(id);
+      return join(basename(resolve(folder)), ARCHIVE, id);
+    },
+    async discard(id) {
+      assertId(id);
+      await change(id, "discard logs", async () => {
+        await closeWriters(id);
+        await rm(livePath(id), { recursive: true, force: true });
+        retired.add(id);
+        endFollowers(id, false);
+      });
+    },
+    list: () => guarded("read folder", folder, () => listFolders(folder)),
+    async appendCleanup(action) {
+      const { timestamp: _, ...rest } = action;
+      const line = `${JSON.stringify({ timestamp: clock.timestamp(), ...rest })}\n`;
+      await change(CLEANUP_LOG, "append to", () => cleanup.append(line));
+    },
+    async close() {
+      closed = true;
+      for (const id of followers.keys()) endFollowers(id, false);
+      await Promise.all([...writers.keys()].map((id) => lock.run(id, () => closeWriters(id))));
+      await lock.run(CLEANUP_LOG, () => cleanup.close());
+    },
+  };
+}
+
+/** The last lines to begin following with, and the newest file at the place where they end. The other files are closed. */
+async function beginning(files: OpenFile[], lines: number, matches: (line: string) => boolean): Promise<{ start: OpenFile | null; history: string[] }> {
+  const [start = null, ...older] = files;
+  try {
+    const history = await readLastLines(files, lines, matches);
+    await closeFiles(older);
+    return { start, history };
+  } catch (error) {
+    await closeFiles(files);
+    throw error;
+  }
+}
+
+async function listFolders(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && isEnvironmentId(entry.name)).map((entry) => entry.name);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Ids become part of paths: what is none of ours never does. */
+function assertId(id: string): void {
+  if (!isEnvironmentId(id)) throw new PlatformError("internal_error", `Cannot keep logs of "${id}": that is no environment's id`);
+}
+
+async function guarded<T>(verb: string, path: string, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    throw error instanceof PlatformError ? error : storageError(verb, path, error);
+  }
+}

@@ -1,0 +1,96 @@
+import { stat } from "node:fs/promises";
+import { delay } from "../runtime/delay.ts";
+import type { LineFilter } from "./app-log-line.ts";
+import { BLOCK_BYTES, chainPaths, openToRead, readBytes, type OpenFile } from "./file-chain.ts";
+
+const POLL_MS = 200;
+const NEWLINE = 0x0a;
+
+/** The file being read, how far, and the beginning of a line whose end is not written yet. */
+type Cursor = { file: OpenFile; position: number; rest: Buffer };
+
+export type FollowOptions = {
+  /** Where app.log is now: among the living or, once they are moved, in the archive. */
+  path: () => string;
+  keep: number;
+  /** Lines to begin with. */
+  history: string[];
+  /** The newest file, to be read from `start.size` on; null when nothing has been written yet. Closed by the follower. */
+  start: OpenFile | null;
+  matches: LineFilter;
+  /** Runs a function while no rotation and no move can happen. */
+  exclusively: <T>(fn: () => Promise<T>) => Promise<T>;
+  /** Aborts when nothing will be appended any more: what is there by then is still delivered. */
+  ended: AbortSignal;
+  signal: AbortSignal;
+};
+
+/**
+ * Lines appended to a rotating file, at the consumer's pace: one block is in memory, and nothing is
+ * read ahead. A file that was rotated away is read to its end before the next one is begun.
+ */
+export async function* followLines(options: FollowOptions): AsyncGenerator<string> {
+  const { history, matches, ended, signal } = options;
+  const wake = AbortSignal.any([ended, signal]);
+  let cursor = options.start === null ? null : { file: options.start, position: options.start.size, rest: Buffer.alloc(0) };
+  try {
+    yield* history;
+    while (!signal.aborted) {
+      const last = ended.aborted; // asked before reading, so that what was appended before the end is not missed
+      if (cursor !== null) yield* newLines(cursor, matches, signal);
+      const next: Cursor | null = await findNext(cursor, options);
+      if (next !== null) {
+        // The old file is no longer the newest: what it holds now is all it ever will.
+        try {
+          if (cursor !== null) yield* newLines(cursor, matches, signal);
+        } finally {
+          await cursor?.file.handle.close();
+          cursor = next;
+        }
+        continue;
+      }
+      if (last) return;
+      await delay(POLL_MS, wake);
+    }
+  } finally {
+    await cursor?.file.handle.close();
+  }
+}
+
+async function* newLines(cursor: Cursor, matches: LineFilter, signal: AbortSignal): AsyncGenerator<string> {
+  while (!signal.aborted) {
+    const block = await readBytes(cursor.file.handle, cursor.position, BLOCK_BYTES);
+    if (block.length === 0) return;
+    cursor.position += block.length;
+    const data = Buffer.concat([cursor.rest, block]);
+    const end = data.lastIndexOf(NEWLINE) + 1;
+    cursor.rest = data.subarray(end);
+    if (end === 0) continue;
+    for (const line of data.toString("utf8", 0, end - 1).split("\n")) {
+      if (signal.aborted) return;
+      if (matches(line)) yield line;
+    }
+  }
+}
+
+/** The file after the one being read, from its beginning; null when that is the newest, or there is none yet. */
+async function findNext(cursor: Cursor | null, { path, keep, exclusively }: FollowOptions): Promise<Cursor | null> {
+  if (cursor !== null && (await inodeOf(path())) === cursor.file.inode) return null;
+  return await exclusively(async () => {
+    const names = chainPaths(path(), keep);
+    const inodes = await Promise.all(names.map(inodeOf));
+    const place = cursor === null ? -1 : inodes.indexOf(cursor.file.inode);
+    // Not found: nothing was read yet, or it was rotated away altogether; the oldest one there is comes next.
+    const newer = place === -1 ? names.toReversed() : names.slice(0, place).toReversed();
+    for (const name of newer) {
+      const file = await openToRead(name);
+      if (file !== null) return { file, position: 0, rest: Buffer.alloc(0) };
+    }
+    return null;
+  });
+}
+
+async function inodeOf(path: string): Promise<bigint | null> {
+  const facts = await stat(path, { bigint: true }).catch(() => null); // absent between a rotation and the next line
+  return facts?.ino ?? null;
+}

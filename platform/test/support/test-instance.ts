@@ -1,0 +1,162 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseEnv, promisify } from "node:util";
+import { randomInt } from "node:crypto";
+import { waitUntil } from "./wait-until.ts";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../../..");
+
+/** A platform of its own for tests: own label, ports, folders and subnets, so that it runs beside any other. */
+export type TestInstance = {
+  name: string;
+  folder: string;
+  variables: Record<string, string>;
+  apiUrl: string;
+  nginxPort: number;
+  /** Starts the API as a process of its own and waits until it is well. */
+  startApi(extra?: Record<string, string>): Promise<void>;
+  /** Ends the API with a signal and waits for its end; returns its exit code (null when killed). */
+  stopApi(signal?: NodeJS.Signals): Promise<number | null>;
+  /** What the API printed so far. */
+  output(): string;
+  /** Removes everything, also after a failed test. */
+  remove(): Promise<void>;
+};
+
+/** Prepares an instance and starts its Nginx from the project's own compose file. */
+export async function createTestInstance(extra: Record<string, string> = {}): Promise<TestInstance> {
+  const name = `sandbox-t${process.pid.toString(36)}${randomInt(36 ** 4).toString(36)}`;
+  const folder = await mkdtemp(join(tmpdir(), `${name}-`));
+  await chmod(folder, 0o755); // Nginx's workers are nobody
+  for (const part of ["envs", "logs", "conf.d"]) await mkdir(join(folder, part));
+  const [platformPort, nginxPort] = [await freePort(), await freePort()];
+  const third = randomInt(256);
+  const variables: Record<string, string> = {
+    INSTANCE: name,
+    PLATFORM_PORT: String(platformPort),
+    NGINX_PORT: String(nginxPort),
+    PLATFORM_SUBNET: `10.192.${third}.0/24`,
+    NGINX_ADDRESS: `10.192.${third}.2`,
+    SUBNET_POOL: `10.${200 + randomInt(40)}.${randomInt(16) * 16}.0/20`,
+    ENVS_DIR: join(folder, "envs"),
+    LOGS_DIR: join(folder, "logs"),
+    NGINX_CONF_DIR: join(folder, "conf.d"),
+    LOG_LEVEL: "info",
+    ...baseImages(),
+    ...extra,
+  };
+  const compose = await composeCommand();
+  const composeArgs = [...compose.slice(1), "-p", name, "-f", join(ROOT, "docker-compose.yml"), "--project-directory", ROOT];
+  const environment = { ...process.env, ...variables };
+  const composeRun = (...args: string[]) => run(compose[0] ?? "", [...composeArgs, ...args], { env: environment });
+
+  let api: ChildProcess | null = null;
+  let output = "";
+  const apiUrl = `http://127.0.0.1:${platformPort}`;
+
+  const instance: TestInstance = {
+    name,
+    folder,
+    variables,
+    apiUrl,
+    nginxPort,
+    output: () => output,
+    async startApi(more = {}) {
+      const child = spawn(process.execPath, [join(ROOT, "platform/main.ts")], { cwd: ROOT, env: { ...environment, ...more }, stdio: ["ignore", "pipe", "pipe"] });
+      const collect = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-200_000));
+      child.stdout.on("data", collect);
+      child.stderr.on("data", collect);
+      api = child;
+      await waitUntil(
+        "the API to be well",
+        async () => {
+          if (child.exitCode !== null) throw new Error(`the API exited with ${child.exitCode}: ${output.slice(-2000)}`);
+          return (await fetch(`${apiUrl}/healthz`)).ok;
+        },
+        30_000,
+      );
+    },
+    async stopApi(signal = "SIGTERM") {
+      const child = api;
+      api = null;
+      if (child === null || child.exitCode !== null) return child?.exitCode ?? null;
+      const ended = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
+      child.kill(signal);
+      return ended;
+    },
+    async remove() {
+      await instance.stopApi("SIGKILL");
+      await removeLabelled(name);
+      await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
+      await removeLabelled(name);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  try {
+    await composeRun("up", "-d", "nginx");
+  } catch (error) {
+    await instance.remove();
+    throw error;
+  }
+  return instance;
+}
+
+/** Names of the containers and networks that carry an instance's label. */
+export async function labelledObjects(instance: string): Promise<string[]> {
+  const filter = `label=sandbox.platform=${instance}`;
+  const [containers, networks] = await Promise.all([
+    run("docker", ["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]),
+    run("docker", ["network", "ls", "--filter", filter, "--format", "{{.Name}}"]),
+  ]);
+  return [...containers.stdout.split("\n"), ...networks.stdout.split("\n")].filter(Boolean);
+}
+
+/** Everything of environments that an instance has left on the machine: Docker objects, routes, state files, live logs. */
+export async function leftovers(instance: TestInstance): Promise<string[]> {
+  const own = new Set([instance.name, `${instance.name}-nginx`, `${instance.name}-api`]);
+  const objects = (await labelledObjects(instance.name)).filter((object) => !own.has(object));
+  const files = (folder: string) => (existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : []);
+  const state = (await files("envs")).filter((file) => file.endsWith(".json"));
+  const routes = (await files("conf.d")).filter((file) => file.startsWith("env-"));
+  const logs = (await files("logs")).filter((file) => file.startsWith("env-"));
+  return [...objects, ...state, ...routes, ...logs.map((folder) => `logs/${folder}`)];
+}
+
+async function removeLabelled(instance: string): Promise<void> {
+  const filter = ["--filter", `label=sandbox.platform=${instance}`];
+  const { stdout: containers } = await run("docker", ["ps", "-aq", ...filter]);
+  const ids = containers.split("\n").filter(Boolean);
+  if (ids.length > 0) await run("docker", ["rm", "-fv", ...ids]).catch(() => {});
+  const { stdout: networks } = await run("docker", ["network", "ls", "-q", ...filter]);
+  for (const id of networks.split("\n").filter(Boolean)) await run("docker", ["network", "rm", id]).catch(() => {});
+}
+
+/** The base images that the set-up chose. */
+function baseImages(): Record<string, string> {
+  const file = join(ROOT, ".cache/images.env");
+  const chosen = existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
+  const images: Record<string, string> = {};
+  for (const key of ["NODE_IMAGE", "NGINX_IMAGE"]) {
+    const image = process.env[key] || chosen[key];
+    if (image) images[key] = image;
+  }
+  return images;
+}
+
+async function composeCommand(): Promise<string[]> {
+  const plugin = await run("docker", ["compose", "version"]).catch(() => null);
+  return plugin === null ? ["docker-compose"] : ["docker", "compose"];
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}

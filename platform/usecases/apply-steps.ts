@@ -1,0 +1,71 @@
+import { environmentLabels } from "../domain/labels.ts";
+import { environmentHost } from "../domain/environment-view.ts";
+import type { Plan, Step, StepKind } from "../domain/step.ts";
+import { FAULTS } from "../outages/registry.ts";
+import type { Context } from "./context.ts";
+
+type Executors = { [K in StepKind]: (step: Extract<Step, { kind: K }>, context: Context) => Promise<unknown> };
+
+/** The one place where a step becomes a call of an adapter. */
+const EXECUTORS: Executors = {
+  "create-network": ({ env, network }, { engine, settings }) =>
+    engine.networks.create({
+      name: network.name,
+      subnet: network.subnet,
+      gateway: network.gateway,
+      labels: environmentLabels(settings.instance, env, "network"),
+      internal: false,
+    }),
+  "connect-ingress": ({ network }, { engine, settings }) =>
+    engine.networks.connect(network.name, settings.nginxContainer, network.ingress_address),
+  "create-container": ({ env, network, service }, { engine, settings }) =>
+    engine.containers.create({
+      name: service.container,
+      image: service.image,
+      labels: environmentLabels(settings.instance, env, "app", service.name),
+      env: { ...service.env, ENV_ID: env, PORT: String(service.port) },
+      command: service.command,
+      network,
+      address: service.address,
+      aliases: [service.name],
+      resources: service.resources,
+    }),
+  "connect-container": ({ network, service }, { engine }) =>
+    engine.networks.connect(network, service.container, service.address, [service.name]),
+  "start-container": ({ container }, { engine }) => engine.containers.start(container),
+  "unpause-container": ({ container }, { engine }) => engine.containers.unpause(container),
+  "stop-stress": ({ container }, { engine, settings }) =>
+    FAULTS.stress.stop?.({ engine, container, network: "", stressImage: settings.stressImage }) ?? Promise.resolve(),
+  "put-route": ({ env, address, port }, { ingress, settings }) =>
+    ingress.put({ id: env, host: environmentHost(env, settings.door.baseDomain), address, port }),
+  "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
+  "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
+  "remove-container": ({ container }, { engine }) => engine.containers.remove(container),
+  "disconnect-ingress": ({ network }, { engine, settings }) => engine.networks.disconnect(network, settings.nginxContainer),
+  "remove-network": ({ network }, { engine }) => engine.networks.remove(network),
+  "remove-route": ({ env }, { ingress }) => ingress.remove(env),
+  "archive-logs": ({ env }, { logs }) => logs.archive(env),
+  "discard-logs": ({ env }, { logs }) => logs.discard(env),
+  "remove-record": ({ env }, { environments }) => environments.remove(env),
+};
+
+/**
+ * Applies a plan: stage after stage, the steps of a stage at once. Every step of a stage has ended
+ * when this returns or throws, so that whoever undoes the plan has no step running beside it.
+ * Throws the first failure of the first stage that has one.
+ */
+export async function applySteps(plan: Plan, context: Context): Promise<void> {
+  for (const stage of plan) {
+    const results = await Promise.allSettled(stage.map((step) => execute(step, context)));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+}
+
+async function execute<K extends StepKind>(step: Extract<Step, { kind: K }>, context: Context): Promise<void> {
+  const started = performance.now();
+  const executor = EXECUTORS[step.kind] as (step: Step, context: Context) => Promise<unknown>;
+  await executor(step, context);
+  const ms = Math.round(performance.now() - started);
+  context.logger.debug({ step: step.kind, env_id: step.env, ms }, "step done");
+}

@@ -1,0 +1,108 @@
+import pLimit from "p-limit";
+import { primaryService, type EnvironmentRecord } from "../domain/environment-record.ts";
+import { environmentHost } from "../domain/environment-view.ts";
+import { describeError } from "../domain/errors.ts";
+import { FAILURES_TO_DEGRADE, judgeHealth, type HealthCheck } from "../domain/health-rule.ts";
+import type { ProbeResult } from "../probes/probe.ts";
+import { delay } from "../runtime/delay.ts";
+import type { Context } from "./context.ts";
+
+/** Quick probes are started so far apart, without waiting for each other's answer. */
+const QUICK_PROBE_GAP_MS = 1_000;
+const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
+
+/** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or fails holds up nobody. */
+export async function checkAllHealth(context: Context): Promise<void> {
+  const limit = pLimit(context.settings.healthConcurrency);
+  const living = context.environments.all().filter(isLiving);
+  await Promise.all(living.map((record) => limit(() => checkHealth(context, record.id))));
+}
+
+/** Probes one environment, writes the result down and applies the three-failures rule. Never throws. */
+export async function checkHealth(context: Context, id: string): Promise<void> {
+  const { environments, probe, clock, settings, logger, stopping } = context;
+  const record = environments.get(id);
+  if (record === null || !isLiving(record)) return;
+  try {
+    const timestamp = clock.timestamp();
+    const result = await probe.check({
+      host: environmentHost(id, settings.door.baseDomain),
+      path: primaryService(record).health_path,
+      timeoutMs: settings.healthTimeout * 1000,
+      signal: stopping,
+    });
+    if (stopping.aborted) return;
+    await noteCheck(context, id, timestamp, result);
+    await judge(context, id, result);
+  } catch (error) {
+    logger.error({ err: error, env_id: id }, "cannot check health");
+  }
+}
+
+/**
+ * Probes an environment that something has just happened to, once a second until its status is
+ * settled. A newer occasion replaces an older one's probes. Returns at once.
+ */
+export function watchHealth(context: Context, id: string): void {
+  const { watches } = context;
+  watches.get(id)?.abort();
+  const watch = new AbortController();
+  watches.set(id, watch);
+  const signal = AbortSignal.any([watch.signal, context.stopping]);
+  void probeRepeatedly(context, id, signal).finally(() => {
+    if (watches.get(id) === watch) watches.delete(id);
+  });
+}
+
+async function probeRepeatedly(context: Context, id: string, signal: AbortSignal): Promise<void> {
+  for (let probes = 0; probes < QUICK_PROBES && !signal.aborted; probes++) {
+    void checkHealth(context, id);
+    await delay(QUICK_PROBE_GAP_MS, signal);
+    const healthy = context.failures.get(id) === 0 && context.environments.get(id)?.status === "running";
+    if (healthy) return;
+  }
+}
+
+/** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
+export async function noteCheck({ logs, logger }: Pick<Context, "logs" | "logger">, id: string, timestamp: string, result: ProbeResult): Promise<void> {
+  const check: HealthCheck = {
+    timestamp,
+    status: result.status,
+    latency_ms: result.latency_ms,
+    ok: result.ok,
+    ...(result.error === undefined ? {} : { error: result.error }),
+  };
+  try {
+    await logs.appendHealth(id, check);
+  } catch (error) {
+    logger.warn({ env_id: id, reason: describeError(error) }, "cannot write health log");
+  }
+}
+
+async function judge(context: Context, id: string, result: ProbeResult): Promise<void> {
+  if (result.fault === "ingress") return; // the front door's failures are not the environment's
+  const { environments, failures, events, logger } = context;
+  const record = environments.get(id);
+  if (record === null) return;
+  const verdict = judgeHealth(record.status, failures.get(id) ?? 0, result.ok);
+  failures.set(id, verdict.failures);
+  if (verdict.status === record.status) return;
+
+  await context.locks.run(id, async () => {
+    const present = environments.get(id);
+    if (present === null || present.status !== record.status) return;
+    await environments.save({ ...present, status: verdict.status });
+    const data = { failures: verdict.failures, status: result.status, reason: result.error ?? null };
+    if (verdict.status === "degraded") {
+      logger.warn({ env_id: id, ...data }, "environment degraded");
+      events.emit({ type: "environment.degraded", env_id: id, data });
+    } else {
+      logger.info({ env_id: id }, "environment recovered");
+      events.emit({ type: "environment.recovered", env_id: id });
+    }
+  });
+}
+
+function isLiving(record: EnvironmentRecord): boolean {
+  return record.status === "running" || record.status === "degraded";
+}

@@ -1,0 +1,28 @@
+import { describeError } from "../domain/errors.ts";
+import { isExpired } from "../domain/lifetime.ts";
+import type { Context } from "./context.ts";
+import { destroyEnvironment } from "./destroy-environment.ts";
+
+/** Destroys every environment whose time is up; each action and its outcome is a line in cleanup.log. */
+export async function cleanupExpired(context: Context): Promise<void> {
+  const { environments, clock } = context;
+  const expired = environments.all().filter((record) => isExpired(record, clock.now()) && record.status !== "creating");
+  await Promise.all(expired.map((record) => expire(context, record.id, record.expires_at)));
+}
+
+async function expire(context: Context, id: string, expiredAt: string): Promise<void> {
+  const { events, logger } = context;
+  events.emit({ type: "environment.expired", env_id: id, data: { expired_at: expiredAt } });
+  await note(context, { action: "expired", env_id: id, expired_at: expiredAt });
+  try {
+    const { archived_logs } = await destroyEnvironment(context, id);
+    await note(context, { action: "destroyed", env_id: id, archived_logs });
+  } catch (error) {
+    logger.error({ err: error, env_id: id }, "cannot destroy an expired environment; the next sweep tries again");
+    await note(context, { action: "failed", env_id: id, reason: describeError(error) });
+  }
+}
+
+async function note({ logs, logger }: Context, action: Record<string, unknown>): Promise<void> {
+  await logs.appendCleanup(action).catch((error: unknown) => logger.warn({ err: error }, "cannot write cleanup log"));
+}

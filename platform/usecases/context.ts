@@ -1,0 +1,66 @@
+import type { EnvironmentRecord, Resources } from "../domain/environment-record.ts";
+import type { FrontDoor } from "../domain/environment-view.ts";
+import type { SubnetAllocator } from "../domain/subnets.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Ingress } from "../ingress/ingress.ts";
+import type { Probe } from "../probes/probe.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { KeyedLock } from "../runtime/keyed-lock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import type { EnvironmentStore, EventLog, LogStore } from "../store/store.ts";
+import type { LogShippers } from "./ship-logs.ts";
+
+/** What the use-cases need to know of the configuration. Times in seconds. */
+export type Settings = {
+  instance: string;
+  door: FrontDoor;
+  nginxContainer: string;
+  defaultImage: string;
+  stressImage: string;
+  defaultPort: number;
+  defaultTtl: number;
+  maxTtl: number;
+  createTimeout: number;
+  defaultResources: Resources;
+  healthTimeout: number;
+  healthConcurrency: number;
+};
+
+/** Consecutive failed probes by environment id. In memory: after a restart counting begins anew. */
+export type FailureCounts = Map<string, number>;
+
+/** An operation that a later one may join or cut short. */
+export type Ongoing = {
+  /** Creations under way, so that a destroy need not wait for their health gate. */
+  creating: Map<string, AbortController>;
+  /** Destructions under way: a second call joins the first. */
+  destroying: Map<string, Promise<DestroyedEnvironment>>;
+  /** Creations by Idempotency-Key, until their record is there to be found. */
+  idempotent: Map<string, { digest: string; result: Promise<EnvironmentRecord> }>;
+};
+
+export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string };
+
+/** Everything a use-case works with; main.ts makes the one there is. */
+export type Context = {
+  settings: Settings;
+  clock: Clock;
+  logger: Logger;
+  engine: Engine;
+  ingress: Ingress;
+  probe: Probe;
+  environments: EnvironmentStore;
+  logs: LogStore;
+  events: EventLog;
+  shippers: LogShippers;
+  /** One operation at a time per environment id. */
+  locks: KeyedLock;
+  subnets: SubnetAllocator;
+  makeId: (name: string, now: number) => string;
+  failures: FailureCounts;
+  /** Environments being probed once a second because something just happened to them. */
+  watches: Map<string, AbortController>;
+  ongoing: Ongoing;
+  /** Aborts when the platform shuts down: waits end, work under way is finished. */
+  stopping: AbortSignal;
+};

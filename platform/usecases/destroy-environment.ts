@@ -1,0 +1,40 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { planDown } from "../domain/plan.ts";
+import { parseSubnet } from "../domain/subnets.ts";
+import { applySteps } from "./apply-steps.ts";
+import type { Context, DestroyedEnvironment } from "./context.ts";
+import { findEnvironment } from "./find-environment.ts";
+
+/**
+ * Destroys an environment, cutting a creation under way short. Two calls at once share one
+ * destruction and one answer. A step that fails is thrown; the reconciler finishes the rest.
+ */
+export async function destroyEnvironment(context: Context, id: string): Promise<DestroyedEnvironment> {
+  const { destroying, creating } = context.ongoing;
+  const underWay = destroying.get(id);
+  if (underWay !== undefined) return underWay;
+  findEnvironment(context, id);
+  creating.get(id)?.abort();
+  const destruction = context.locks.run(id, () => takeDown(context, findEnvironment(context, id)));
+  destroying.set(id, destruction);
+  try {
+    return await destruction;
+  } finally {
+    destroying.delete(id);
+  }
+}
+
+/** Takes an environment down whose lock is held. */
+export async function takeDown(context: Context, record: EnvironmentRecord): Promise<DestroyedEnvironment> {
+  const { environments, events, failures, logs, subnets } = context;
+  const { id } = record;
+  // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
+  const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
+  if (leaving.status !== record.status) await environments.save(leaving);
+  events.emit({ type: "environment.destroying", env_id: id });
+  await applySteps(planDown(leaving), context);
+  subnets.free(parseSubnet(record.network.subnet));
+  failures.delete(id);
+  events.emit({ type: "environment.destroyed", env_id: id });
+  return { id, status: "destroyed", archived_logs: logs.archivePath(id) };
+}

@@ -1,0 +1,24 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { PlatformError } from "../domain/errors.ts";
+import type { Context } from "./context.ts";
+
+/** The record of a living environment; `environment_not_found` when there is none. */
+export function findEnvironment({ environments }: Pick<Context, "environments">, id: string): EnvironmentRecord {
+  const record = environments.get(id);
+  if (record === null) {
+    throw new PlatformError(
+      "environment_not_found",
+      `Cannot find environment "${id}": it does not exist or has been destroyed. GET /envs lists the living ones.`,
+    );
+  }
+  return record;
+}
+
+/** The record, if it is up; `conflict` while it is being created or destroyed. */
+export function findLiving(context: Pick<Context, "environments">, id: string): EnvironmentRecord {
+  const record = findEnvironment(context, id);
+  if (record.status === "creating" || record.status === "destroying") {
+    throw new PlatformError("conflict", `Cannot change environment "${id}": it is ${record.status}. Try again in a moment.`);
+  }
+  return record;
+}

@@ -1,0 +1,31 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import type { Observed } from "../domain/plan.ts";
+import type { EngineFacts } from "../engine/engine.ts";
+import type { Context } from "./context.ts";
+
+/** Everything outside that the platform's intent is compared with. */
+export type World = { engine: EngineFacts; routed: ReadonlySet<string> };
+
+/** Looks at the engine and the front door; two engine calls whatever the number of environments. */
+export async function observeWorld({ engine, ingress }: Pick<Context, "engine" | "ingress">): Promise<World> {
+  const [facts, routed] = await Promise.all([engine.observe(), ingress.list()]);
+  return { engine: facts, routed: new Set(routed) };
+}
+
+/** The part of the world that one record speaks of. */
+export function observedOf(record: EnvironmentRecord, world: World, { settings, shippers }: Pick<Context, "settings" | "shippers">): Observed {
+  const network = record.network.name;
+  const nginx = world.engine.containers.find((container) => container.name === settings.nginxContainer);
+  const containers: Observed["containers"] = {};
+  for (const service of record.services) {
+    const found = world.engine.containers.find((container) => container.name === service.container);
+    if (found !== undefined) containers[service.container] = { state: found.state, connected: network in found.networks };
+  }
+  return {
+    network: world.engine.networks.some((candidate) => candidate.name === network),
+    ingressConnected: nginx !== undefined && network in nginx.networks,
+    routed: world.routed.has(record.id),
+    containers,
+    shipping: shippers.active(record.id),
+  };
+}

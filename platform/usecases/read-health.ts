@@ -1,0 +1,12 @@
+import type { Status } from "../domain/environment-record.ts";
+import type { HealthCheck } from "../domain/health-rule.ts";
+import type { Context } from "./context.ts";
+import { findEnvironment } from "./find-environment.ts";
+
+const CHECKS = 10;
+
+/** An environment's status and its last ten checks, oldest first. */
+export async function readHealth(context: Context, id: string): Promise<{ env_id: string; status: Status; checks: HealthCheck[] }> {
+  const { status } = findEnvironment(context, id);
+  return { env_id: id, status, checks: await context.logs.readHealth(id, CHECKS) };
+}

@@ -1,0 +1,19 @@
+import { PlatformError } from "../domain/errors.ts";
+import type { LogQuery } from "../store/store.ts";
+import type { Context } from "./context.ts";
+
+/** The last matching lines of an environment, living or destroyed. `environment_not_found` when it never was. */
+export async function readLogs({ environments, logs }: Context, id: string, query: LogQuery): Promise<string[]> {
+  const lines = await logs.read(id, query);
+  if (lines !== null) return lines;
+  if (environments.get(id) !== null) return [];
+  throw new PlatformError("environment_not_found", `Cannot find logs of environment "${id}": it never existed or its archive is gone.`);
+}
+
+/** The last matching lines, then those to come, until the environment ends or `signal` aborts. */
+export async function* followLogs(context: Context, id: string, query: LogQuery, signal: AbortSignal): AsyncIterable<string> {
+  const living = context.environments.get(id) !== null;
+  const { lines: _, ...filter } = query;
+  yield* await readLogs(context, id, query);
+  if (living) yield* context.logs.follow(id, filter, signal);
+}

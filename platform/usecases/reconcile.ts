@@ -1,0 +1,124 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { describeError } from "../domain/errors.ts";
+import { LABEL_ENV, LABEL_ROLE } from "../domain/labels.ts";
+import { plan, type Observed } from "../domain/plan.ts";
+import { describeStep, type Plan, type Step } from "../domain/step.ts";
+import { applySteps } from "./apply-steps.ts";
+import { watchHealth } from "./check-health.ts";
+import type { Context } from "./context.ts";
+import { takeDown } from "./destroy-environment.ts";
+import { observeWorld, observedOf, type World } from "./observe-environment.ts";
+
+/** What one pass did. */
+export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: string[]; failed: string[] };
+
+/**
+ * Brings the machine and the records into agreement, both ways: what a record wants and is missing is
+ * repaired, half-made and half-destroyed environments are taken down, and what carries our label
+ * without a record is removed. An environment with an operation under way is left to it. At `startup`
+ * nothing is under way: every route is put again and helper containers left by a killed platform go.
+ */
+export async function reconcile(context: Context, { startup }: { startup: boolean }): Promise<ReconcileReport> {
+  const report: ReconcileReport = { repaired: [], retired: [], orphans: [], failed: [] };
+  const world = await observeWorld(context);
+  const known = new Set(context.environments.all().map((record) => record.id));
+  await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, world, startup, report)));
+  await removeOrphans(context, world, known, startup, report);
+  await removeStrayFiles(context, report);
+  return report;
+}
+
+async function settleOne(context: Context, id: string, world: World, startup: boolean, report: ReconcileReport): Promise<void> {
+  const { environments, locks, events, logger } = context;
+  const record = environments.get(id);
+  if (record === null || locks.isHeld(id)) return;
+  if (decide(context, record, world, startup).length === 0) return;
+  try {
+    await locks.run(id, async () => {
+      // The world was seen before the lock was ours: look again before touching anything.
+      const present = environments.get(id);
+      if (present === null) return;
+      await settleLocked(context, present, await observeWorld(context), startup, report);
+    });
+  } catch (error) {
+    report.failed.push(id);
+    logger.error({ err: error, env_id: id }, "cannot repair environment; trying again in a minute");
+    events.emit({ type: "drift.unrepaired", env_id: id, data: { reason: describeError(error) } });
+  }
+}
+
+async function settleLocked(context: Context, record: EnvironmentRecord, world: World, startup: boolean, report: ReconcileReport): Promise<void> {
+  const steps = decide(context, record, world, startup);
+  if (steps.length === 0) return;
+  if (record.status === "creating" || record.status === "destroying") {
+    await takeDown(context, record);
+    report.retired.push(record.id);
+    return;
+  }
+  await applySteps(steps, context);
+  watchHealth(context, record.id);
+  const repairs = steps.flat().filter((step) => !isRoutine(step, startup));
+  if (repairs.length === 0) return;
+  report.repaired.push(record.id);
+  context.logger.warn({ env_id: record.id, steps: repairs.map(describeStep) }, "environment repaired");
+  context.events.emit({ type: "environment.repaired", env_id: record.id, data: { steps: repairs.map(describeStep) } });
+}
+
+function decide(context: Context, record: EnvironmentRecord, world: World, startup: boolean): Plan {
+  const seen = observedOf(record, world, context);
+  const observed: Observed = startup ? { ...seen, routed: false } : seen;
+  return plan(record, observed, context.clock.now());
+}
+
+/** At every start shippers begin anew and routes are put again: that is no repair to report. */
+function isRoutine(step: Step, startup: boolean): boolean {
+  return startup && (step.kind === "start-shipper" || step.kind === "put-route");
+}
+
+async function removeOrphans(context: Context, world: World, known: ReadonlySet<string>, startup: boolean, report: ReconcileReport): Promise<void> {
+  const { settings, environments } = context;
+  const isOrphan = (env: string | undefined): env is string => env !== undefined && !known.has(env) && environments.get(env) === null;
+
+  for (const { name, labels } of world.engine.containers) {
+    const env = labels[LABEL_ENV];
+    if (startup && labels[LABEL_ROLE] === "tool") await removeOrphan(context, { kind: "remove-container", env: env ?? "", container: name }, report);
+    else if (isOrphan(env)) await removeOrphan(context, { kind: "remove-container", env, container: name }, report);
+  }
+  for (const { name, labels } of world.engine.networks) {
+    const env = labels[LABEL_ENV];
+    if (name === settings.instance || !isOrphan(env)) continue;
+    await removeOrphan(context, { kind: "disconnect-ingress", env, network: name }, report);
+    await removeOrphan(context, { kind: "remove-network", env, network: name }, report);
+  }
+}
+
+async function removeStrayFiles(context: Context, report: ReconcileReport): Promise<void> {
+  const { ingress, logs, environments, logger } = context;
+  try {
+    const strays = await ingress.removeStrays(new Set(environments.all().map((record) => record.id)));
+    for (const file of strays) noteOrphan(context, "conf file", file, report);
+    for (const id of await logs.list()) {
+      if (environments.get(id) !== null) continue;
+      await logs.archive(id);
+      noteOrphan(context, "logs", id, report);
+    }
+  } catch (error) {
+    logger.error({ err: error }, "cannot remove stray files; trying again in a minute");
+  }
+}
+
+async function removeOrphan(context: Context, step: Step, report: ReconcileReport): Promise<void> {
+  try {
+    await applySteps([[step]], context);
+    if (step.kind !== "disconnect-ingress") noteOrphan(context, step.kind, describeStep(step), report);
+  } catch (error) {
+    report.failed.push(describeStep(step));
+    context.logger.error({ err: error, step: describeStep(step) }, "cannot remove an orphan; trying again in a minute");
+  }
+}
+
+function noteOrphan({ events, logger }: Context, kind: string, what: string, report: ReconcileReport): void {
+  report.orphans.push(what);
+  logger.warn({ kind, what }, "orphan removed");
+  events.emit({ type: "orphan.removed", env_id: null, data: { kind, what } });
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs scripts/cli.ts with the project's Node 24 and the settings of .env.
+set -euo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+load_settings
+node="$(node_package_dir)/bin/node"
+[ -x "$node" ] || die "Node 24 is not installed yet. Start the platform first: make up"
+if [ "${1:-}" = logs ] && [ -t 0 ]; then
+  # In a process group of its own, so that Ctrl-C ends the following and not make with an error.
+  set -m
+  "$node" "$ROOT/scripts/cli.ts" "$@"
+else
+  exec "$node" "$ROOT/scripts/cli.ts" "$@"
+fi

@@ -1,0 +1,87 @@
+// Calls to the API, and its errors made readable.
+
+export type Environment = {
+  id: string;
+  name: string;
+  status: string;
+  url: string;
+  ttl_remaining: number;
+  expires_at: string;
+};
+
+export type Check = {
+  timestamp: string;
+  status: string | number | null;
+  latency_ms: number;
+  ok: boolean;
+  error?: string;
+};
+
+type Problem = { title?: string; detail?: string; errors?: { path: string; message: string }[] };
+
+/** The API refused, failed or did not answer; the message is for the person at the terminal. */
+export class ApiError extends Error {
+  readonly status: number;
+  constructor(message: string, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** A parameter is missing or makes no sense; the message says how to call it. */
+export class UsageError extends Error {}
+
+/** Where the API is: PLATFORM_URL, else loopback on PLATFORM_PORT. */
+export function apiUrl(): string {
+  if (process.env.PLATFORM_URL) return process.env.PLATFORM_URL.replace(/\/+$/, "");
+  const host = process.env.PLATFORM_HOST || "127.0.0.1";
+  const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${process.env.PLATFORM_PORT || "8080"}`;
+}
+
+/** Calls the API; throws an ApiError unless the answer is a success. */
+export async function call(
+  method: string,
+  path: string,
+  options: { body?: unknown; accept?: string; signal?: AbortSignal } = {},
+): Promise<Response> {
+  const headers: Record<string, string> = { accept: options.accept ?? "application/json" };
+  if (options.body !== undefined) headers["content-type"] = "application/json";
+  let response: Response;
+  try {
+    response = await fetch(apiUrl() + path, {
+      method,
+      headers,
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new ApiError(`The API does not answer at ${apiUrl()}. Start the platform: make up`);
+  }
+  if (!response.ok) throw new ApiError(await describeProblem(response), response.status);
+  return response;
+}
+
+/** Calls the API and parses its JSON answer, whose shape is the API's contract. */
+export async function callJson<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await call(method, path, body === undefined ? {} : { body });
+  return (await response.json()) as T;
+}
+
+async function describeProblem(response: Response): Promise<string> {
+  const text = await response.text();
+  try {
+    const problem = JSON.parse(text) as Problem;
+    const fields = (problem.errors ?? []).map((field) => `\n  ${field.path}: ${field.message}`);
+    return (problem.detail ?? problem.title ?? `HTTP ${response.status}`) + fields.join("");
+  } catch {
+    // Not the API's own words: something else listens there.
+    return `HTTP ${response.status} from ${response.url}: ${text.slice(0, 200)}`;
+  }
+}
+
+/** The path of an environment, with its id encoded. */
+export function envPath(id: string, rest = ""): string {
+  return `/envs/${encodeURIComponent(id)}${rest}`;
+}

@@ -1,0 +1,88 @@
+// Commands that change something.
+import { createInterface } from "node:readline/promises";
+import { type Environment, UsageError, call, callJson, envPath } from "./api.ts";
+import { optional, optionalSeconds, required, seconds } from "./parameters.ts";
+import { formatSeconds, withProgress } from "./terminal.ts";
+
+/** NAME= TTL= IMAGE= PORT=, all optional; asks for name and lifetime when neither is given at a terminal. */
+export async function create(): Promise<void> {
+  let name = optional("NAME");
+  let ttl = optionalSeconds("TTL");
+  if (name === undefined && ttl === undefined && process.stdin.isTTY) ({ name, ttl } = await askNameAndTtl());
+  const image = optional("IMAGE");
+  const port = optional("PORT");
+  const body = {
+    ...(name === undefined ? {} : { name }),
+    ...(ttl === undefined ? {} : { ttl }),
+    ...(image === undefined ? {} : { image }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
+  const { result: env, took } = await withProgress(`Creating ${name ?? "an environment"}`, () =>
+    callJson<Environment>("POST", "/envs", body),
+  );
+  console.log(`Environment  ${env.id}`);
+  console.log(`Status       ${env.status} after ${took}, for ${formatSeconds(env.ttl_remaining)}`);
+  console.log(`URL          ${env.url}`);
+  if (env.status === "degraded") console.log(`It runs but is not healthy. Its logs: make logs ENV=${env.id}`);
+}
+
+async function askNameAndTtl(): Promise<{ name: string | undefined; ttl: number | undefined }> {
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-C and Ctrl-D close the prompt, and its question would then never be answered.
+  const closed = new Promise<never>((_, reject) => {
+    prompt.once("close", () => reject(new UsageError("\nNothing was created.")));
+  });
+  prompt.on("SIGINT", () => prompt.close());
+  const ask = (question: string) => Promise.race([prompt.question(question), closed]);
+  try {
+    const name = await ask("Name (empty: one is made up): ");
+    const ttl = await ask("Lifetime, such as 90, 15m or 2h (empty: the default): ");
+    return { name: name.trim() || undefined, ttl: ttl.trim() ? seconds(ttl, "TTL") : undefined };
+  } finally {
+    prompt.close();
+  }
+}
+
+/** ENV= */
+export async function destroy(): Promise<void> {
+  const id = required("ENV", "make destroy ENV=env-hello-1a2b3c");
+  const { result, took } = await withProgress(`Destroying ${id}`, () => destroyOne(id));
+  console.log(`Destroyed ${id} in ${took}; its logs: ${result.archived_logs}`);
+}
+
+function destroyOne(id: string): Promise<{ archived_logs: string }> {
+  return callJson("DELETE", envPath(id));
+}
+
+/** Every environment, side by side; fails if one could not be destroyed. */
+export async function destroyAll(): Promise<void> {
+  const environments = await callJson<Environment[]>("GET", "/envs");
+  const outcomes = await Promise.allSettled(
+    environments.map(async ({ id }) => {
+      await destroyOne(id);
+      console.log(`      destroyed ${id}`);
+    }),
+  );
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+/** ENV= MODE= DURATION= */
+export async function simulate(): Promise<void> {
+  const usage = "make simulate ENV=env-hello-1a2b3c MODE=crash|pause|network|stress|recover [DURATION=30]";
+  const id = required("ENV", usage);
+  const mode = required("MODE", usage);
+  const duration = optionalSeconds("DURATION");
+  await call("POST", envPath(id, "/outage"), { body: { mode, ...(duration === undefined ? {} : { duration }) } });
+  const env = await callJson<Environment>("GET", envPath(id));
+  console.log(`${mode}: done to ${id}, which is ${env.status} now. Watch it: make health ENV=${id}`);
+}
+
+/** ENV= TTL=: lets it live that much longer. */
+export async function extend(): Promise<void> {
+  const usage = "make extend ENV=env-hello-1a2b3c TTL=15m";
+  const id = required("ENV", usage);
+  const more = seconds(required("TTL", usage), "TTL");
+  const env = await callJson<Environment>("POST", envPath(id, "/extend"), { seconds: more });
+  console.log(`${id} lives for ${formatSeconds(env.ttl_remaining)}, until ${env.expires_at}`);
+}

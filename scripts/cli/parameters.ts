@@ -1,0 +1,29 @@
+// Parameters as make hands them over: environment variables, empty when not given.
+import { UsageError } from "./api.ts";
+
+const UNITS: Record<string, number> = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** The parameter's value, or undefined when it is not given or empty. */
+export function optional(key: string): string | undefined {
+  return process.env[key]?.trim() ? process.env[key] : undefined;
+}
+
+/** The parameter's value; throws the usage when it is not given. */
+export function required(key: string, usage: string): string {
+  const value = optional(key);
+  if (value === undefined) throw new UsageError(`${key} is missing. Usage: ${usage}`);
+  return value;
+}
+
+/** A length of time in seconds: 90, 90s, 15m, 2h or 1d. */
+export function seconds(text: string, key: string): number {
+  const match = /^\s*(\d+)\s*([smhd]?)\s*$/.exec(text);
+  if (!match) throw new UsageError(`${key} is a length of time such as 90, 15m or 2h, not "${text}".`);
+  return Number(match[1]) * (UNITS[match[2] ?? ""] ?? 1);
+}
+
+/** Like seconds(), for a parameter that may be left out. */
+export function optionalSeconds(key: string): number | undefined {
+  const value = optional(key);
+  return value === undefined ? undefined : seconds(value, key);
+}

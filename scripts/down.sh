@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Destroys every environment and stops the platform: `make down`. Works through the API where it
+# answers, and without it, or without an engine, as far as there is anything to stop. Touches only
+# what carries this instance's label.
+set -euo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+ours() { # ours containers|networks [more filters…]
+  local -a filter=(--quiet --filter "label=sandbox.platform=$INSTANCE")
+  case "$1" in
+    containers) docker ps --all "${filter[@]}" "${@:2}" ;;
+    networks) docker network ls "${filter[@]}" "${@:2}" ;;
+  esac
+}
+
+lines() { wc -l | tr -d ' '; }
+
+stage_environments() {
+  local node
+  node="$(node_package_dir)/bin/node"
+  if [ -x "$node" ] && "$node" "$ROOT/scripts/cli.ts" destroy-all >&3; then
+    note "destroyed through the API"
+  else
+    # The next stage removes them by their label.
+    note "the API does not answer: removing them without it"
+  fi
+}
+
+stage_platform() {
+  local -a api containers networks
+  # The API first, or it would repair what is taken away below.
+  mapfile -t api < <(ours containers --filter label=sandbox.role=api)
+  [ "${#api[@]}" -eq 0 ] || docker stop --time 35 "${api[@]}" >/dev/null
+  mapfile -t containers < <(ours containers)
+  [ "${#containers[@]}" -eq 0 ] || docker rm --force --volumes "${containers[@]}"
+  mapfile -t networks < <(ours networks)
+  [ "${#networks[@]}" -eq 0 ] || remove_networks "${networks[@]}"
+  note "removed: containers ${#containers[@]}, networks ${#networks[@]}"
+}
+
+remove_networks() {
+  local network guest
+  for network in "$@"; do
+    # Somebody else's container may have joined; it is let go, not removed.
+    for guest in $(docker network inspect --format '{{range $id, $_ := .Containers}}{{$id}} {{end}}' "$network"); do
+      docker network disconnect --force "$network" "$guest"
+    done
+    docker network rm "$network"
+  done
+}
+
+# What environments leave on disk when it was not the API that destroyed them.
+stage_files() {
+  local envs logs conf file id count=0
+  envs="$(in_root "$ENVS_DIR")"
+  logs="$(in_root "$LOGS_DIR")"
+  conf="$(in_root "$NGINX_CONF_DIR")"
+  for file in "$envs"/*.json; do
+    [ -f "$file" ] || continue
+    id="$(basename "$file" .json)"
+    if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
+      mkdir -p "$logs/archived"
+      mv "$logs/$id" "$logs/archived/$id"
+    fi
+    rm -f "$file"
+    count=$((count + 1))
+  done
+  for file in "$conf"/*.conf; do
+    [ ! -f "$file" ] || rm -f "$file"
+  done
+  note "removed: leftover state files $count"
+}
+
+stage_stop_engine() {
+  local said
+  said="$(stop_engine)"
+  note "${said:-not ours, left as it is}"
+}
+
+load_settings
+exec 3>&1
+if engine_answers; then
+  run_stage envs stage_environments
+  run_stage platform stage_platform
+  run_stage files stage_files
+  run_stage engine stage_stop_engine
+else
+  echo '  The Docker engine is not running, so no container is; what a stopped engine still holds is'
+  echo '  removed when the platform is started the next time.'
+  run_stage files stage_files
+fi
+if port_in_use "$PLATFORM_HOST" "$PLATFORM_PORT"; then
+  echo "  Something still listens on port $PLATFORM_PORT$(port_holder "$PLATFORM_PORT"): an API started with npm run dev is yours to stop."
+fi

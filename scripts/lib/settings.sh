@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Settings, in this order: the real environment, .env, what set-up found out (.cache/images.env),
+# the defaults. Everything is exported, so that compose and the API see the same values.
+
+IMAGES_ENV="$CACHE_DIR/images.env"
+
+# load_env_file FILE: exports KEY=value lines for keys that are not set or empty. The file is read,
+# not sourced: a value such as "* * * * *" must reach us as it stands.
+load_env_file() {
+  local line key value
+  [ -f "$1" ] || return 0
+  while IFS= read -r line || [ -n "$line" ]; do
+    [[ "$line" =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] || continue
+    key="${BASH_REMATCH[2]}"
+    value="${BASH_REMATCH[3]}"
+    if [[ "$value" =~ ^\"([^\"]*)\" || "$value" =~ ^\'([^\']*)\' ]]; then
+      value="${BASH_REMATCH[1]}"
+    else
+      value="${value%%[[:space:]]#*}"
+      value="${value%"${value##*[![:space:]]}"}"
+    fi
+    if [ -z "${!key:-}" ] && [ -n "$value" ]; then
+      export "$key=$value"
+    fi
+  done <"$1"
+}
+
+load_settings() {
+  load_env_file "$ROOT/.env"
+  # Remembered before the cache is read: an image that the user chose is used as it is.
+  # shellcheck disable=SC2034 # read in images.sh
+  USER_NODE_IMAGE="${NODE_IMAGE:-}"
+  # shellcheck disable=SC2034
+  USER_NGINX_IMAGE="${NGINX_IMAGE:-}"
+  load_env_file "$IMAGES_ENV"
+  export INSTANCE="${INSTANCE:-sandbox}"
+  export PLATFORM_HOST="${PLATFORM_HOST:-127.0.0.1}" PLATFORM_PORT="${PLATFORM_PORT:-8080}"
+  export NGINX_BIND="${NGINX_BIND:-127.0.0.1}" NGINX_PORT="${NGINX_PORT:-80}"
+  export BASE_DOMAIN="${BASE_DOMAIN:-localhost}"
+  export DOCKER_SOCKET="${DOCKER_SOCKET:-/var/run/docker.sock}"
+  export ENVS_DIR="${ENVS_DIR:-envs}" LOGS_DIR="${LOGS_DIR:-logs}"
+  export NGINX_CONF_DIR="${NGINX_CONF_DIR:-./nginx/conf.d}"
+  # Compose takes a mount without a leading ./ or / for the name of a volume.
+  case "$NGINX_CONF_DIR" in /* | ./*) ;; *) NGINX_CONF_DIR="./$NGINX_CONF_DIR" ;; esac
+  # The docker client follows the same socket as the API, whatever context the user has chosen.
+  export DOCKER_HOST="unix://$DOCKER_SOCKET"
+}
+
+# in_root PATH: a setting's path as an absolute one.
+in_root() {
+  case "$1" in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$ROOT" "${1#./}" ;; esac
+}
+
+# Where the API is reached from this machine: an API that listens everywhere listens on loopback.
+api_url() {
+  local host="$PLATFORM_HOST"
+  case "$host" in 0.0.0.0 | '::' | '') host=127.0.0.1 ;; esac
+  printf '%s' "${PLATFORM_URL:-http://$host:$PLATFORM_PORT}"
+}

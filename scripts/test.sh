@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Sets up what the tests need, runs them all, and ends with one line that counts them: `make test`.
+# ARGS="…" is handed to vitest.
+set -euo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+load_settings
+engine_answers && engine_was_running=yes || engine_was_running=no
+"$ROOT/scripts/setup.sh" || {
+  echo '0 passed, 1 failed'
+  exit 1
+}
+load_env_file "$IMAGES_ENV"
+
+# The tests start an instance of their own with settings of their own: neither .env nor what the
+# caller has exported for the real one may reach them.
+while IFS='=' read -r key _; do
+  case "$key" in NODE_IMAGE | NGINX_IMAGE | DOCKER_SOCKET) ;; *) unset "$key" ;; esac
+done < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example")
+
+make_stage_dir
+report="$STAGE_DIR/vitest.json"
+read -r -a args <<<"${ARGS:-}"
+status=0
+(cd "$ROOT" && npx vitest run --reporter=default --reporter=json "--outputFile.json=$report" "${args[@]}") || status=$?
+
+# A daemon that this run's set-up started is not left behind, unless others use it by now.
+if [ "$engine_was_running" = no ] && engine_is_ours; then
+  echo "Docker engine: $(stop_engine)"
+fi
+
+"$(node_package_dir)/bin/node" "$ROOT/scripts/lib/count-tests.ts" "$report" "$status"

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# From nothing to running: `make up`. Run again, it changes nothing.
+set -euo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+stage_start() {
+  API_SOURCE_HASH="$(api_source_hash)"
+  NGINX_SOURCE_HASH="$(nginx_source_hash)"
+  export API_SOURCE_HASH NGINX_SOURCE_HASH
+  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")"
+  compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
+    "If it says that a network or address overlaps, set PLATFORM_SUBNET and NGINX_ADDRESS in .env to" \
+    "a range that is free on this machine, run make down, then make up."
+  note "$INSTANCE-nginx, $INSTANCE-api"
+}
+
+stage_health() {
+  if ! "$(node_package_dir)/bin/node" "$ROOT/scripts/cli.ts" wait; then
+    printf '\nThe API container (%s-api) says:\n' "$INSTANCE"
+    docker logs --tail 12 "$INSTANCE-api" 2>&1 || true
+    stage_fail "The platform started and is not healthy. What it says is below; more of it:" \
+      "  curl -s $(api_url)/healthz" "  docker logs $INSTANCE-api"
+  fi
+  note "$(api_url)/healthz is 200"
+}
+
+load_settings
+run_stage preflight stage_preflight
+run_stage ports stage_ports
+setup_stages
+run_stage start stage_start
+run_stage healthz stage_health
+
+door="http://<id>.$BASE_DOMAIN"
+[ "$NGINX_PORT" = 80 ] || door="$door:$NGINX_PORT"
+cat <<END
+
+  API          $(api_url)
+  Front door   $door
+
+  Try          curl -sX POST $(api_url)/envs -H 'content-type: application/json' -d '{"name":"hello"}'
+               make help
+END
