@@ -11,7 +11,7 @@ engine_answers && engine_was_running=yes || engine_was_running=no
   echo '0 passed, 1 failed'
   exit 1
 }
-load_env_file "$IMAGES_ENV"
+load_image_choice
 
 # The tests start an instance of their own with settings of their own: neither .env nor what the
 # caller has exported for the real one may reach them.
@@ -23,6 +23,8 @@ make_stage_dir
 report="$STAGE_DIR/vitest.json"
 read -r -a args <<<"${ARGS:-}"
 status=0
+# Ctrl-C ends vitest, not this script, which still has to put things back.
+trap : INT
 (cd "$ROOT" && npx vitest run --reporter=default --reporter=json "--outputFile.json=$report" "${args[@]}") || status=$?
 
 # A daemon that this run's set-up started is not left behind, unless others use it by now.

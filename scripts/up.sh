@@ -10,8 +10,9 @@ stage_start() {
   export API_SOURCE_HASH NGINX_SOURCE_HASH
   mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")"
   compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
-    "If it says that a network or address overlaps, set PLATFORM_SUBNET and NGINX_ADDRESS in .env to" \
-    "a range that is free on this machine, run make down, then make up."
+    "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
+    "range that is free on this machine. If it says that something exists with other settings or labels" \
+    "(the settings or the compose tool have changed): run make down. Then run make up again."
   note "$INSTANCE-nginx, $INSTANCE-api"
 }
 

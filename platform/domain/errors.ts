@@ -7,7 +7,6 @@ export const CATALOGUE = {
   invalid_request: { status: 400, title: "Invalid request" },
   invalid_json: { status: 400, title: "Body is not valid JSON" },
   protected_target: { status: 403, title: "Target is protected" },
-  cross_origin: { status: 403, title: "Cross-site request refused" },
   environment_not_found: { status: 404, title: "No such environment" },
   path_not_found: { status: 404, title: "No such path" },
   method_not_allowed: { status: 405, title: "Method not allowed" },

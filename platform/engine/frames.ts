@@ -25,6 +25,12 @@ export function createFrameParser(onFrame: FrameHandler): (chunk: Buffer) => voi
   let headerFilled = 0;
   let cut: { kind: number; payload: Buffer; filled: number } | null = null;
 
+  function deliver(kind: number, bytes: Buffer, start: number, end: number): void {
+    if (kind !== SYSTEM_ERROR) return onFrame(kind, bytes, start, end);
+    const words = bytes.toString("utf8", start, end).trim();
+    throw new PlatformError("engine_failed", `Cannot read the container's output: ${words}`);
+  }
+
   return (chunk) => {
     let at = 0;
     while (at < chunk.length) {
@@ -35,7 +41,7 @@ export function createFrameParser(onFrame: FrameHandler): (chunk: Buffer) => voi
         if (cut.filled < cut.payload.length) return;
         const { kind, payload } = cut;
         cut = null;
-        onFrame(kind, payload, 0, payload.length);
+        deliver(kind, payload, 0, payload.length);
         continue;
       }
       const taken = chunk.copy(header, headerFilled, at);
@@ -47,8 +53,7 @@ export function createFrameParser(onFrame: FrameHandler): (chunk: Buffer) => voi
       const length = header.readUInt32BE(4);
       assertFrame(header, length);
       if (length <= chunk.length - at) {
-        if (kind === SYSTEM_ERROR) throw readFailure(chunk.toString("utf8", at, at + length));
-        onFrame(kind, chunk, at, at + length);
+        deliver(kind, chunk, at, at + length);
         at += length;
       } else {
         cut = { kind, payload: Buffer.allocUnsafe(length), filled: 0 };
@@ -61,8 +66,4 @@ function assertFrame(header: Buffer, length: number): void {
   const isFrame = (header[0] ?? 0) <= SYSTEM_ERROR && header[1] === 0 && header[2] === 0 && header[3] === 0;
   if (isFrame && length <= MAX_FRAME_BYTES) return;
   throw new PlatformError("engine_failed", "Cannot read the engine's output stream: it is not multiplexed; was the container created with a terminal?");
-}
-
-function readFailure(words: string): PlatformError {
-  return new PlatformError("engine_failed", `Cannot read the container's output: ${words.trim()}`);
 }

@@ -1,10 +1,10 @@
 import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, PlatformError } from "../domain/errors.ts";
-import { isEnvironmentId } from "../domain/ids.ts";
 import { errnoOf, moveFile, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../runtime/atomic-file.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
+import { assertEnvironmentId } from "./assert-id.ts";
 import { createRecordMemory } from "./record-memory.ts";
 import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "./store.ts";
@@ -46,9 +46,9 @@ export function createDiskEnvironmentStore({ folder, clock = systemClock }: { fo
         memory.put(record);
       });
     },
-    remove(id) {
-      if (!isEnvironmentId(id)) throw new PlatformError("internal_error", `Cannot remove environment "${id}": that is no id`);
-      return lock.run(id, async () => {
+    async remove(id) {
+      assertEnvironmentId(id, "remove environment");
+      await lock.run(id, async () => {
         await removeFile(pathOf(id));
         memory.delete(id);
       });

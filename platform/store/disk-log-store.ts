@@ -5,6 +5,7 @@ import { isEnvironmentId } from "../domain/ids.ts";
 import { errnoOf, storageError } from "../runtime/atomic-file.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
+import { assertEnvironmentId } from "./assert-id.ts";
 import { createLineFilter, formatLine } from "./app-log-line.ts";
 import { findResumePoint, readLastLines } from "./app-log-reader.ts";
 import { isFolder, KEPT_FILES, moveLogs } from "./archive-folder.ts";
@@ -87,7 +88,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
 
   function endFollowers(id: string, archived: boolean): void {
     for (const follower of followers.get(id) ?? []) {
-      follower.archived = archived;
+      if (archived) follower.archived = true;
       follower.ended.abort();
     }
   }
@@ -101,7 +102,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
     try {
       const { start, history } = await guarded("read log", livePath(id), async () => {
         const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
-        if (log?.archived === true && !writers.has(id)) endFollowers(id, true);
+        if (log?.archived === true || retired.has(id)) endFollowers(id, log?.archived === true);
         return await beginning(log?.files ?? [], lines, matches);
       });
       const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
@@ -116,7 +117,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
   return {
     resumePoint: (id, service) => reading(id, APP_LOG, KEPT_FILES, null, (files) => findResumePoint(files, service)),
     async append(id, lines) {
-      assertId(id);
+      assertEnvironmentId(id, "keep logs of");
       if (lines.length === 0) return;
       const text = lines.map(formatLine).join("");
       await change(id, "append to log", async () => {
@@ -127,14 +128,14 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
     read: (id, query) => reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
     follow,
     async appendHealth(id, check) {
-      assertId(id);
+      assertEnvironmentId(id, "keep logs of");
       await change(id, "append to health log", async () => {
         if (!retired.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
       });
     },
     readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
     async archive(id) {
-      assertId(id);
+      assertEnvironmentId(id, "keep logs of");
       await change(id, "archive logs", async () => {
         await closeWriters(id);
         await moveLogs(livePath(id), archivedPath(id));
@@ -143,11 +144,11 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
       });
     },
     archivePath(id) {
-      assertId(id);
+      assertEnvironmentId(id, "keep logs of");
       return join(basename(resolve(folder)), ARCHIVE, id);
     },
     async discard(id) {
-      assertId(id);
+      assertEnvironmentId(id, "keep logs of");
       await change(id, "discard logs", async () => {
         await closeWriters(id);
         await rm(livePath(id), { recursive: true, force: true });
@@ -191,11 +192,6 @@ async function listFolders(folder: string): Promise<string[]> {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
   }
-}
-
-/** Ids become part of paths: what is none of ours never does. */
-function assertId(id: string): void {
-  if (!isEnvironmentId(id)) throw new PlatformError("internal_error", `Cannot keep logs of "${id}": that is no environment's id`);
 }
 
 async function guarded<T>(verb: string, path: string, fn: () => Promise<T>): Promise<T> {

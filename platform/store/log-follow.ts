@@ -32,7 +32,7 @@ export type FollowOptions = {
 export async function* followLines(options: FollowOptions): AsyncGenerator<string> {
   const { history, matches, ended, signal } = options;
   const wake = AbortSignal.any([ended, signal]);
-  let cursor = options.start === null ? null : { file: options.start, position: options.start.size, rest: Buffer.alloc(0) };
+  let cursor: Cursor | null = options.start && cursorAt(options.start, options.start.size);
   try {
     yield* history;
     while (!signal.aborted) {
@@ -84,10 +84,14 @@ async function findNext(cursor: Cursor | null, { path, keep, exclusively }: Foll
     const newer = place === -1 ? names.toReversed() : names.slice(0, place).toReversed();
     for (const name of newer) {
       const file = await openToRead(name);
-      if (file !== null) return { file, position: 0, rest: Buffer.alloc(0) };
+      if (file !== null) return cursorAt(file, 0);
     }
     return null;
   });
+}
+
+function cursorAt(file: OpenFile, position: number): Cursor {
+  return { file, position, rest: Buffer.alloc(0) };
 }
 
 async function inodeOf(path: string): Promise<bigint | null> {

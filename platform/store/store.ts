@@ -38,6 +38,9 @@ export type ResumePoint = {
 
 export type { LogQuery } from "../domain/log-query.ts";
 
+/** With `lines`, the last so many come first, without a gap or a double between them and those to come. */
+export type FollowQuery = Omit<LogQuery, "lines"> & { lines?: number };
+
 /**
  * `logs/<id>/`: app.log (rotated at a size, keeping 3) and health.log; moved to `logs/archived/<id>/` at the end.
  * A line of app.log is `<timestamp> <service> <stream> <text>`.

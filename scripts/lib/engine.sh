@@ -56,6 +56,11 @@ need_apt() {
 }
 
 start_engine() {
+  # A daemon of ours would not listen where DOCKER_SOCKET says, and there may be one elsewhere.
+  if [ "$DOCKER_SOCKET" != /var/run/docker.sock ] && [ -z "${ENGINE_ARGS[*]}" ]; then
+    stage_fail "No Docker engine answers on $DOCKER_SOCKET, which DOCKER_SOCKET asks for." \
+      "Start it, or remove DOCKER_SOCKET from .env (or the environment)."
+  fi
   if has_service_manager; then
     systemctl start docker ||
       stage_fail "systemd could not start Docker. Why:" "  journalctl -u docker --no-pager | tail -n 30"

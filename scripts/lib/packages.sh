@@ -18,7 +18,10 @@ stage_packages() {
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$(node_package_dir)/bin/node" ]; then
     note "unchanged"
   else
-    (cd "$ROOT" && npm ci --no-audit --no-fund --no-progress) ||
+    # Not `npm ci`: it refuses a lock file without the binaries of other systems, and where the
+    # registry does not carry those no complete one can be written. This installs the versions of
+    # the lock file too, checks their hashes, removes what is not in it and leaves it as it is.
+    (cd "$ROOT" && npm install --no-save --no-audit --no-fund --no-progress --loglevel=error) ||
       stage_fail "Cannot install the npm packages. Check that npm reaches its registry, then run make up again."
     [ -x "$(node_package_dir)/bin/node" ] ||
       stage_fail "npm left out the optional package node-linux-$(node_arch), which carries Node 24." \

@@ -25,14 +25,19 @@ load_env_file() {
   done <"$1"
 }
 
+# load_image_choice: the images that set-up chose, unless the user chose others. Called again after
+# set-up, which may have chosen anew.
+load_image_choice() {
+  export NODE_IMAGE="$USER_NODE_IMAGE" NGINX_IMAGE="$USER_NGINX_IMAGE"
+  load_env_file "$IMAGES_ENV"
+}
+
 load_settings() {
   load_env_file "$ROOT/.env"
   # Remembered before the cache is read: an image that the user chose is used as it is.
-  # shellcheck disable=SC2034 # read in images.sh
   USER_NODE_IMAGE="${NODE_IMAGE:-}"
-  # shellcheck disable=SC2034
   USER_NGINX_IMAGE="${NGINX_IMAGE:-}"
-  load_env_file "$IMAGES_ENV"
+  load_image_choice
   export INSTANCE="${INSTANCE:-sandbox}"
   export PLATFORM_HOST="${PLATFORM_HOST:-127.0.0.1}" PLATFORM_PORT="${PLATFORM_PORT:-8080}"
   export NGINX_BIND="${NGINX_BIND:-127.0.0.1}" NGINX_PORT="${NGINX_PORT:-80}"

@@ -16,7 +16,7 @@ setup_stages() {
   run_stage engine stage_engine
   run_stage packages stage_packages
   run_stage base stage_base_images
-  load_env_file "$IMAGES_ENV"
+  load_image_choice
   run_stage images stage_images
   end_one_at_a_time
 }

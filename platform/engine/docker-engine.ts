@@ -1,0 +1,74 @@
+import { LABEL_PLATFORM } from "../domain/labels.ts";
+import { createDockerClient, type DockerClient, type DockerOptions } from "./docker-client.ts";
+import { createDockerContainers } from "./docker-containers.ts";
+import { createDockerCopy, type DockerCopy } from "./docker-copy.ts";
+import { readDockerEvents } from "./docker-events.ts";
+import { createDockerExec } from "./docker-exec.ts";
+import { createDockerImages } from "./docker-images.ts";
+import { readDockerLogs } from "./docker-logs.ts";
+import { addresses, containerState } from "./docker-lookup.ts";
+import { createDockerNetworks } from "./docker-networks.ts";
+import type { ContainerFacts, Engine, EngineFacts, NetworkFacts } from "./engine.ts";
+
+/**
+ * The platform's Engine on a Docker engine from 20.10 on. Needs no engine to be there yet: calls fail
+ * with `engine_unavailable` until it is, and work again once it is back.
+ */
+export function createDockerEngine(options: DockerOptions): Engine {
+  const client = createDockerClient(options);
+  const lifecycle = createDockerContainers(client);
+  const copy = createDockerCopy(client, lifecycle.remove);
+  return {
+    containers: {
+      ...lifecycle,
+      ...createDockerExec(client),
+      copyFromImage: copy.copyFromImage,
+      logs: (name, logOptions) => readDockerLogs(client, name, logOptions),
+    },
+    networks: createDockerNetworks(client),
+    images: createDockerImages(client),
+    info: () => client.negotiate(),
+    observe: () => observe(client, copy),
+    events: (signal) => readDockerEvents(client, signal),
+  };
+}
+
+async function observe(client: DockerClient, copy: DockerCopy): Promise<EngineFacts> {
+  const filters = { label: [`${LABEL_PLATFORM}=${client.instance}`] };
+  const [containers, networks] = await Promise.all([
+    client.call("list containers", (docker) => docker.listContainers({ all: true, filters })),
+    client.call("list networks", (docker) => docker.listNetworks({ filters })),
+  ]);
+  return {
+    containers: containers.map(listedContainer).filter(({ name }) => !copy.isInUse(name)),
+    networks: networks.map(listedNetwork),
+  };
+}
+
+type ListedContainer = {
+  Names: string[];
+  Labels: Record<string, string>;
+  Image: string;
+  State: string;
+  NetworkSettings: { Networks: Record<string, { IPAddress: string }> };
+};
+
+function listedContainer(container: ListedContainer): ContainerFacts {
+  // Links, which the platform does not use, appear as further names of the form /a/b.
+  const name = container.Names.find((candidate) => candidate.lastIndexOf("/") === 0) ?? "";
+  return {
+    name: name.slice(1),
+    labels: container.Labels,
+    image: container.Image,
+    state: containerState(container.State),
+    exitCode: null,
+    oomKilled: false,
+    networks: addresses(container.NetworkSettings.Networks),
+  };
+}
+
+type ListedNetwork = { Name: string; Labels?: Record<string, string>; IPAM?: { Config?: { Subnet?: string }[] } };
+
+function listedNetwork(network: ListedNetwork): NetworkFacts {
+  return { name: network.Name, labels: network.Labels ?? {}, subnet: network.IPAM?.Config?.[0]?.Subnet ?? "" };
+}

@@ -1,0 +1,88 @@
+import { describeError, isPlatformError, PlatformError } from "../domain/errors.ts";
+import type { Docker, DockerClient } from "./docker-client.ts";
+import { statusOf } from "./docker-errors.ts";
+import { orNull } from "./docker-lookup.ts";
+import type { ImageEngine, ImageFacts } from "./engine.ts";
+import { parseImageReference, type ImageReference } from "./image-reference.ts";
+import { readJsonLines } from "./json-lines.ts";
+import { createSharedWork } from "./shared-work.ts";
+
+/** A pull of a large image over a slow line; beyond that, somebody should look at the line. */
+const PULL_LIMIT_MS = 10 * 60_000;
+
+/** Images, on a Docker engine. */
+export function createDockerImages(client: DockerClient): ImageEngine {
+  const pulls = createSharedWork();
+
+  async function inspect(reference: string): Promise<ImageFacts | null> {
+    const image = await orNull(client.call(`inspect image "${reference}"`, (docker) => docker.getImage(reference).inspect()));
+    if (image === null) return null;
+    return { id: image.Id, ports: tcpPorts(Object.keys(image.Config.ExposedPorts ?? {})) };
+  }
+
+  async function pull(reference: string, { name, version }: ImageReference, signal: AbortSignal): Promise<void> {
+    const limit = AbortSignal.timeout(PULL_LIMIT_MS);
+    const options = { _query: { fromImage: name, tag: version }, _body: {} };
+    try {
+      const progress = await client.stream(
+        `pull image "${reference}"`,
+        (docker, abortSignal) => docker.createImage({ ...options, abortSignal } as unknown as Parameters<Docker["createImage"]>[0]),
+        {},
+        AbortSignal.any([signal, limit]),
+      );
+      for await (const message of readJsonLines(progress)) {
+        const words = pullError(message);
+        if (words !== null) throw notFound(reference, words);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (limit.aborted) throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
+      if (isPlatformError(error, "image_not_found") || isPlatformError(error, "engine_unavailable")) throw error;
+      // Refused with a status: the registry is out of reach, has no such image, or wants credentials.
+      throw notFound(reference, statusOf(error) === null ? describeError(error) : reason(error), error);
+    }
+  }
+
+  return {
+    async ensure(reference, signal) {
+      const parsed = parseImageReference(reference);
+      if (parsed === null) {
+        const message = `"${reference.slice(0, 200)}" is not an image reference such as node:24-slim`;
+        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, { errors: [{ path: "image", message }] });
+      }
+      signal?.throwIfAborted();
+      const present = await inspect(reference);
+      if (present !== null) return present;
+      await pulls.share(reference, (shared) => pull(reference, parsed, shared), signal);
+      const pulled = await inspect(reference);
+      if (pulled === null) throw notFound(reference, "it was pulled and is gone again");
+      return pulled;
+    },
+  };
+}
+
+/** TCP ports among the engine's `3000/tcp`, ascending. */
+export function tcpPorts(exposed: string[]): number[] {
+  return exposed
+    .filter((port) => port.endsWith("/tcp"))
+    .map((port) => Number.parseInt(port, 10))
+    .sort((a, b) => a - b);
+}
+
+/** The engine's words where a progress message tells of a failure, else null. */
+function pullError(message: unknown): string | null {
+  if (typeof message !== "object" || message === null) return null;
+  const { error, errorDetail } = message as { error?: unknown; errorDetail?: { message?: unknown } };
+  const words = errorDetail?.message ?? error;
+  return words === undefined ? null : String(words);
+}
+
+/** What the engine said, without the "Cannot pull …" before it. */
+function reason(error: unknown): string {
+  return describeError(error).replace(/^Cannot [^:]*"[^"]*": /, "");
+}
+
+function notFound(reference: string, words: string, cause?: unknown): PlatformError {
+  const advice = `pull it or build it on this machine: docker build -t ${reference} …`;
+  return new PlatformError("image_not_found", `Cannot find image "${reference}": ${words}; ${advice}`, { cause });
+}

@@ -1,0 +1,128 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { describeError } from "../domain/errors.ts";
+import type { PlatformEvent } from "../domain/events.ts";
+import { systemClock, type Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logger.ts";
+import { createEventRing } from "./event-ring.ts";
+import { chainBackwards, closeFiles, openChain } from "./file-chain.ts";
+import { createRotatingFile, type RotatingFile } from "./rotating-file.ts";
+import type { EventLog } from "./store.ts";
+
+const EVENTS_FILE = "events.jsonl";
+const KEPT_FILES = 3;
+const HELD_EVENTS = 1_000;
+/** Lines kept for a disk that does not take them now; older ones are given up. */
+const MAX_PENDING = 1_000;
+
+const EventSchema = z.looseObject({ id: z.int().positive(), timestamp: z.string(), type: z.string(), env_id: z.string().nullable() });
+
+export type EventLogOptions = { folder: string; maxSize: number; clock?: Clock; logger?: Pick<Logger, "warn"> };
+
+/**
+ * Events in `<folder>/events.jsonl`, rotated at `maxSize` bytes. Starts with the last ones of the file
+ * in memory, so that ids ascend and a reader resumes across restarts. Never fails to start: events
+ * that cannot be read are told to the logger and left.
+ */
+export async function createDiskEventLog({ folder, maxSize, clock = systemClock, logger }: EventLogOptions): Promise<EventLog> {
+  const path = join(folder, EVENTS_FILE);
+  const ring = createEventRing(HELD_EVENTS);
+  const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
+  const writer = createLineWriter(file, (error) => logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"));
+  // Where the file cannot tell the last id, the time is surely above it: nobody emits a thousand events a second for long.
+  let lastId = clock.now();
+  try {
+    for (const event of await readLastEvents(path)) ring.push(event);
+    lastId = ring.lastId();
+  } catch (error) {
+    logger?.warn({ reason: describeError(error) }, "cannot read former events; ids go on from the time");
+  }
+
+  return {
+    emit(news) {
+      const event: PlatformEvent = { id: ++lastId, timestamp: clock.timestamp(), ...news };
+      ring.push(event);
+      writer.write(`${serialise(event)}\n`);
+      return event;
+    },
+    subscribe: ring.subscribe,
+    async close() {
+      ring.close();
+      await writer.flush();
+      await file.close().catch(() => undefined); // what could not be written has been told
+    },
+  };
+}
+
+/** Writes line after line in the background. A line that fails stays first in the queue until the next write. */
+function createLineWriter(file: RotatingFile, onFailure: (error: unknown) => void): { write(line: string): void; flush(): Promise<void> } {
+  const pending: string[] = [];
+  let flushing: Promise<void> | null = null;
+  let failing = false;
+
+  async function writeAll(): Promise<void> {
+    for (let [line] = pending; line !== undefined; [line] = pending) {
+      try {
+        await file.append(line);
+        if (pending[0] === line) pending.shift();
+        failing = false;
+      } catch (error) {
+        if (!failing) onFailure(error);
+        failing = true;
+        break;
+      }
+    }
+    flushing = null; // in the same turn as the last look at the queue: a line that comes later begins anew
+  }
+
+  function flush(): Promise<void> {
+    if (flushing === null && pending.length > 0) flushing = writeAll();
+    return flushing ?? Promise.resolve();
+  }
+
+  return {
+    write(line) {
+      pending.push(line);
+      if (pending.length > MAX_PENDING) pending.shift();
+      void flush();
+    },
+    flush,
+  };
+}
+
+async function readLastEvents(path: string): Promise<PlatformEvent[]> {
+  const files = await openChain(path, KEPT_FILES);
+  const found: PlatformEvent[] = [];
+  try {
+    for await (const batch of chainBackwards(files)) {
+      for (const line of batch) {
+        const event = parseEvent(line);
+        // Backwards they must descend; what does not is no number of ours.
+        if (event !== null && event.id < (found.at(-1)?.id ?? Number.POSITIVE_INFINITY)) found.push(event);
+        if (found.length >= HELD_EVENTS) return found.reverse();
+      }
+    }
+    return found.reverse();
+  } finally {
+    await closeFiles(files);
+  }
+}
+
+function parseEvent(line: string): PlatformEvent | null {
+  try {
+    const parsed = EventSchema.parse(JSON.parse(line));
+    // The types of another version are passed on as they are.
+    return parsed as unknown as PlatformEvent;
+  } catch {
+    return null;
+  }
+}
+
+/** Never throws: data that has no JSON form is left out. */
+function serialise(event: PlatformEvent): string {
+  try {
+    return JSON.stringify(event);
+  } catch {
+    return JSON.stringify({ ...event, data: { unserialisable: true } });
+  }
+}

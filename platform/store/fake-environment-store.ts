@@ -1,0 +1,47 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { describeError } from "../domain/errors.ts";
+import { createKeyedLock } from "../runtime/keyed-lock.ts";
+import { assertEnvironmentId } from "./assert-id.ts";
+import { createRecordMemory } from "./record-memory.ts";
+import { formatStateFile } from "./state-file.ts";
+import type { EnvironmentStore } from "./store.ts";
+import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
+
+/** An EnvironmentStore without a disk. `records` are what its load finds. */
+export function createFakeEnvironmentStore(records: EnvironmentRecord[] = []): EnvironmentStore & WriteFailures {
+  const memory = createRecordMemory();
+  const lock = createKeyedLock();
+  const { attempt, failNextWrites } = createWriteFailures();
+
+  return {
+    failNextWrites,
+    async load() {
+      for (const record of records) memory.put(record);
+      return { loaded: records.length, quarantined: [] };
+    },
+    all: memory.all,
+    get: memory.get,
+    save(record) {
+      return lock.run(record.id, async () => {
+        formatStateFile(record);
+        await attempt();
+        memory.put(record);
+      });
+    },
+    async remove(id) {
+      assertEnvironmentId(id, "remove environment");
+      await lock.run(id, async () => {
+        await attempt();
+        memory.delete(id);
+      });
+    },
+    async check() {
+      try {
+        await attempt();
+        return { ok: true, detail: "in memory" };
+      } catch (error) {
+        return { ok: false, detail: describeError(error) };
+      }
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { createNginxIngress } from "../../ingress/nginx-ingress.ts";
+import { createFrontDoorProbe } from "../../probes/front-door-probe.ts";
+import { startNginxContainer } from "../support/nginx-container.ts";
+import { describeProbeContract } from "./probe-contract.ts";
+
+describeProbeContract("the front door", async () => {
+  const nginx = await startNginxContainer();
+  const { confDir, internalUrl, control } = nginx;
+  const ingress = createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] });
+  const unused = await nginx.listen(() => undefined);
+  await new Promise((done) => unused.server.close(done));
+  let counter = 0;
+
+  return {
+    probe: createFrontDoorProbe({ internalUrl }),
+    async serve(behaviour) {
+      const id = `env-probe-${++counter}`;
+      const host = `${id}.localhost`;
+      const port = behaviour === "unreachable" ? unused.port : (await nginx.listen(answering(behaviour))).port;
+      await ingress.put({ id, host, address: nginx.gateway, port });
+      return host;
+    },
+    stop: nginx.stop,
+    start: nginx.start,
+    dispose: nginx.dispose,
+  };
+});
+
+function answering(behaviour: { status: number } | "hangs"): Parameters<Awaited<ReturnType<typeof startNginxContainer>>["listen"]>[0] {
+  if (behaviour === "hangs") return () => undefined;
+  return (_, response) => response.writeHead(behaviour.status).end();
+}

@@ -1,0 +1,35 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createNginxIngress } from "../../ingress/nginx-ingress.ts";
+import { startNginxContainer } from "../support/nginx-container.ts";
+import { describeIngressContract } from "./ingress-contract.ts";
+
+/** Longer than an entry of nginx.conf's name table may be, and yet a valid host name: Nginx refuses it without naming a file. */
+const UNBEARABLE_DOMAIN = `${"a".repeat(60)}.`.repeat(3) + "b".repeat(50);
+
+describeIngressContract("Nginx", async () => {
+  const nginx = await startNginxContainer();
+  const upstreams = await Promise.all(
+    ["first", "second"].map(async (name) => {
+      const { port } = await nginx.listen((_, response) => response.end(name));
+      return { name, address: nginx.gateway, port };
+    }),
+  );
+  const [first, second] = upstreams;
+  if (first === undefined || second === undefined) throw new TypeError("two upstreams were made");
+  const { confDir, internalUrl, control } = nginx;
+
+  return {
+    ingress: createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] }),
+    upstreams: [first, second],
+    async ask(host) {
+      const { status, body } = await nginx.get(host);
+      return status === 200 ? body : null;
+    },
+    refusable: (route) => ({ ...route, host: `${route.id}.${UNBEARABLE_DOMAIN}` }),
+    addStray: (file) => writeFile(join(confDir, file), "# harmless\n"),
+    stop: nginx.stop,
+    start: nginx.start,
+    dispose: nginx.dispose,
+  };
+});

@@ -1,0 +1,100 @@
+import { createIdMaker } from "../../domain/ids.ts";
+import { createSubnetAllocator, parseSubnet } from "../../domain/subnets.ts";
+import { createFakeEngine, type FakeEngine } from "../../engine/fake-engine.ts";
+import { createFakeIngress, type FakeIngress } from "../../ingress/fake-ingress.ts";
+import { createFakeProbe, type FakeProbe } from "../../probes/fake-probe.ts";
+import { createFakeClock } from "../../runtime/clock.ts";
+import { createKeyedLock } from "../../runtime/keyed-lock.ts";
+import { createLogger } from "../../runtime/logger.ts";
+import { createFakeEnvironmentStore } from "../../store/fake-environment-store.ts";
+import { createFakeEventLog } from "../../store/fake-event-log.ts";
+import { createFakeLogStore } from "../../store/fake-log-store.ts";
+import type { Context } from "../../usecases/context.ts";
+import { createLogShippers } from "../../usecases/ship-logs.ts";
+
+export const INSTANCE = "sandbox";
+export const DEMO_IMAGE = "demo:latest";
+
+/** A whole platform in memory, with its fakes and its clock at hand. */
+export type FakeContext = Context & {
+  engine: FakeEngine;
+  ingress: FakeIngress;
+  probe: FakeProbe;
+  clock: ReturnType<typeof createFakeClock>;
+  environments: ReturnType<typeof createFakeEnvironmentStore>;
+  /** Aborting it is what SIGTERM does. */
+  stop: AbortController;
+};
+
+/** Every environment is healthy unless a test says otherwise with `probe.set`. */
+export async function createFakeContext(): Promise<FakeContext> {
+  const engine = createFakeEngine({ instance: INSTANCE });
+  engine.addImage(DEMO_IMAGE, [3000]);
+  engine.addImage("sandbox-stress-ng:latest", []);
+  await engine.networks.create({ name: INSTANCE, subnet: "10.171.0.0/24", gateway: "10.171.0.1", labels: { "sandbox.platform": INSTANCE }, internal: false });
+  await engine.containers.create({
+    name: `${INSTANCE}-nginx`,
+    image: DEMO_IMAGE,
+    labels: { "sandbox.platform": INSTANCE, "sandbox.role": "nginx" },
+    env: {},
+    command: null,
+    network: INSTANCE,
+    address: "10.171.0.2",
+    aliases: [],
+    resources: { memory_mb: 64, cpus: 1, pids: 64 },
+  });
+  await engine.containers.start(`${INSTANCE}-nginx`);
+
+  const clock = createFakeClock();
+  const logger = createLogger("silent");
+  const logs = createFakeLogStore();
+  const stop = new AbortController();
+  return {
+    settings: {
+      instance: INSTANCE,
+      door: { baseDomain: "localhost", port: 80 },
+      nginxContainer: `${INSTANCE}-nginx`,
+      defaultImage: DEMO_IMAGE,
+      stressImage: "sandbox-stress-ng:latest",
+      defaultPort: 3000,
+      defaultTtl: 1800,
+      maxTtl: 86_400,
+      createTimeout: 1,
+      defaultResources: { memory_mb: 256, cpus: 1, pids: 256 },
+      healthTimeout: 1,
+      healthConcurrency: 256,
+    },
+    clock,
+    logger,
+    engine,
+    ingress: createFakeIngress(),
+    probe: healthyUnlessSet(createFakeProbe()),
+    environments: createFakeEnvironmentStore(),
+    logs,
+    events: createFakeEventLog(),
+    shippers: createLogShippers({ engine, logs, logger }),
+    locks: createKeyedLock(),
+    subnets: createSubnetAllocator(parseSubnet("10.172.0.0/26"), 28),
+    makeId: createIdMaker(),
+    failures: new Map(),
+    watches: new Map(),
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map() },
+    stopping: stop.signal,
+    stop,
+  };
+}
+
+function healthyUnlessSet(probe: FakeProbe): FakeProbe {
+  const set = new Set<string>();
+  return {
+    ...probe,
+    set(host, behaviour) {
+      set.add(host);
+      probe.set(host, behaviour);
+    },
+    async check(target) {
+      if (!set.has(target.host)) probe.set(target.host, { status: 200 });
+      return probe.check(target);
+    },
+  };
+}

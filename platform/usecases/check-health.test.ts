@@ -1,0 +1,66 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { waitUntil } from "../test/support/wait-until.ts";
+import { checkAllHealth, watchHealth } from "./check-health.ts";
+import { createEnvironment } from "./create-environment.ts";
+
+let context: FakeContext;
+
+beforeEach(async () => {
+  context = await createFakeContext();
+});
+
+afterEach(async () => {
+  context.stop.abort();
+  await context.shippers.stopAll();
+});
+
+const statusOf = (id: string) => context.environments.get(id)?.status;
+
+test("three failed sweeps degrade an environment, the next good one restores it", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.probe.set(`${id}.localhost`, { status: 500 });
+  await checkAllHealth(context);
+  await checkAllHealth(context);
+  expect(statusOf(id)).toBe("running");
+  await checkAllHealth(context);
+  expect(statusOf(id)).toBe("degraded");
+  context.probe.set(`${id}.localhost`, { status: 200 });
+  await checkAllHealth(context);
+  expect(statusOf(id)).toBe("running");
+});
+
+test("the front door's failures never count against an environment, and are written down", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.probe.setDown(true);
+  for (let sweep = 0; sweep < 5; sweep++) await checkAllHealth(context);
+  expect(statusOf(id)).toBe("running");
+  expect((await context.logs.readHealth(id, 10)).filter(({ ok }) => !ok)).toHaveLength(5);
+});
+
+test("one that hangs does not hold up the rest of the sweep", async () => {
+  const [slow, quick] = [await createEnvironment(context, {}), await createEnvironment(context, {})];
+  context.probe.set(`${slow.id}.localhost`, "hangs");
+  const before = (await context.logs.readHealth(quick.id, 100)).length;
+  const sweep = checkAllHealth(context);
+  await waitUntil("the quick one's check", async () => (await context.logs.readHealth(quick.id, 100)).length > before, 500, 10);
+  expect(await context.logs.readHealth(slow.id, 100)).toHaveLength(1); // the one from its creation
+  await sweep;
+});
+
+test("a watched environment is degraded within seconds, by the same three failures", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.probe.set(`${id}.localhost`, "unreachable");
+  watchHealth(context, id);
+  await waitUntil("degraded", () => statusOf(id) === "degraded", 5_000, 20);
+  const checks = await context.logs.readHealth(id, 10);
+  expect(checks.filter(({ ok }) => !ok).length).toBeGreaterThanOrEqual(3);
+});
+
+test("a watch ends at once when the environment is well", async () => {
+  const { id } = await createEnvironment(context, {});
+  const before = context.probe.calls.length;
+  watchHealth(context, id);
+  await waitUntil("the watch to end", () => !context.watches.has(id), 3_000, 20);
+  expect(context.probe.calls.length - before).toBe(1);
+});

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PlatformError } from "../domain/errors.ts";
+import { environmentLabels } from "../domain/labels.ts";
+import { createFakeContext, DEMO_IMAGE, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { createEnvironment } from "./create-environment.ts";
+import { injectOutage } from "./inject-outage.ts";
+import { observeWorld } from "./observe-environment.ts";
+import { reconcile } from "./reconcile.ts";
+
+let context: FakeContext;
+
+beforeEach(async () => {
+  context = await createFakeContext();
+});
+
+afterEach(async () => {
+  context.stop.abort();
+  await context.shippers.stopAll();
+});
+
+const pass = () => reconcile(context, { startup: false });
+const stateOf = async (container: string) => (await context.engine.containers.inspect(container))?.state;
+const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
+
+describe("an environment that", () => {
+  test("is as it should be is left alone", async () => {
+    await createEnvironment(context, {});
+    expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  });
+
+  test("lost its container gets it back", async () => {
+    const { id } = await createEnvironment(context, {});
+    await context.engine.containers.remove(containerOf(id));
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await stateOf(containerOf(id))).toBe("running");
+  });
+
+  test("lost container and network gets both back", async () => {
+    const { id, network } = await createEnvironment(context, {});
+    await context.engine.containers.remove(containerOf(id));
+    await context.engine.networks.remove(network.name);
+    expect((await pass()).repaired).toEqual([id]);
+    expect((await context.engine.observe()).networks.map(({ name }) => name)).toContain(network.name);
+    expect(await pass()).toMatchObject({ repaired: [], failed: [] });
+  });
+
+  test("lost its route gets it back", async () => {
+    const { id } = await createEnvironment(context, {});
+    await context.ingress.remove(id);
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await context.ingress.list()).toEqual([id]);
+  });
+
+  test("is broken on purpose stays broken", async () => {
+    const { id } = await createEnvironment(context, {});
+    await injectOutage(context, id, { mode: "crash" });
+    expect((await pass()).repaired).toEqual([]);
+    expect(await stateOf(containerOf(id))).toBe("exited");
+  });
+
+  test.each(["creating", "destroying"] as const)("was left %s by a killed platform is taken down", async (status) => {
+    const record = await createEnvironment(context, {});
+    await context.environments.save({ ...record, status });
+    expect((await pass()).retired).toEqual([record.id]);
+    const world = await observeWorld(context);
+    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(world.routed.size).toBe(0);
+    expect(context.environments.all()).toEqual([]);
+    expect(context.subnets.usage().used).toBe(0);
+  });
+
+  test("has an operation under way is left to it", async () => {
+    const { id } = await createEnvironment(context, {});
+    await context.engine.containers.remove(containerOf(id));
+    await context.locks.run(id, async () => {
+      expect((await pass()).repaired).toEqual([]);
+    });
+    expect((await pass()).repaired).toEqual([id]);
+  });
+
+  test("cannot be repaired is reported and does not hold up the others", async () => {
+    const broken = await createEnvironment(context, {});
+    const other = await createEnvironment(context, {});
+    for (const { id } of [broken, other]) await context.engine.containers.remove(containerOf(id));
+    const create = context.engine.containers.create.bind(context.engine.containers);
+    context.engine.containers.create = (spec) =>
+      spec.name === containerOf(broken.id) ? Promise.reject(new PlatformError("engine_failed", "Cannot create")) : create(spec);
+    expect(await pass()).toMatchObject({ repaired: [other.id], failed: [broken.id] });
+  });
+});
+
+describe("what carries our label without a record", () => {
+  test("is removed, container, network and route", async () => {
+    const labels = (role: "app" | "network") => environmentLabels(INSTANCE, "env-orphan-1", role);
+    await context.engine.networks.create({ name: `${INSTANCE}-env-orphan-1`, subnet: "10.172.0.0/28", gateway: "10.172.0.1", labels: labels("network"), internal: false });
+    await context.engine.containers.create({
+      name: containerOf("env-orphan-1"),
+      image: DEMO_IMAGE,
+      labels: labels("app"),
+      env: {},
+      command: null,
+      network: `${INSTANCE}-env-orphan-1`,
+      address: "10.172.0.3",
+      aliases: [],
+      resources: { memory_mb: 64, cpus: 1, pids: 64 },
+    });
+    await context.ingress.put({ id: "env-orphan-1", host: "env-orphan-1.localhost", address: "10.172.0.3", port: 3000 });
+    expect((await pass()).orphans).toHaveLength(3);
+    const world = await observeWorld(context);
+    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(world.engine.networks.map(({ name }) => name)).toEqual([INSTANCE]);
+    expect(world.routed.size).toBe(0);
+  });
+
+  test("the platform's own parts are no orphans", async () => {
+    expect((await pass()).orphans).toEqual([]);
+    expect(await stateOf(`${INSTANCE}-nginx`)).toBe("running");
+  });
+});
+
+test("at startup shippers are started and no repair is reported", async () => {
+  const { id } = await createEnvironment(context, {});
+  await context.shippers.stop(id);
+  expect(await reconcile(context, { startup: true })).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  expect(context.shippers.active(id)).toEqual(["app"]);
+});
