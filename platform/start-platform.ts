@@ -74,12 +74,13 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
   const engine = createDockerEngine({ socketPath: config.DOCKER_SOCKET, instance: config.INSTANCE, timeoutMs: ENGINE_TIMEOUT_MS });
   const settings = settingsOf(config);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
-  const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE });
+  const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
   const ingress = createNginxIngress({
     confDir: config.NGINX_CONF_DIR,
     internalUrl,
     deniedSubnets: [config.SUBNET_POOL],
     control: nginxControl(engine, settings.nginxContainer),
+    logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
   });

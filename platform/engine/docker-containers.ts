@@ -1,4 +1,5 @@
 import { PlatformError } from "../domain/errors.ts";
+import { isOurs } from "../domain/labels.ts";
 import { delay } from "../runtime/delay.ts";
 import { buildContainerBody, type ContainerBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
@@ -117,7 +118,7 @@ function assertSame(client: DockerClient, existing: ContainerInspection, spec: C
   const address = settings.Networks[spec.network]?.IPAMConfig?.IPv4Address;
   const env = new Set(config.Env);
   const same =
-    config.Labels["sandbox.platform"] === client.instance &&
+    isOurs(config.Labels, client.instance) &&
     Object.entries(wanted.Labels).every(([key, value]) => config.Labels[key] === value) &&
     config.Image === wanted.Image &&
     wanted.Env.every((entry) => env.has(entry)) &&

@@ -47,14 +47,17 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
 
   async function unpack(id: string, name: string, archive: Readable, folder: string): Promise<void> {
     const path = posix.dirname(folder);
+    const ended = new AbortController();
     try {
       await client.call(
         `copy "${folder}" into container "${name}"`,
-        (docker) => docker.getContainer(id).putArchive(archive, { path }),
+        (docker) => docker.getContainer(id).putArchive(archive, { path, abortSignal: ended.signal }),
         { 404: "conflict" },
         Math.max(COPY_LIMIT_MS, client.timeoutMs + 1),
       );
     } finally {
+      // Too late is also an end: neither connection may stay behind.
+      ended.abort();
       archive.destroy();
     }
   }

@@ -1,5 +1,5 @@
 import { LABEL_PLATFORM } from "../domain/labels.ts";
-import { createDockerClient, type DockerClient, type DockerOptions } from "./docker-client.ts";
+import { createDockerClient, type Docker, type DockerClient, type DockerOptions } from "./docker-client.ts";
 import { createDockerContainers } from "./docker-containers.ts";
 import { createDockerCopy, type DockerCopy } from "./docker-copy.ts";
 import { readDockerEvents } from "./docker-events.ts";
@@ -45,13 +45,7 @@ async function observe(client: DockerClient, copy: DockerCopy): Promise<EngineFa
   };
 }
 
-type ListedContainer = {
-  Names: string[];
-  Labels: Record<string, string>;
-  Image: string;
-  State: string;
-  NetworkSettings: { Networks: Record<string, { IPAddress: string }> };
-};
+type ListedContainer = Awaited<ReturnType<Docker["listContainers"]>>[number];
 
 function listedContainer(container: ListedContainer): ContainerFacts {
   // Links, which the platform does not use, appear as further names of the form /a/b.
@@ -67,8 +61,8 @@ function listedContainer(container: ListedContainer): ContainerFacts {
   };
 }
 
-type ListedNetwork = { Name: string; Labels?: Record<string, string>; IPAM?: { Config?: { Subnet?: string }[] } };
+type ListedNetwork = Awaited<ReturnType<Docker["listNetworks"]>>[number];
 
 function listedNetwork(network: ListedNetwork): NetworkFacts {
-  return { name: network.Name, labels: network.Labels ?? {}, subnet: network.IPAM?.Config?.[0]?.Subnet ?? "" };
+  return { name: network.Name, labels: network.Labels ?? {}, subnet: network.IPAM?.Config?.[0]?.["Subnet"] ?? "" };
 }

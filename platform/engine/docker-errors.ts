@@ -33,7 +33,7 @@ export function toPlatformError(error: unknown, action: string, codes: StatusCod
   if (isPlatformError(error)) return error;
   const status = httpStatus(error);
   if (status !== null) {
-    return new PlatformError(codes[status] ?? "engine_failed", `Cannot ${action}: ${engineWords(error)}`, { cause: error });
+    return new PlatformError(codes[status] ?? "engine_failed", `Cannot ${action}: ${refusal(error)}`, { cause: error });
   }
   const code = property(error, "code");
   if (typeof code === "string" && Object.hasOwn(CONNECTION_ERRORS, code)) {
@@ -48,13 +48,19 @@ export function statusOf(error: unknown): number | null {
   return httpStatus(error instanceof PlatformError ? error.cause : error);
 }
 
+/** Why a call failed, in the engine's own words where it refused. */
+export function engineWords(error: unknown): string {
+  if (!(error instanceof PlatformError)) return refusal(error);
+  return httpStatus(error.cause) === null ? error.message : refusal(error.cause);
+}
+
 function httpStatus(error: unknown): number | null {
   const status = property(error, "statusCode");
   return typeof status === "number" ? status : null;
 }
 
-/** The engine's own message: from its JSON answer, else from docker-modem's text around it. */
-function engineWords(error: unknown): string {
+/** From the engine's JSON answer, else from docker-modem's text around it. */
+function refusal(error: unknown): string {
   const message = property(property(error, "json"), "message");
   if (typeof message === "string" && message !== "") return message.trim();
   return describeError(error)

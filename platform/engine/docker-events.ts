@@ -1,8 +1,6 @@
-import { isPlatformError } from "../domain/errors.ts";
 import { isOurs, LABEL_ENV, LABEL_PLATFORM, LABEL_ROLE } from "../domain/labels.ts";
 import { delay } from "../runtime/delay.ts";
 import type { DockerClient } from "./docker-client.ts";
-import { toPlatformError } from "./docker-errors.ts";
 import type { EngineEvent, EngineEventAction } from "./engine.ts";
 import { readJsonLines } from "./json-lines.ts";
 
@@ -61,8 +59,8 @@ async function* follow(client: DockerClient, start: number, signal: AbortSignal)
       }
     } catch (error) {
       if (signal.aborted) return;
-      // Not an engine's failure but a defect of ours: trying again would only hide it.
-      if (!isPlatformError(toPlatformError(error, "follow the engine's events")) || error instanceof TypeError) throw error;
+      // A defect of ours: trying again would only hide it.
+      if (error instanceof TypeError) throw error;
     }
     await delay(wait, signal);
     wait = Math.min(wait * 2, LAST_RETRY_MS);

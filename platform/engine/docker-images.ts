@@ -1,6 +1,6 @@
-import { describeError, isPlatformError, PlatformError } from "../domain/errors.ts";
+import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
-import { statusOf } from "./docker-errors.ts";
+import { engineWords } from "./docker-errors.ts";
 import { orNull } from "./docker-lookup.ts";
 import type { ImageEngine, ImageFacts } from "./engine.ts";
 import { parseImageReference, type ImageReference } from "./image-reference.ts";
@@ -39,7 +39,7 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       if (limit.aborted) throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
       if (isPlatformError(error, "image_not_found") || isPlatformError(error, "engine_unavailable")) throw error;
       // Refused with a status: the registry is out of reach, has no such image, or wants credentials.
-      throw notFound(reference, statusOf(error) === null ? describeError(error) : reason(error), error);
+      throw notFound(reference, engineWords(error), error);
     }
   }
 
@@ -75,11 +75,6 @@ function pullError(message: unknown): string | null {
   const { error, errorDetail } = message as { error?: unknown; errorDetail?: { message?: unknown } };
   const words = errorDetail?.message ?? error;
   return words === undefined ? null : String(words);
-}
-
-/** What the engine said, without the "Cannot pull …" before it. */
-function reason(error: unknown): string {
-  return describeError(error).replace(/^Cannot [^:]*"[^"]*": /, "");
 }
 
 function notFound(reference: string, words: string, cause?: unknown): PlatformError {

@@ -5,12 +5,6 @@ import { findContainer } from "./docker-lookup.ts";
 import type { LogLine, LogOptions } from "./engine.ts";
 import { normalizeTimestamp, readLogLines } from "./log-stream.ts";
 
-/**
- * How far before `since` the engine is asked to begin. It filters by its own stamps, which the two
- * streams interleave out of order; ours never go back, and repeat exactly when read from a little earlier.
- */
-const READ_BACK_SECONDS = 1;
-
 /** A container's output, on a Docker engine; see ContainerEngine.logs. */
 export async function* readDockerLogs(client: DockerClient, name: string, options: LogOptions): AsyncGenerator<LogLine[], void, undefined> {
   const { follow, tail, signal } = options;
@@ -44,8 +38,7 @@ export async function* readDockerLogs(client: DockerClient, name: string, option
   }
 }
 
-/** A normalized timestamp as the engine takes it, seconds and nanoseconds since the epoch, a little earlier. */
+/** A normalized timestamp as the engine takes it: seconds since the epoch, and nanoseconds. */
 function engineTime(timestamp: string): string {
-  const seconds = Date.parse(`${timestamp.slice(0, 19)}Z`) / 1000 - READ_BACK_SECONDS;
-  return `${Math.max(0, seconds)}.${timestamp.slice(20, 29)}`;
+  return `${Date.parse(`${timestamp.slice(0, 19)}Z`) / 1000}.${timestamp.slice(20, 29)}`;
 }

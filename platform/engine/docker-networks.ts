@@ -1,4 +1,5 @@
 import { PlatformError } from "../domain/errors.ts";
+import { isOurs } from "../domain/labels.ts";
 import { buildEndpoint, buildNetworkBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
 import { statusOf } from "./docker-errors.ts";
@@ -22,7 +23,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
       if (statusOf(error) !== 409 && statusOf(error) !== 403) throw error;
       const existing = await findNetwork(client, spec.name);
       if (existing === null) throw error;
-      if (existing.Labels?.["sandbox.platform"] === client.instance && existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet) return;
+      if (isOurs(existing.Labels ?? {}, client.instance) && existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet) return;
       const detail = `Cannot create network "${spec.name}": another one has that name; remove it first`;
       throw new PlatformError("conflict", detail, { cause: error });
     }

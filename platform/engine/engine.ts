@@ -149,8 +149,8 @@ export type LogOptions = {
 
 export type LogLine = {
   /**
-   * RFC 3339 with nine decimals, UTC, as the engine stamped it, but never earlier than that of the line
-   * before, so that the last line's is a place to go on from (save where the machine's clock was set back).
+   * RFC 3339 with nine decimals, UTC, as the engine stamped it. Ascends within a stream, where only the
+   * pieces of a split line share one; not between the streams.
    */
   timestamp: string;
   stream: "stdout" | "stderr";

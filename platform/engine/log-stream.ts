@@ -17,6 +17,8 @@ const MAX_REPLAY_MS = 5_000;
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
+const LETTER_T = 0x54;
+const LETTER_Z = 0x5a;
 
 /** A line of which the engine has delivered only the beginning. */
 type OpenLine = { stamp: string; parts: Buffer[]; size: number };
@@ -34,22 +36,18 @@ export type LogAssembler = {
 
 /**
  * A LogAssembler over the engine's format: each frame is a timestamp, a space and up to 16 KiB of one
- * line; only a line's last frame ends with a line end, and all of its frames bear one stamp. Two
- * properties of the engine, both measured on 20.10, shape it:
- * - Within a stream, stamps ascend strictly. When the log file is rotated, a follower is given the
- *   first lines of the new file twice; a stamp not above the stream's last one is such a repetition.
- * - Between the streams, stamps do not ascend. Emitted ones never go back, or the last line's stamp
- *   would be no place to resume from.
+ * line; only a line's last frame ends with a line end, and all of its frames bear one stamp. Within a
+ * stream stamps ascend strictly, between the streams they do not. When the log file is rotated, the
+ * engine gives a follower the first lines of the new file twice: a stamp that is not above its
+ * stream's last one is such a repetition (all measured on 20.10).
  */
 export function createLogAssembler(): LogAssembler {
   const stdout: Channel = { name: "stdout", partial: null, done: "" };
   const stderr: Channel = { name: "stderr", partial: null, done: "" };
   let lines: LogLine[] = [];
-  let latest = "";
 
   function emit(channel: Channel, stamp: string, text: string): void {
-    if (stamp > latest) latest = stamp;
-    lines.push({ timestamp: latest, stream: channel.name, text });
+    lines.push({ timestamp: stamp, stream: channel.name, text });
   }
 
   function finish(channel: Channel): void {
@@ -66,9 +64,7 @@ export function createLogAssembler(): LogAssembler {
     if (channel.partial !== null && stamp === channel.partial.stamp) return false;
     const last = channel.partial?.stamp ?? channel.done;
     if (stamp > last) return false;
-    if (stamp === last || Date.parse(last) - Date.parse(stamp) <= MAX_REPLAY_MS) return true;
-    latest = "";
-    return false;
+    return stamp === last || Date.parse(last) - Date.parse(stamp) <= MAX_REPLAY_MS;
   }
 
   function append(channel: Channel, stamp: string, bytes: Buffer, start: number, end: number): void {
@@ -153,7 +149,9 @@ function* inBatches(lines: LogLine[], since: string | undefined): Generator<LogL
 
 function readStamp(bytes: Buffer, start: number, end: number): string {
   const space = start + STAMP_LENGTH;
-  if (space < end && bytes[space] === SPACE) return bytes.toString("latin1", start, space);
+  // Its fixed places are proof enough, for every line of every container.
+  const isStamp = space < end && bytes[space] === SPACE && bytes[space - 1] === LETTER_Z && bytes[start + 10] === LETTER_T;
+  if (isStamp) return bytes.toString("latin1", start, space);
   throw new PlatformError("engine_failed", "Cannot read the container's output: a line bears no timestamp of nine decimals");
 }
 

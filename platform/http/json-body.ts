@@ -20,6 +20,6 @@ function refuseOthers(request: Request, _response: Response, next: NextFunction)
 }
 
 function emptyIsObject(request: Request, _response: Response, next: NextFunction): void {
-  request.body ??= {};
+  if (request.body === undefined) request.body = {};
   next();
 }

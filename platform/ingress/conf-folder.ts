@@ -67,7 +67,10 @@ export function openConfFolder(folder: string): ConfFolder {
     },
     write: (name, text) => writeFileAtomic(at(name), text, { durable: false }),
     async remove(name) {
-      const isFolder = await lstat(at(name)).then((facts) => facts.isDirectory(), () => false);
+      const isFolder = await lstat(at(name)).then(
+        (facts) => facts.isDirectory(),
+        () => false,
+      );
       if (isFolder) await setAside(name, Date.now());
       else await removeFile(at(name), { durable: false });
     },
@@ -105,9 +108,15 @@ function isIncluded(name: string): boolean {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(() => true, () => false);
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function holdsText(path: string): Promise<boolean> {
-  return lstat(path).then((facts) => facts.isFile() && facts.size > 0, () => false);
+  return lstat(path).then(
+    (facts) => facts.isFile() && facts.size > 0,
+    () => false,
+  );
 }

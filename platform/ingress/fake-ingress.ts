@@ -33,7 +33,8 @@ export function createFakeIngress(): FakeIngress {
       const reason = rejection;
       rejection = null;
       if (reason !== null) throw new PlatformError("ingress_rejected", `Cannot route "${fileOf(route.id)}": ${reason}`);
-      if (down) throw new PlatformError("ingress_unavailable", `Cannot route "${fileOf(route.id)}": Nginx does not answer.`);
+      if (down)
+        throw new PlatformError("ingress_unavailable", `Cannot route "${fileOf(route.id)}": Nginx does not answer.`);
       files.set(fileOf(route.id), route);
       serve();
     },

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { isEnvironmentId } from "../domain/ids.ts";
-import { DEFAULT_GENERATION_PORTS as PORTS, GENERATION_FILE, generationPort, nextGeneration, parseGeneration, renderGeneration } from "./generation.ts";
+import {
+  DEFAULT_GENERATION_PORTS as PORTS,
+  GENERATION_FILE,
+  generationPort,
+  nextGeneration,
+  parseGeneration,
+  renderGeneration,
+} from "./generation.ts";
 
 const NOW = Date.UTC(2030, 0, 1);
 
@@ -16,9 +23,12 @@ describe("a generation's file", () => {
     expect(isEnvironmentId(GENERATION_FILE.replace(".conf", ""))).toBe(false);
   });
 
-  it.each([null, "", "server {}", "add_header x-sandbox-generation evil;"])("reads as none when it holds %j", (text) => {
-    expect(parseGeneration(text)).toBe(null);
-  });
+  it.each([null, "", "server {}", "add_header x-sandbox-generation evil;"])(
+    "reads as none when it holds %j",
+    (text) => {
+      expect(parseGeneration(text)).toBe(null);
+    },
+  );
 
   it("refuses a subnet that is none", () => {
     expect(() => renderGeneration(1, ["all; }"], PORTS)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));

@@ -55,7 +55,12 @@ export function parseGeneration(text: string | null): number | null {
  * The generation after `former`, the highest one known: numbers ascend, also when every trace of the
  * former ones was wiped, and the port is never the one that Nginx listens on now.
  */
-export function nextGeneration(former: number | null, live: number | null, now: number, ports: GenerationPorts): number {
+export function nextGeneration(
+  former: number | null,
+  live: number | null,
+  now: number,
+  ports: GenerationPorts,
+): number {
   const next = former === null && live === null ? now : Math.max(former ?? 0, live ?? 0) + 1;
   return live !== null && generationPort(next, ports) === generationPort(live, ports) ? next + 1 : next;
 }

@@ -2,8 +2,15 @@ import { describeError, isPlatformError, PlatformError } from "../domain/errors.
 import { parseSubnet } from "../domain/subnets.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { fileOf, idOf, openConfFolder } from "./conf-folder.ts";
-import { siftChanges, undoChange, type Change, type TestResult } from "./config-test.ts";
-import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, nextGeneration, parseGeneration, renderGeneration, type GenerationPorts } from "./generation.ts";
+import { siftChanges, undoChange, type Change, type TestResult } from "./sift-changes.ts";
+import {
+  DEFAULT_GENERATION_PORTS,
+  GENERATION_FILE,
+  nextGeneration,
+  parseGeneration,
+  renderGeneration,
+  type GenerationPorts,
+} from "./generation.ts";
 import type { Ingress } from "./ingress.ts";
 import { createRunningNginx } from "./running-nginx.ts";
 import { checkSubnet, renderServerBlock } from "./server-block.ts";
@@ -54,7 +61,13 @@ type Loaded = { generation: number; names: Set<string>; texts: Map<string, strin
  * more than two reloads, and there is never more than one under way.
  */
 export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
-  const { deniedSubnets, control, logger, reloadTimeoutMs = 10_000, generationPorts: ports = DEFAULT_GENERATION_PORTS } = options;
+  const {
+    deniedSubnets,
+    control,
+    logger,
+    reloadTimeoutMs = 10_000,
+    generationPorts: ports = DEFAULT_GENERATION_PORTS,
+  } = options;
   for (const subnet of deniedSubnets) parseSubnet(checkSubnet(subnet));
   const folder = openConfFolder(options.confDir);
   const nginx = createRunningNginx(options.internalUrl, ports);
@@ -137,7 +150,12 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
   async function testAll(changes: Pending[]): ReturnType<typeof siftChanges<Pending>> {
     try {
-      return await siftChanges(changes, { folder, test: () => control.test(), now: Date.now, onRejected: noteRejected });
+      return await siftChanges(changes, {
+        folder,
+        test: () => control.test(),
+        now: Date.now,
+        onRejected: noteRejected,
+      });
     } catch (error) {
       await withdraw(changes, error);
       return { accepted: [], refused: [] };

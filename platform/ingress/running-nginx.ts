@@ -11,7 +11,7 @@ const ANSWER_LIMIT_MS = 2_000;
 const POLL_MS = 3;
 
 /** What the internal port says; `generation` is null for a configuration without one. */
-export type NginxAnswer = { answers: true; generation: number | null } | { answers: false; reason: string };
+type NginxAnswer = { answers: true; generation: number | null } | { answers: false; reason: string };
 
 /** The running Nginx as seen from outside: which generation it serves, and when a reload is complete. */
 export type RunningNginx = {
@@ -74,14 +74,21 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
 }
 
 /** One GET over a connection of its own: a kept one would go on being served by a worker that is on its way out. */
-function get(url: URL, path: string, host: string): Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }> {
+function get(
+  url: URL,
+  path: string,
+  host: string,
+): Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }> {
   return new Promise((resolve, reject) => {
     const options = { host: url.hostname, port: url.port || 80, path, headers: { host }, agent: false } as const;
     const outgoing = request(options, (response) => {
       resolve({ status: response.statusCode ?? 0, headers: response.headers });
       outgoing.destroy();
     });
-    const timer = setTimeout(() => outgoing.destroy(new Error(`no answer within ${ANSWER_LIMIT_MS} ms`)), ANSWER_LIMIT_MS);
+    const timer = setTimeout(
+      () => outgoing.destroy(new Error(`no answer within ${ANSWER_LIMIT_MS} ms`)),
+      ANSWER_LIMIT_MS,
+    );
     outgoing.once("close", () => clearTimeout(timer));
     // Stays for good: destroying a request whose answer was had can still report an error.
     outgoing.on("error", reject);

@@ -49,9 +49,12 @@ ${denied.map((subnet) => `    deny ${checkSubnet(subnet)};\n`).join("")}    allo
 
 function checkRoute({ id, host, address, port }: Route): Route {
   if (typeof id !== "string" || !isEnvironmentId(id)) throw rejected("id", id, "it is not an environment's id");
-  if (typeof host !== "string" || !HOST_NAME.test(host)) throw rejected("host", host, "it is not a DNS name in lower case");
-  if (typeof address !== "string" || !isUpstreamAddress(address)) throw rejected("address", address, "it is not an IPv4 address of a container");
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw rejected("port", port, "it is not between 1 and 65535");
+  if (typeof host !== "string" || !HOST_NAME.test(host))
+    throw rejected("host", host, "it is not a DNS name in lower case");
+  if (typeof address !== "string" || !isUpstreamAddress(address))
+    throw rejected("address", address, "it is not an IPv4 address of a container");
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw rejected("port", port, "it is not between 1 and 65535");
   return { id, host, address, port };
 }
 

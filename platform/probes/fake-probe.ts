@@ -1,7 +1,7 @@
 import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
 
 /** What a host does when it is probed. */
-export type FakeBehaviour = { status: number } | "hangs" | "unreachable";
+type FakeBehaviour = { status: number } | "hangs" | "unreachable";
 
 export type FakeProbe = Probe & {
   /** From now on, what probes of this host meet; a host never set has no route. */
@@ -51,7 +51,11 @@ export function createFakeProbe(): FakeProbe {
   };
 }
 
-function failure(status: number | null, error: string, fault: "environment" | "ingress"): Omit<ProbeResult, "latency_ms"> {
+function failure(
+  status: number | null,
+  error: string,
+  fault: "environment" | "ingress",
+): Omit<ProbeResult, "latency_ms"> {
   return { status, ok: false, error, fault };
 }
 

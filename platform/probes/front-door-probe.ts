@@ -40,7 +40,8 @@ export function createFrontDoorProbe({ internalUrl }: FrontDoorProbeOptions): Pr
 }
 
 function judge(ending: Ending, latency_ms: number): ProbeResult {
-  if (ending.kind === "aborted") return { status: null, latency_ms, ok: false, error: "probe was cancelled", fault: "ingress" };
+  if (ending.kind === "aborted")
+    return { status: null, latency_ms, ok: false, error: "probe was cancelled", fault: "ingress" };
   if (ending.kind === "failed") {
     const fault = ending.connected ? "environment" : "ingress";
     return { status: null, latency_ms, ok: false, error: ending.reason, fault };
@@ -83,7 +84,9 @@ function ask(host: string, port: number, { host: name, path, timeoutMs, signal }
       drain(response, timeoutMs);
     });
     // Stays for good: a connection that is dropped after its answer can still report an error.
-    outgoing.on("error", (error) => end({ kind: "failed", connected: connected && !isReset(error), reason: describeError(error) }));
+    outgoing.on("error", (error) =>
+      end({ kind: "failed", connected: connected && !isReset(error), reason: describeError(error) }),
+    );
     outgoing.end();
   });
 }

@@ -38,13 +38,13 @@ describe("writeFileAtomic", () => {
     const path = join(folder, "a.json");
     const texts = Array.from({ length: 20 }, (_, index) => String(index).repeat(20_000));
     await writeFileAtomic(path, texts[0] ?? "");
-    let writing = true;
     const seen = new Set<string>();
+    const done = new AbortController();
     const reader = (async () => {
-      while (writing) seen.add(await readFile(path, "utf8"));
+      while (!done.signal.aborted) seen.add(await readFile(path, "utf8"));
     })();
     await Promise.all(texts.map((text) => writeFileAtomic(path, text, { durable: false })));
-    writing = false;
+    done.abort();
     await reader;
     expect([...seen].every((text) => texts.includes(text))).toBe(true);
     expect(await readdir(folder)).toEqual(["a.json"]);
@@ -54,7 +54,10 @@ describe("writeFileAtomic", () => {
     const path = join(folder, "a.json");
     await mkdir(path);
     const failure = writeFileAtomic(path, "x");
-    await expect(failure).rejects.toMatchObject({ code: "storage_failed", message: expect.stringMatching(/"[^"]*a\.json": EISDIR/) });
+    await expect(failure).rejects.toMatchObject({
+      code: "storage_failed",
+      message: expect.stringMatching(/"[^"]*a\.json": EISDIR/),
+    });
     await expect(failure).rejects.toHaveProperty("cause.code", "EISDIR");
     expect(await readdir(folder)).toEqual(["a.json"]);
   });
@@ -104,7 +107,9 @@ describe("sweepTemporaryFiles", () => {
   });
 
   it("leaves the writes under way in this process alone", async () => {
-    const writes = Array.from({ length: 20 }, (_, index) => writeFileAtomic(join(folder, `${index}.json`), "x".repeat(100_000)));
+    const writes = Array.from({ length: 20 }, (_, index) =>
+      writeFileAtomic(join(folder, `${index}.json`), "x".repeat(100_000)),
+    );
     for (let sweeps = 0; sweeps < 5; sweeps++) await sweepTemporaryFiles(folder);
     await Promise.all(writes);
     expect((await readdir(folder)).length).toBe(20);

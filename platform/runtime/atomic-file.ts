@@ -62,7 +62,9 @@ export async function moveFile(from: string, to: string): Promise<void> {
  */
 export async function sweepTemporaryFiles(folder: string): Promise<string[]> {
   try {
-    const names = (await readdir(folder)).filter((name) => TEMPORARY_NAME.test(name) && !inFlight.has(join(folder, name)));
+    const names = (await readdir(folder)).filter(
+      (name) => TEMPORARY_NAME.test(name) && !inFlight.has(join(folder, name)),
+    );
     await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));
     return names;
   } catch (error) {
@@ -74,7 +76,9 @@ export async function sweepTemporaryFiles(folder: string): Promise<string[]> {
 export function storageError(verb: string, path: string, error: unknown): PlatformError {
   const code = errnoOf(error);
   const hint = code === "ENOSPC" ? ". Free disk space and try again" : ". Check the disk and the folder's permissions";
-  return new PlatformError("storage_failed", `Cannot ${verb} "${path}": ${code ?? String(error)}${hint}.`, { cause: error });
+  return new PlatformError("storage_failed", `Cannot ${verb} "${path}": ${code ?? String(error)}${hint}.`, {
+    cause: error,
+  });
 }
 
 /** The system's name of a failure, such as ENOENT; null when it is none of the system's. */

@@ -40,9 +40,9 @@ export async function createDiskEventLog({ folder, maxSize, clock = systemClock,
 
   return {
     emit(news) {
-      const event: PlatformEvent = { id: ++lastId, timestamp: clock.timestamp(), ...news };
+      const event = withJsonForm({ id: ++lastId, timestamp: clock.timestamp(), ...news });
       ring.push(event);
-      writer.write(`${serialise(event)}\n`);
+      writer.write(`${JSON.stringify(event)}\n`);
       return event;
     },
     subscribe: ring.subscribe,
@@ -118,11 +118,12 @@ function parseEvent(line: string): PlatformEvent | null {
   }
 }
 
-/** Never throws: data that has no JSON form is left out. */
-function serialise(event: PlatformEvent): string {
+/** The event as it is, or without data that could be neither written nor sent. */
+function withJsonForm(event: PlatformEvent): PlatformEvent {
   try {
-    return JSON.stringify(event);
+    JSON.stringify(event.data);
+    return event;
   } catch {
-    return JSON.stringify({ ...event, data: { unserialisable: true } });
+    return { ...event, data: { unserialisable: true } };
   }
 }

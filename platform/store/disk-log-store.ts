@@ -10,6 +10,7 @@ import { createLineFilter, formatLine } from "./app-log-line.ts";
 import { findResumePoint, readLastLines } from "./app-log-reader.ts";
 import { isFolder, KEPT_FILES, moveLogs } from "./archive-folder.ts";
 import { closeFiles, openChain, type OpenFile } from "./file-chain.ts";
+import { createFollowers } from "./followers.ts";
 import { readLastChecks } from "./health-log.ts";
 import { followLines } from "./log-follow.ts";
 import { createRotatingFile, type RotatingFile } from "./rotating-file.ts";
@@ -24,15 +25,13 @@ const CLEANUP_LOG = "cleanup.log";
 const HEALTH_LOG_BYTES = 1024 * 1024;
 const KEPT_HEALTH_FILES = 1;
 
-type Follower = { ended: AbortController; archived: boolean };
-
 /** Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). */
 export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { folder: string; maxSize: number; clock?: Clock }): LogStore {
   // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
   // whoever reads has a consistent set of files, whatever happens to their names afterwards.
   const lock = createKeyedLock();
   const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
-  const followers = new Map<string, Set<Follower>>();
+  const followers = createFollowers();
   const retired = createRetiredIds();
   const cleanup = createRotatingFile({ path: join(folder, CLEANUP_LOG), maxSize, keep: KEPT_FILES });
   let closed = false;
@@ -87,7 +86,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
   }
 
   function endFollowers(id: string, archived: boolean): void {
-    for (const follower of followers.get(id) ?? []) {
+    for (const follower of followers.of(id)) {
       if (archived) follower.archived = true;
       follower.ended.abort();
     }
@@ -96,9 +95,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
   async function* follow(id: string, { lines = 0, ...query }: FollowQuery, signal: AbortSignal): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || signal.aborted || closed) return;
     const matches = createLineFilter(query);
-    const follower: Follower = { ended: new AbortController(), archived: false };
-    const others = followers.get(id) ?? new Set();
-    followers.set(id, others.add(follower));
+    const follower = followers.add(id);
     try {
       const { start, history } = await guarded("read log", livePath(id), async () => {
         const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
@@ -107,10 +104,10 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
       });
       const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
       const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
-      yield* followLines({ path, keep: KEPT_FILES, start, history, matches, exclusively, ended: follower.ended.signal, signal });
+      const { changed, ended } = follower;
+      yield* followLines({ path, keep: KEPT_FILES, start, history, matches, exclusively, changed, ended: ended.signal, signal });
     } finally {
-      others.delete(follower);
-      if (others.size === 0 && followers.get(id) === others) followers.delete(id);
+      followers.remove(id, follower);
     }
   }
 
@@ -122,7 +119,11 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
       const text = lines.map(formatLine).join("");
       await change(id, "append to log", async () => {
         if (retired.has(id)) throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
-        await writersOf(id).app.append(text);
+        try {
+          await writersOf(id).app.append(text);
+        } finally {
+          for (const follower of followers.of(id)) follower.notify(); // part of a large batch may be there even so
+        }
       });
     },
     read: (id, query) => reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
@@ -164,7 +165,7 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
     },
     async close() {
       closed = true;
-      for (const id of followers.keys()) endFollowers(id, false);
+      for (const id of followers.ids()) endFollowers(id, false);
       await Promise.all([...writers.keys()].map((id) => lock.run(id, () => closeWriters(id))));
       await lock.run(CLEANUP_LOG, () => cleanup.close());
     },

@@ -3,7 +3,8 @@ import { delay } from "../runtime/delay.ts";
 import type { LineFilter } from "./app-log-line.ts";
 import { BLOCK_BYTES, chainPaths, openToRead, readBytes, type OpenFile } from "./file-chain.ts";
 
-const POLL_MS = 200;
+/** What is appended within this is read at once: a flood costs a follower twenty looks a second, silence none. */
+const GATHER_MS = 50;
 const NEWLINE = 0x0a;
 
 /** The file being read, how far, and the beginning of a line whose end is not written yet. */
@@ -20,6 +21,8 @@ export type FollowOptions = {
   matches: LineFilter;
   /** Runs a function while no rotation and no move can happen. */
   exclusively: <T>(fn: () => Promise<T>) => Promise<T>;
+  /** Resolves when something was appended since its last call, or its signal aborts. */
+  changed: (signal: AbortSignal) => Promise<void>;
   /** Aborts when nothing will be appended any more: what is there by then is still delivered. */
   ended: AbortSignal;
   signal: AbortSignal;
@@ -50,7 +53,8 @@ export async function* followLines(options: FollowOptions): AsyncGenerator<strin
         continue;
       }
       if (last) return;
-      await delay(POLL_MS, wake);
+      await options.changed(wake);
+      await delay(GATHER_MS, wake);
     }
   } finally {
     await cursor?.file.handle.close();

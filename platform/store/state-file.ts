@@ -12,7 +12,7 @@ type Migration = (record: Record<string, unknown>) => Record<string, unknown>;
 /** By the version they start from. A version without an entry cannot be read any more. */
 const MIGRATIONS: Readonly<Record<number, Migration>> = {};
 
-const VersionedSchema = z.looseObject({ version: z.int().positive() });
+const VersionedSchema = z.looseObject({ version: z.int().nonnegative() });
 
 /** The text of the state file of environment `id`, brought to the present version. Never throws. */
 export function parseStateFile(id: string, text: string, migrations = MIGRATIONS): ParsedStateFile {

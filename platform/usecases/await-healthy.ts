@@ -3,33 +3,39 @@ import { environmentHost } from "../domain/environment-view.ts";
 import { PlatformError } from "../domain/errors.ts";
 import { delay } from "../runtime/delay.ts";
 import { noteCheck } from "./check-health.ts";
-import type { Context } from "./context.ts";
+import type { Context, Creation } from "./context.ts";
 
 const PAUSE_MS = 25;
 const MAX_PAUSE_MS = 500;
-const INSPECT_EVERY_MS = 250;
+/** The engine tells when a container ends; this is for when its events are late. */
+const INSPECT_EVERY_MS = 1_000;
 
 /**
  * Waits until the environment answers its health check, at most CREATE_TIMEOUT. True once it does,
- * false when time ran out or `signal` aborted. Throws `container_exited` when its container ended.
+ * false when time ran out, the creation was cancelled or the platform stops. Throws
+ * `container_exited` or `image_not_runnable` when its container ended.
  */
-export async function awaitHealthy(context: Context, record: EnvironmentRecord, signal: AbortSignal): Promise<boolean> {
-  const { probe, engine, settings, clock } = context;
+export async function awaitHealthy(context: Context, record: EnvironmentRecord, { cancel, died }: Creation): Promise<boolean> {
+  const { probe, settings, clock, stopping } = context;
   const service = primaryService(record);
+  const host = environmentHost(record.id, settings.door.baseDomain);
   const deadline = performance.now() + settings.createTimeout * 1000;
+  const over = AbortSignal.any([cancel.signal, stopping]);
+  // A probe of a container that has just ended would wait for an address nobody answers at.
+  const signal = AbortSignal.any([over, died.signal]);
   let inspectAt = 0;
   let pause = PAUSE_MS;
 
-  while (!signal.aborted) {
+  while (!over.aborted) {
     const timestamp = clock.timestamp();
     const timeoutMs = Math.max(1, Math.min(settings.healthTimeout * 1000, deadline - performance.now()));
-    const result = await probe.check({ host: environmentHost(record.id, settings.door.baseDomain), path: service.health_path, timeoutMs, signal });
+    const result = await probe.check({ host, path: service.health_path, timeoutMs, signal });
     if (result.ok) {
       await noteCheck(context, record.id, timestamp, result);
       return true;
     }
-    if (performance.now() >= inspectAt) {
-      assertRunning(service.container, await engine.containers.inspect(service.container));
+    if (died.signal.aborted || performance.now() >= inspectAt) {
+      await assertRunning(context, service.container);
       inspectAt = performance.now() + INSPECT_EVERY_MS;
     }
     if (performance.now() + pause >= deadline) {
@@ -43,9 +49,18 @@ export async function awaitHealthy(context: Context, record: EnvironmentRecord, 
   return false;
 }
 
-function assertRunning(name: string, facts: Awaited<ReturnType<Context["engine"]["containers"]["inspect"]>>): void {
+/** What a shell, and Docker's init after it, exit with when a command is not found or may not be executed. */
+const NOT_RUNNABLE: ReadonlySet<number | null> = new Set([126, 127]);
+
+async function assertRunning({ engine }: Context, name: string): Promise<void> {
+  const facts = await engine.containers.inspect(name);
   if (facts === null) throw new PlatformError("container_exited", `Cannot start container "${name}": it was removed while starting.`);
   if (facts.state !== "exited") return;
-  const how = facts.oomKilled ? "it ran out of memory; ask for more with resources.memory_mb" : `it exited with code ${facts.exitCode ?? "unknown"}`;
-  throw new PlatformError("container_exited", `Cannot start container "${name}": ${how}.`);
+  if (facts.oomKilled) {
+    throw new PlatformError("container_exited", `Cannot start container "${name}": it ran out of memory. Ask for more with resources.memory_mb.`);
+  }
+  if (NOT_RUNNABLE.has(facts.exitCode)) {
+    throw new PlatformError("image_not_runnable", `Cannot run container "${name}": its command is not in the image or cannot be executed (exit code ${facts.exitCode}).`);
+  }
+  throw new PlatformError("container_exited", `Cannot start container "${name}": it exited with code ${facts.exitCode ?? "unknown"}.`);
 }

@@ -31,15 +31,19 @@ export type FailureCounts = Map<string, number>;
 
 /** An operation that a later one may join or cut short. */
 export type Ongoing = {
-  /** Creations under way, so that a destroy need not wait for their health gate. */
-  creating: Map<string, AbortController>;
+  /** Creations under way, by id. */
+  creating: Map<string, Creation>;
   /** Destructions under way: a second call joins the first. */
   destroying: Map<string, Promise<DestroyedEnvironment>>;
   /** Creations by Idempotency-Key, until their record is there to be found. */
   idempotent: Map<string, { digest: string; result: Promise<EnvironmentRecord> }>;
 };
 
-export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string };
+/** What may cut the health gate of a creation short: somebody destroys it, or the engine reports that its container ended. */
+export type Creation = { cancel: AbortController; died: AbortController };
+
+/** `archived_logs` is null for an environment that was destroyed before it ran. */
+export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string | null };
 
 /** Everything a use-case works with; main.ts makes the one there is. */
 export type Context = {

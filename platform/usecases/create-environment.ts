@@ -6,7 +6,7 @@ import { NOTHING, planDown, planUp } from "../domain/plan.ts";
 import { networkPlaces, parseSubnet, serviceAddress } from "../domain/subnets.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "./await-healthy.ts";
-import type { Context } from "./context.ts";
+import type { Context, Creation } from "./context.ts";
 import { idempotently } from "./idempotency.ts";
 import { lastLogLines } from "./last-log-lines.ts";
 
@@ -43,10 +43,10 @@ async function createOnce(context: Context, request: CreateRequest, idempotency:
   const record = draft(context, { ...request, image, port }, idempotency);
 
   return context.locks.run(record.id, async () => {
-    const cancel = new AbortController();
-    context.ongoing.creating.set(record.id, cancel);
+    const creation = { cancel: new AbortController(), died: new AbortController() };
+    context.ongoing.creating.set(record.id, creation);
     try {
-      return await bringUp(context, record, cancel.signal);
+      return await bringUp(context, record, creation);
     } catch (error) {
       throw await undo(context, record, error);
     } finally {
@@ -55,13 +55,13 @@ async function createOnce(context: Context, request: CreateRequest, idempotency:
   });
 }
 
-async function bringUp(context: Context, record: EnvironmentRecord, cancelled: AbortSignal): Promise<EnvironmentRecord> {
+async function bringUp(context: Context, record: EnvironmentRecord, creation: Creation): Promise<EnvironmentRecord> {
   const { environments, events, clock } = context;
   await environments.save(record);
   events.emit({ type: "environment.creating", env_id: record.id, data: { name: record.name, image: primaryService(record).image } });
   await applySteps(planUp(record, NOTHING, clock.now()), context);
-  const healthy = await awaitHealthy(context, record, AbortSignal.any([cancelled, context.stopping]));
-  if (cancelled.aborted) {
+  const healthy = await awaitHealthy(context, record, creation);
+  if (creation.cancel.signal.aborted) {
     throw new PlatformError("conflict", `Cannot finish creating environment "${record.id}": it was destroyed meanwhile.`);
   }
   const finished: EnvironmentRecord = { ...record, status: healthy ? "running" : "degraded" };

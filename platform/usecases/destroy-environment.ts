@@ -14,8 +14,13 @@ export async function destroyEnvironment(context: Context, id: string): Promise<
   const underWay = destroying.get(id);
   if (underWay !== undefined) return underWay;
   findEnvironment(context, id);
-  creating.get(id)?.abort();
-  const destruction = context.locks.run(id, () => takeDown(context, findEnvironment(context, id)));
+  const creation = creating.get(id);
+  creation?.cancel.abort();
+  const destruction = context.locks.run(id, async (): Promise<DestroyedEnvironment> => {
+    // A creation that was cut short has taken itself down by now.
+    if (creation !== undefined && context.environments.get(id) === null) return { id, status: "destroyed", archived_logs: null };
+    return takeDown(context, findEnvironment(context, id));
+  });
   destroying.set(id, destruction);
   try {
     return await destruction;
@@ -36,5 +41,5 @@ export async function takeDown(context: Context, record: EnvironmentRecord): Pro
   subnets.free(parseSubnet(record.network.subnet));
   failures.delete(id);
   events.emit({ type: "environment.destroyed", env_id: id });
-  return { id, status: "destroyed", archived_logs: logs.archivePath(id) };
+  return { id, status: "destroyed", archived_logs: record.status === "creating" ? null : logs.archivePath(id) };
 }

@@ -12,6 +12,7 @@ const TELLING: ReadonlySet<EngineEventAction> = new Set(["start", "die", "oom", 
 export async function reactToEngine(context: Context, signal: AbortSignal): Promise<void> {
   for await (const event of context.engine.events(signal)) {
     if (event.env === "" || !TELLING.has(event.action)) continue;
+    if (event.action === "die") context.ongoing.creating.get(event.env)?.died.abort();
     const status = context.environments.get(event.env)?.status;
     if (status === "running" || status === "degraded") watchHealth(context, event.env);
   }

@@ -7,6 +7,7 @@ export type Environment = {
   url: string;
   ttl_remaining: number;
   expires_at: string;
+  outage: { mode: string; ends_at: string | null } | null;
 };
 
 export type Check = {

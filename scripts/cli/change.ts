@@ -1,6 +1,6 @@
 // Commands that change something.
 import { createInterface } from "node:readline/promises";
-import { type Environment, UsageError, call, callJson, envPath } from "./api.ts";
+import { type Environment, UsageError, callJson, envPath } from "./api.ts";
 import { optional, optionalSeconds, required, seconds } from "./parameters.ts";
 import { formatSeconds, withProgress } from "./terminal.ts";
 
@@ -47,10 +47,10 @@ async function askNameAndTtl(): Promise<{ name: string | undefined; ttl: number 
 export async function destroy(): Promise<void> {
   const id = required("ENV", "make destroy ENV=env-hello-1a2b3c");
   const { result, took } = await withProgress(`Destroying ${id}`, () => destroyOne(id));
-  console.log(`Destroyed ${id} in ${took}; its logs: ${result.archived_logs}`);
+  console.log(`Destroyed ${id} in ${took}; its logs: ${result.archived_logs ?? "none, it never ran"}`);
 }
 
-function destroyOne(id: string): Promise<{ archived_logs: string }> {
+function destroyOne(id: string): Promise<{ archived_logs: string | null }> {
   return callJson("DELETE", envPath(id));
 }
 
@@ -73,9 +73,16 @@ export async function simulate(): Promise<void> {
   const id = required("ENV", usage);
   const mode = required("MODE", usage);
   const duration = optionalSeconds("DURATION");
-  await call("POST", envPath(id, "/outage"), { body: { mode, ...(duration === undefined ? {} : { duration }) } });
-  const env = await callJson<Environment>("GET", envPath(id));
-  console.log(`${mode}: done to ${id}, which is ${env.status} now. Watch it: make health ENV=${id}`);
+  const body = { mode, ...(duration === undefined ? {} : { duration }) };
+  const { result: env } = await withProgress(`${mode} on ${id}`, () =>
+    callJson<Environment>("POST", envPath(id, "/outage"), body),
+  );
+  if (env.outage === null) {
+    console.log(`${id} is recovered: ${env.status}`);
+    return;
+  }
+  const end = env.outage.ends_at === null ? `until make simulate ENV=${id} MODE=recover` : `until ${env.outage.ends_at}`;
+  console.log(`${id} has a ${env.outage.mode} outage, ${end}\nWatch it: make health ENV=${id}`);
 }
 
 /** ENV= TTL=: lets it live that much longer. */

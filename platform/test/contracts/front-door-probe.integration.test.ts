@@ -26,7 +26,9 @@ describeProbeContract("the front door", async () => {
   };
 });
 
-function answering(behaviour: { status: number } | "hangs"): Parameters<Awaited<ReturnType<typeof startNginxContainer>>["listen"]>[0] {
+function answering(
+  behaviour: { status: number } | "hangs",
+): Parameters<Awaited<ReturnType<typeof startNginxContainer>>["listen"]>[0] {
   if (behaviour === "hangs") return () => undefined;
   return (_, response) => response.writeHead(behaviour.status).end();
 }

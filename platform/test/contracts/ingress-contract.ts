@@ -17,7 +17,7 @@ export type IngressSubject = {
   dispose(): Promise<void>;
 };
 
-export type Upstream = { name: string; address: string; port: number };
+type Upstream = { name: string; address: string; port: number };
 
 /** What every ingress must do; `makeSubject` is called once, and routes are cleared after each test. */
 export function describeIngressContract(name: string, makeSubject: () => Promise<IngressSubject>): void {
@@ -95,7 +95,10 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
     it("refuses what Nginx refuses, keeps the former route and everybody else's", async () => {
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
       await Promise.all([ingress.put(route), ingress.put(neighbour)]);
-      await expect(ingress.put(subject.refusable({ ...route, port: 1 }))).rejects.toMatchObject({ code: "ingress_rejected", status: 503 });
+      await expect(ingress.put(subject.refusable({ ...route, port: 1 }))).rejects.toMatchObject({
+        code: "ingress_rejected",
+        status: 503,
+      });
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
       expect((await ingress.list()).sort()).toEqual([route.id, neighbour.id].sort());

@@ -35,7 +35,12 @@ export function describeProbeContract(name: string, makeSubject: () => Promise<P
     it.each([400, 404, 500, 502, 503])("blames an environment that answers %i", async (status) => {
       const host = await subject.serve({ status });
       const result = await probe.check({ host, path: "/health", timeoutMs: 5_000 });
-      expect(result).toMatchObject({ status, ok: false, fault: "environment", error: expect.stringContaining(String(status)) });
+      expect(result).toMatchObject({
+        status,
+        ok: false,
+        fault: "environment",
+        error: expect.stringContaining(String(status)),
+      });
     });
 
     it("blames an environment that is not there", async () => {
@@ -47,7 +52,12 @@ export function describeProbeContract(name: string, makeSubject: () => Promise<P
     it("gives up on an environment that hangs when the time limit is reached, and blames it", async () => {
       const host = await subject.serve("hangs");
       const result = await probe.check({ host, path: "/health", timeoutMs: 300 });
-      expect(result).toMatchObject({ status: null, ok: false, fault: "environment", error: expect.stringContaining("300") });
+      expect(result).toMatchObject({
+        status: null,
+        ok: false,
+        fault: "environment",
+        error: expect.stringContaining("300"),
+      });
       expect(result.latency_ms).toBeGreaterThanOrEqual(299);
       expect(result.latency_ms).toBeLessThan(2_000);
     });
@@ -58,7 +68,10 @@ export function describeProbeContract(name: string, makeSubject: () => Promise<P
       const checking = probe.check({ host, path: "/health", timeoutMs: 60_000, signal: controller.signal });
       controller.abort();
       expect(await checking).toMatchObject({ status: null, ok: false, fault: "ingress" });
-      expect(await probe.check({ host, path: "/health", timeoutMs: 60_000, signal: controller.signal })).toMatchObject({ ok: false, fault: "ingress" });
+      expect(await probe.check({ host, path: "/health", timeoutMs: 60_000, signal: controller.signal })).toMatchObject({
+        ok: false,
+        fault: "ingress",
+      });
     });
 
     it("blames the front door for a host that has no route", async () => {

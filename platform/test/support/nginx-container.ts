@@ -29,7 +29,10 @@ export type NginxContainer = {
   /** Serves on the gateway, on a port of its own. */
   listen(listener: RequestListener): Promise<{ server: Server; port: number }>;
   /** One request on a connection of its own. */
-  get(host: string, options?: { port?: number; path?: string }): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }>;
+  get(
+    host: string,
+    options?: { port?: number; path?: string },
+  ): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }>;
   stop(): Promise<void>;
   start(): Promise<void>;
   dispose(): Promise<void>;
@@ -74,10 +77,19 @@ export async function startNginxContainer(): Promise<NginxContainer> {
     const address = `${platform}.2`;
     const mounts = ["-v", `${ROOT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro`, "-v", `${confDir}:/etc/nginx/conf.d:ro`];
     const image = nginxImage();
-    await run("docker", [
-      ...["run", "-d", "--name", container, ...label, "--network", instance, "--ip", address, "--ulimit", "nofile=8192"],
-      ...[...mounts, image, "nginx", "-g", "daemon off;"],
-    ]);
+    const options = [
+      "--name",
+      container,
+      ...label,
+      "--network",
+      instance,
+      "--ip",
+      address,
+      "--ulimit",
+      "nofile=8192",
+      ...mounts,
+    ];
+    await run("docker", ["run", "-d", ...options, image, "nginx", "-g", "daemon off;"]);
     const nginxAddress = `${environments}.2`;
     await run("docker", ["network", "connect", "--ip", nginxAddress, environmentsNetwork, container]);
 
@@ -122,7 +134,16 @@ async function createNetwork(name: string, label: string[]): Promise<string> {
   for (let tries = 0; ; tries++) {
     const prefix = `10.191.${randomInt(256)}`;
     try {
-      await run("docker", ["network", "create", "--subnet", `${prefix}.0/24`, "--gateway", `${prefix}.1`, ...label, name]);
+      await run("docker", [
+        "network",
+        "create",
+        "--subnet",
+        `${prefix}.0/24`,
+        "--gateway",
+        `${prefix}.1`,
+        ...label,
+        name,
+      ]);
       return prefix;
     } catch (error) {
       if (tries >= 10) throw error;
@@ -147,15 +168,22 @@ function dockerControl(container: string): NginxControl {
   };
 }
 
-function getOnce(address: string, host: string, { port = 80, path = "/" }: { port?: number; path?: string }): ReturnType<NginxContainer["get"]> {
+function getOnce(
+  address: string,
+  host: string,
+  { port = 80, path = "/" }: { port?: number; path?: string },
+): ReturnType<NginxContainer["get"]> {
   return new Promise((done, fail) => {
-    const outgoing = request({ host: address, port, path, headers: { host }, agent: false, timeout: 15_000 }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => (body += chunk));
-      response.on("end", () => done({ status: response.statusCode ?? 0, headers: response.headers, body }));
-      response.on("error", fail);
-    });
+    const outgoing = request(
+      { host: address, port, path, headers: { host }, agent: false, timeout: 15_000 },
+      (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => (body += chunk));
+        response.on("end", () => done({ status: response.statusCode ?? 0, headers: response.headers, body }));
+        response.on("error", fail);
+      },
+    );
     outgoing.on("timeout", () => outgoing.destroy(new Error("no answer in 15 s")));
     outgoing.on("error", fail);
     outgoing.end();

@@ -71,7 +71,8 @@ async function isolate<C extends Change>(changes: C[], output: string, tools: To
   const puts = changes.filter(({ text }) => text !== null);
   for (const change of puts) await undoChange(change, tools.folder);
   const without = await tools.test();
-  if (!without.ok) return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
+  if (!without.ok)
+    return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
 
   const refused: Sifted<C>["refused"] = [];
   for (const change of puts) {
@@ -83,7 +84,11 @@ async function isolate<C extends Change>(changes: C[], output: string, tools: To
   return { accepted: changes.filter((change) => !guilty.has(change)), refused };
 }
 
-async function refuse<C extends Change>(change: C, output: string, tools: Tools): Promise<{ change: C; error: PlatformError }> {
+async function refuse<C extends Change>(
+  change: C,
+  output: string,
+  tools: Tools,
+): Promise<{ change: C; error: PlatformError }> {
   await setAside(change.file, output, tools);
   if (change.previous !== null) await tools.folder.write(change.file, change.previous);
   return { change, error: refusal(change, output) };
@@ -95,7 +100,10 @@ async function setAside(file: string, output: string, { folder, now, onRejected 
 }
 
 function refusal(change: Change, output: string): PlatformError {
-  return new PlatformError("ingress_rejected", `Cannot route "${change.file}": Nginx refuses the configuration: ${complaint(output)}`);
+  return new PlatformError(
+    "ingress_rejected",
+    `Cannot route "${change.file}": Nginx refuses the configuration: ${complaint(output)}`,
+  );
 }
 
 /**
@@ -113,6 +121,9 @@ async function findCulprit(output: string, folder: ConfFolder): Promise<string |
 
 /** The line of `nginx -t` that says why; warnings and the closing summary are left out. */
 function complaint(output: string): string {
-  const lines = output.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const lines = output
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
   return lines.find((line) => /\[(?:emerg|alert|crit)\]/.test(line)) ?? lines.at(-1) ?? "no reason given";
 }

@@ -1,0 +1,77 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openConfFolder, type ConfFolder } from "./conf-folder.ts";
+
+let path = "";
+let folder: ConfFolder;
+
+beforeEach(async () => {
+  path = await mkdtemp(join(tmpdir(), "conf-folder-"));
+  folder = openConfFolder(path);
+});
+afterEach(() => rm(path, { recursive: true, force: true }));
+
+describe("openConfFolder", () => {
+  it("makes the folder where it is missing, and fails with storage_failed where it cannot", async () => {
+    openConfFolder(join(path, "a", "b"));
+    expect(await readdir(join(path, "a"))).toEqual(["b"]);
+    await writeFile(join(path, "file"), "");
+    expect(() => openConfFolder(join(path, "file", "b"))).toThrow(expect.objectContaining({ code: "storage_failed" }));
+  });
+
+  it("names what Nginx includes and nothing else", async () => {
+    await Promise.all(
+      ["env-a.conf", "other.conf", ".hidden.conf", ".env-a.conf.1.2.tmp", ".gitkeep", "env-a.conf.bak"].map((name) =>
+        writeFile(join(path, name), "x"),
+      ),
+    );
+    expect((await folder.names()).sort()).toEqual(["env-a.conf", "other.conf"]);
+    expect(folder.namesNow().sort()).toEqual(["env-a.conf", "other.conf"]);
+  });
+
+  it("knows the ids of files that hold something", async () => {
+    await writeFile(join(path, "env-a.conf"), "server {}");
+    await writeFile(join(path, "env-empty.conf"), "");
+    await writeFile(join(path, "00-generation.conf"), "x");
+    await writeFile(join(path, "stranger.conf"), "x");
+    await mkdir(join(path, "env-folder.conf"));
+    expect(await folder.ids()).toEqual(["env-a"]);
+  });
+
+  it("reads a file, and null where there is none", async () => {
+    await folder.write("env-a.conf", "text");
+    await mkdir(join(path, "env-folder.conf"));
+    expect(await folder.read("env-a.conf")).toBe("text");
+    expect(await folder.read("env-b.conf")).toBe(null);
+    expect(await folder.read("env-folder.conf")).toBe(null);
+  });
+
+  it("removes files, links and folders, and accepts that they are gone", async () => {
+    await writeFile(join(path, "env-a.conf"), "x");
+    await symlink("/nowhere", join(path, "env-b.conf"));
+    await mkdir(join(path, "env-c.conf", "full"), { recursive: true });
+    for (const name of ["env-a.conf", "env-b.conf", "env-c.conf", "env-d.conf"]) await folder.remove(name);
+    expect(await folder.names()).toEqual([]);
+  });
+
+  it("sets files aside without ever overwriting one", async () => {
+    for (const text of ["one", "two", "three"]) {
+      await folder.write("env-a.conf", text);
+      await folder.setAside("env-a.conf", 0);
+    }
+    const names = (await readdir(join(path, "rejected"))).sort();
+    expect(names).toEqual([
+      "env-a.conf.1970-01-01T00-00-00.000Z",
+      "env-a.conf.1970-01-01T00-00-00.000Z.1",
+      "env-a.conf.1970-01-01T00-00-00.000Z.2",
+    ]);
+    expect(await Promise.all(names.map((name) => readFile(join(path, "rejected", name), "utf8")))).toEqual([
+      "one",
+      "two",
+      "three",
+    ]);
+    expect(await folder.names()).toEqual([]);
+  });
+});

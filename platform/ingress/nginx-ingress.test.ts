@@ -1,0 +1,192 @@
+import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { GENERATION_FILE, parseGeneration } from "./generation.ts";
+import type { Route } from "./ingress.ts";
+import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "./nginx-ingress.ts";
+
+/**
+ * What only shows without Nginx: who shares which reload, and what happens when a call of the control
+ * fails. The rest is proven on the real one, in test/contracts/.
+ */
+let confDir = "";
+let server: Server;
+let ingress: NginxIngress;
+/** What the stand-in has loaded: the files there were at its last reload. */
+let live: Map<string, string>;
+let log: string[] = [];
+
+beforeEach(async () => {
+  confDir = await mkdtemp(join(tmpdir(), "nginx-ingress-"));
+  live = new Map();
+  log = [];
+  server = createServer((incoming, response) => {
+    const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
+    if (incoming.headers.host?.startsWith("generation") && generation !== null)
+      response.setHeader("x-sandbox-generation", generation);
+    response.end();
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  ingress = makeIngress();
+});
+afterEach(async () => {
+  server.close();
+  await rm(confDir, { recursive: true, force: true });
+});
+
+async function reload(): Promise<void> {
+  log.push("reload");
+  const entries = await readdir(confDir, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".conf")).map(({ name }) => name);
+  live = new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(confDir, name), "utf8")] as const)),
+  );
+}
+
+async function test(): Promise<{ ok: boolean; output: string }> {
+  log.push("test");
+  return { ok: true, output: "" };
+}
+
+function makeIngress(control: Partial<NginxIngressOptions["control"]> = {}): NginxIngress {
+  const { port } = server.address() as AddressInfo;
+  return createNginxIngress({
+    confDir,
+    internalUrl: `http://127.0.0.1:${port}`,
+    deniedSubnets: ["10.172.0.0/16"],
+    control: { test, reload, ...control },
+    reloadTimeoutMs: 200,
+    // Ports that nobody listens on: this stand-in's old workers are gone at once.
+    generationPorts: { first: 2, count: 4 },
+  });
+}
+
+function makeRoute(name: string, port = 3000): Route {
+  return { id: `env-${name}`, host: `env-${name}.localhost`, address: "10.172.0.3", port };
+}
+
+describe("createNginxIngress", () => {
+  it("tests before it reloads, and gives an Nginx without a generation one first", async () => {
+    await ingress.put(makeRoute("a"));
+    expect(log).toEqual(["test", "reload", "reload"]);
+    log = [];
+    await ingress.put(makeRoute("b"));
+    expect(log).toEqual(["test", "reload"]);
+    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+  });
+
+  it("shares one reload among changes asked for together, and the next among those that come meanwhile", async () => {
+    await ingress.put(makeRoute("first"));
+    log = [];
+    const during: Promise<void>[] = [];
+    const busy = makeIngress({
+      async reload() {
+        if (during.length === 0) during.push(...["x", "y", "z"].map((name) => busy.put(makeRoute(name))));
+        await reload();
+      },
+    });
+    await Promise.all(["a", "b", "c"].map((name) => busy.put(makeRoute(name))));
+    expect(live.has("env-x.conf")).toBe(false);
+    await Promise.all(during);
+    expect(log).toEqual(["test", "reload", "test", "reload"]);
+    expect(live.has("env-x.conf")).toBe(true);
+  });
+
+  it("does nothing for what Nginx is known to have loaded, until Nginx says otherwise", async () => {
+    await ingress.put(makeRoute("a"));
+    log = [];
+    await ingress.put(makeRoute("a"));
+    await ingress.remove("env-b");
+    expect(log).toEqual([]);
+    live.clear();
+    await ingress.put(makeRoute("a"));
+    expect(log).toContain("reload");
+  });
+
+  it("reloads for a route whose file somebody else took away or put there", async () => {
+    await ingress.put(makeRoute("a"));
+    await rm(join(confDir, "env-a.conf"));
+    log = [];
+    await ingress.remove("env-a");
+    expect(log).toEqual(["test", "reload"]);
+    await makeIngress().remove("env-a");
+    expect(log).toHaveLength(4);
+  });
+
+  it("puts the former route back when the engine cannot test or reload, and says that Nginx is not to be had", async () => {
+    await ingress.put(makeRoute("a", 3000));
+    for (const broken of [{ test: failing }, { reload: failing }]) {
+      const cut = makeIngress(broken);
+      const failure = cut.put(makeRoute("a", 4000));
+      await expect(failure).rejects.toMatchObject({
+        code: "ingress_unavailable",
+        message: expect.stringContaining("env-a.conf"),
+      });
+      await expect(failure).rejects.toHaveProperty("cause.message", "engine is gone");
+      await expect(cut.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      expect(await cut.list()).toEqual(["env-a"]);
+      expect(await readFile(join(confDir, "env-a.conf"), "utf8")).toContain("10.172.0.3:3000;");
+    }
+  });
+
+  it("does not call a removal done while Nginx answers and cannot be told", async () => {
+    await ingress.put(makeRoute("a"));
+    await expect(makeIngress({ reload: failing }).remove("env-a")).rejects.toMatchObject({
+      code: "ingress_unavailable",
+    });
+    expect(await ingress.list()).toEqual([]);
+  });
+
+  it("recovers after any number of reloads that were not taken up", async () => {
+    let deaf = true;
+    const slow = makeIngress({ reload: async () => (deaf ? undefined : reload()) });
+    await reload();
+    await ingress.put(makeRoute("first"));
+    for (let n = 0; n < 6; n++)
+      await expect(slow.put(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    deaf = false;
+    await slow.put(makeRoute("a"));
+    expect(live.has("env-a.conf")).toBe(true);
+  });
+
+  it("tells only the one whose file cannot be written", async () => {
+    await mkdir(join(confDir, "env-a.conf", "full"), { recursive: true });
+    const results = await Promise.allSettled([ingress.put(makeRoute("a")), ingress.put(makeRoute("b"))]);
+    expect(results).toMatchObject([
+      { status: "rejected", reason: { code: "storage_failed" } },
+      { status: "fulfilled" },
+    ]);
+  });
+
+  it("fails with storage_failed when the folder is gone, and works again once it is back", async () => {
+    await rm(confDir, { recursive: true });
+    await expect(ingress.put(makeRoute("a"))).rejects.toMatchObject({ code: "storage_failed" });
+    await expect(ingress.list()).rejects.toMatchObject({ code: "storage_failed" });
+    await mkdir(confDir);
+    await ingress.put(makeRoute("a"));
+    expect(await ingress.list()).toEqual(["env-a"]);
+  });
+
+  it("counts its reloads", async () => {
+    expect(ingress.stats()).toEqual({ reloads: 0 });
+    await ingress.put(makeRoute("a"));
+    expect(ingress.stats()).toEqual({ reloads: 2 });
+  });
+
+  it("refuses to be made with a subnet to deny that is none", () => {
+    const options = {
+      confDir,
+      internalUrl: "http://127.0.0.1:1",
+      control: { test, reload },
+      deniedSubnets: ["everything"],
+    };
+    expect(() => createNginxIngress(options)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));
+  });
+});
+
+async function failing(): Promise<never> {
+  throw new Error("engine is gone");
+}

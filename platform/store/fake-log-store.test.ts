@@ -1,0 +1,14 @@
+import { describeLogStoreContract } from "../test/contracts/log-store-contract.ts";
+import { createFakeLogStore } from "./fake-log-store.ts";
+
+describeLogStoreContract("fake", async () => {
+  const store = createFakeLogStore();
+  return {
+    store,
+    async failNextAppend() {
+      store.failNextWrites();
+      return async () => undefined;
+    },
+    cleanupLines: async () => store.cleanup,
+  };
+});

@@ -1,0 +1,204 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Route } from "../../ingress/ingress.ts";
+import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "../../ingress/nginx-ingress.ts";
+import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
+
+let nginx: NginxContainer;
+let ingress: NginxIngress;
+let rejected: { file: string; reason: string }[] = [];
+let upstreamPort = 0;
+let counter = 0;
+
+beforeAll(async () => {
+  nginx = await startNginxContainer();
+  upstreamPort = (await nginx.listen((_, response) => response.end("hello"))).port;
+  ingress = makeIngress();
+});
+afterEach(async () => {
+  await ingress.removeStrays(new Set());
+  rejected = [];
+});
+afterAll(() => nginx?.dispose());
+
+function makeIngress(changes: Partial<NginxIngressOptions> = {}): NginxIngress {
+  const { confDir, internalUrl, control, environments } = nginx;
+  return createNginxIngress({
+    confDir,
+    internalUrl,
+    control,
+    deniedSubnets: [environments.subnet],
+    onRejected: noteRejected,
+    ...changes,
+  });
+}
+
+function noteRejected(file: string, reason: string): void {
+  rejected.push({ file, reason });
+}
+
+function makeRoute(): Route {
+  const id = `env-reload-${(++counter).toString(36)}`;
+  return { id, host: `${id}.localhost`, address: nginx.gateway, port: upstreamPort };
+}
+
+/** After each put 200 new connections must all meet the new route, and after each remove 50 the old state. */
+async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: number[] }> {
+  let wrong = 0;
+  let signalled = 0;
+  const reloadMs: number[] = [];
+  const timed = makeIngress({
+    control: {
+      test: nginx.control.test,
+      async reload() {
+        await nginx.control.reload();
+        signalled = performance.now();
+      },
+    },
+  });
+  for (let n = 0; n < times; n++) {
+    const route = makeRoute();
+    await timed.put(route);
+    reloadMs.push(performance.now() - signalled);
+    for (let burst = 0; burst < 4; burst++) {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host)));
+      wrong += answers.filter(({ status }) => status !== 200).length;
+    }
+    await timed.remove(route.id);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host)));
+    wrong += answers.filter(({ status }) => status !== 404).length;
+  }
+  return { wrong, reloadMs: reloadMs.sort((a, b) => a - b) };
+}
+
+describe("a change of routes on a real Nginx", () => {
+  it("is what every new connection meets once it resolves", async () => {
+    const { wrong, reloadMs } = await changeAndAsk(20);
+    expect(wrong).toBe(0);
+    // Nginx itself sleeps 100 ms of it.
+    expect(reloadMs[10]).toBeLessThan(300);
+  });
+
+  it("is what every new connection meets also when the processors are busy", async () => {
+    const busy: ChildProcess[] = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ["-e", "setTimeout(() => process.exit(), 60_000).unref(); for (;;);"]),
+    );
+    try {
+      expect((await changeAndAsk(10)).wrong).toBe(0);
+    } finally {
+      for (const child of busy) child.kill("SIGKILL");
+    }
+  });
+
+  it("shares reloads: 50 at once take three at most", async () => {
+    const routes = Array.from({ length: 50 }, () => makeRoute());
+    const before = ingress.stats().reloads;
+    await Promise.all(routes.map((route) => ingress.put(route)));
+    expect(ingress.stats().reloads - before).toBeLessThanOrEqual(3);
+    const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  it("takes no reload when nothing changes", async () => {
+    const route = makeRoute();
+    await ingress.put(route);
+    const before = ingress.stats().reloads;
+    await ingress.put(route);
+    await ingress.remove("env-never-there");
+    expect(ingress.stats().reloads).toBe(before);
+  });
+
+  it("is told apart from former ones after a restart of the platform, of Nginx, and after the folder was wiped", async () => {
+    const route = makeRoute();
+    await ingress.put(route);
+    const restarted = makeIngress();
+    await restarted.put(route);
+    expect(restarted.stats().reloads).toBe(1);
+
+    await nginx.stop();
+    await nginx.start();
+    const next = makeRoute();
+    await restarted.put(next);
+    expect((await nginx.get(next.host)).status).toBe(200);
+
+    await Promise.all(
+      (await readdir(nginx.confDir))
+        .filter((name) => name.endsWith(".conf"))
+        .map((name) => rm(join(nginx.confDir, name))),
+    );
+    const another = makeRoute();
+    await makeIngress().put(another);
+    expect((await nginx.get(another.host)).status).toBe(200);
+    expect((await nginx.get(route.host)).status).toBe(404);
+  });
+
+  it("is undone when Nginx does not take it up in time", async () => {
+    const deaf = makeIngress({
+      control: { test: nginx.control.test, reload: async () => undefined },
+      reloadTimeoutMs: 300,
+    });
+    const [route, former] = [makeRoute(), makeRoute()];
+    await ingress.put(former);
+    await expect(deaf.put(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(deaf.remove(former.id)).rejects.toMatchObject({ code: "ingress_unavailable" });
+    expect(await ingress.list()).toEqual([]);
+    // The file went, but Nginx serves it still: whoever asks again gets the reload that is owed.
+    expect((await nginx.get(former.host)).status).toBe(200);
+    await ingress.remove(former.id);
+    expect((await nginx.get(former.host)).status).toBe(404);
+  });
+});
+
+describe("a broken file in conf.d", () => {
+  it.each([
+    ["an unfinished block", "broken.conf", "server {"],
+    [
+      "an upstream that does not resolve",
+      "upstream.conf",
+      "server { listen 80; server_name x; location / { proxy_pass http://nobody.invalid; } }",
+    ],
+    ["a second default server", "default.conf", "server { listen 80 default_server; }"],
+    ["an environment's own name", "env-tampered.conf", "server { listen 80; evil on; }"],
+    ["a space in its name", "not ours.conf", "}"],
+  ])("with %s is set aside and reported, and everybody's routes go on", async (_, file, text) => {
+    const route = makeRoute();
+    await ingress.put(route);
+    await writeFile(join(nginx.confDir, file), text);
+    const next = makeRoute();
+    await ingress.put(next);
+    expect((await nginx.get(route.host)).status).toBe(200);
+    expect((await nginx.get(next.host)).status).toBe(200);
+    expect(rejected).toEqual([{ file, reason: expect.stringContaining("[emerg]") }]);
+    expect((await readdir(nginx.confDir)).filter((name) => name === file)).toEqual([]);
+    expect(
+      (await readdir(join(nginx.confDir, "rejected"))).filter((name) => name.startsWith(`${file}.2`)),
+    ).toHaveLength(1);
+    // What is there now, Nginx can start with.
+    expect((await nginx.control.test()).ok).toBe(true);
+  });
+
+  it("that is a folder is set aside too", async () => {
+    await mkdir(join(nginx.confDir, "folder.conf", "full"), { recursive: true });
+    const route = makeRoute();
+    await ingress.put(route);
+    expect((await nginx.get(route.host)).status).toBe(200);
+    expect(rejected).toHaveLength(1);
+  });
+
+  it("is the only one to be refused among routes put at the same time", async () => {
+    const routes = Array.from({ length: 6 }, () => makeRoute());
+    const results = await Promise.allSettled(
+      routes.map((route, index) =>
+        ingress.put(index === 3 ? { ...route, host: `${"a".repeat(60)}.`.repeat(4) + "b" } : route),
+      ),
+    );
+    expect(results.map(({ status }) => status)).toEqual(
+      routes.map((_, index) => (index === 3 ? "rejected" : "fulfilled")),
+    );
+    const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
+    expect(statuses).toEqual(routes.map((_, index) => (index === 3 ? 404 : 200)));
+    expect(rejected.map(({ file }) => file)).toEqual([`${routes[3]?.id}.conf`]);
+  });
+});

@@ -1,0 +1,182 @@
+import type { Duplex } from "node:stream";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Route } from "../../ingress/ingress.ts";
+import { createNginxIngress, type NginxIngress } from "../../ingress/nginx-ingress.ts";
+import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
+import { follow, upgrade, upload } from "../support/stream-clients.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+let nginx: NginxContainer;
+let ingress: NginxIngress;
+let echoPort = 0;
+let counter = 0;
+
+beforeAll(async () => {
+  nginx = await startNginxContainer();
+  echoPort = (await nginx.listen((incoming, response) => response.end(JSON.stringify(incoming.headers)))).port;
+  const { confDir, internalUrl, control, environments } = nginx;
+  ingress = createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+});
+afterAll(() => nginx?.dispose());
+
+function makeRoute(port = echoPort): Route {
+  const id = `env-traffic-${(++counter).toString(36)}`;
+  return { id, host: `${id}.localhost`, address: nginx.gateway, port };
+}
+
+async function serve(listener: Parameters<NginxContainer["listen"]>[0]): Promise<Route> {
+  const route = makeRoute((await nginx.listen(listener)).port);
+  await ingress.put(route);
+  return route;
+}
+
+/** Other people's creates and destroys: each one a reload of its own. */
+async function reloadTimes(times: number): Promise<void> {
+  const before = ingress.stats().reloads;
+  for (let n = 0; n < times; n += 2) {
+    const other = makeRoute();
+    await ingress.put(other);
+    await ingress.remove(other.id);
+  }
+  expect(ingress.stats().reloads - before).toBe(times);
+}
+
+describe("what passes through the front door", () => {
+  it("tells the environment who asked and for what, and answers the same on both ports", async () => {
+    const route = makeRoute();
+    await ingress.put(route);
+    const { body, headers } = await nginx.get(route.host, { port: 80 });
+    expect(JSON.parse(body)).toMatchObject({
+      host: route.host,
+      "x-real-ip": nginx.gateway,
+      "x-forwarded-for": nginx.gateway,
+      "x-forwarded-proto": "http",
+      "x-forwarded-host": route.host,
+    });
+    expect(JSON.parse(body)).not.toHaveProperty("upgrade");
+    expect(headers).not.toHaveProperty("x-sandbox-upstream-status");
+    expect((await nginx.get(route.host, { port: 8081 })).headers).toMatchObject({ "x-sandbox-upstream-status": "200" });
+  });
+
+  it("says which environment does not answer, and passes an application's own errors as they are", async () => {
+    const route = await serve((_, response) =>
+      response.writeHead(502, { "x-sandbox-upstream-status": "200", "x-app": "1" }).end("my own 502"),
+    );
+    expect(await nginx.get(route.host)).toMatchObject({ status: 502, body: "my own 502", headers: { "x-app": "1" } });
+    expect((await nginx.get(route.host)).headers).not.toHaveProperty("x-sandbox-upstream-status");
+    expect((await nginx.get(route.host, { port: 8081 })).headers["x-sandbox-upstream-status"]).toBe("502");
+
+    const { server, port } = await nginx.listen(() => undefined);
+    await new Promise((done) => server.close(done));
+    const gone = makeRoute(port);
+    await ingress.put(gone);
+    expect(await nginx.get(gone.host)).toMatchObject({
+      status: 502,
+      body: `Environment ${gone.id} does not answer (502).\n`,
+    });
+    expect((await nginx.get(gone.host)).headers["content-type"]).toBe("text/plain");
+  });
+
+  it("answers 404 for a host that no environment claims, whatever the method", async () => {
+    expect(await nginx.get("nobody.localhost", { path: "/any/thing?x=1" })).toMatchObject({
+      status: 404,
+      body: "No environment found\n",
+    });
+    expect(await nginx.get("nobody.localhost", { port: 8081 })).toMatchObject({
+      status: 404,
+      body: "No environment found\n",
+    });
+  });
+
+  it("takes an upload of 200 MB without a length, as it arrives", async () => {
+    let received = 0;
+    let firstChunkAt = 0;
+    const route = await serve((incoming, response) => {
+      incoming.on("data", (chunk: Buffer) => {
+        firstChunkAt ||= performance.now();
+        received += chunk.length;
+      });
+      incoming.on("end", () => response.end(String(received)));
+    });
+    const total = 200 * 2 ** 20;
+    const { body, endedAt } = await upload(nginx.address, route.host, total);
+    expect(body).toBe(String(total));
+    expect(firstChunkAt).toBeLessThan(endedAt);
+  });
+
+  it("carries a WebSocket and an event stream on through ten reloads for others", async () => {
+    const streams: NodeJS.Timeout[] = [];
+    const { server, port } = await nginx.listen((_, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      let n = 0;
+      streams.push(setInterval(() => response.write(`data: ${n++}\n\n`), 20));
+    });
+    server.on("upgrade", (_, socket: Duplex) => {
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+      socket.on("data", (chunk: Buffer) => socket.write(chunk));
+    });
+    const route = makeRoute(port);
+    await ingress.put(route);
+    const socket = await upgrade(nginx.address, route.host);
+    const events = await follow(nginx.address, route.host);
+    let echoed = "";
+    socket.on("data", (chunk: Buffer) => (echoed += chunk.toString()));
+
+    try {
+      await reloadTimes(10);
+      socket.write("still here");
+      await waitUntil("the WebSocket's echo", () => echoed === "still here");
+      const seen = events.numbers.length;
+      await waitUntil("more events", () => events.numbers.length > seen + 5);
+      expect(events.numbers).toEqual(events.numbers.map((_, index) => index));
+      expect(events.ended()).toBe(false);
+      expect(socket.destroyed).toBe(false);
+    } finally {
+      streams.forEach(clearInterval);
+      socket.destroy();
+      events.response.destroy();
+    }
+  });
+
+  it("loses no request of one environment while others come and go", async () => {
+    const route = makeRoute();
+    await ingress.put(route);
+    const done = new AbortController();
+    const statuses: number[] = [];
+    const steady = Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (!done.signal.aborted) statuses.push((await nginx.get(route.host)).status);
+      }),
+    );
+    try {
+      await reloadTimes(20);
+    } finally {
+      done.abort();
+    }
+    await steady;
+    expect(statuses.length).toBeGreaterThan(100);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+});
+
+describe("an environment's container", () => {
+  it("reaches nothing through Nginx, whatever host it names and on whatever port", async () => {
+    const route = makeRoute();
+    await ingress.put(route);
+    const hosts = [route.host, "nobody.localhost", "generation.sandbox.internal"];
+    const ports = [80, 8081, ...Array.from({ length: 16 }, (_, index) => 8100 + index)];
+    const { nginxAddress } = nginx.environments;
+    const script = ports
+      .flatMap((port) => hosts.map((host) => [port, host] as const))
+      .map(([port, host]) => {
+        const path = port === 8081 && host === "nobody.localhost" ? "/up" : "/";
+        return `(exec 3<>/dev/tcp/${nginxAddress}/${port} && printf 'GET ${path} HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n' >&3 && head -1 <&3 | sed 's/^/${port} /') 2>/dev/null`;
+      })
+      .join("\n");
+    const lines = (await nginx.runAsNeighbour(`${script}\ntrue`)).trim().split("\n");
+    // One port of the sixteen is listened on.
+    expect(lines).toHaveLength(3 * hosts.length);
+    expect(lines.filter((line) => !line.includes(" 403 "))).toEqual([]);
+    expect((await nginx.get(route.host)).status).toBe(200);
+  });
+});

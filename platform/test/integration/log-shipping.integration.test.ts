@@ -1,0 +1,172 @@
+import { randomInt } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { appendFile, readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseEnv } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { createDockerEngine } from "../../engine/docker-engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { environmentLabels } from "../../domain/labels.ts";
+import { createDiskLogStore } from "../../store/disk-log-store.ts";
+import type { LogStore } from "../../store/store.ts";
+import { createLogShippers, type LogShippers } from "../../usecases/ship-logs.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const ENV = "env-ship-mf3k2x9a";
+const MIB = 1024 * 1024;
+
+/** Runs in the container: numbered lines on both streams as fast as it can, every thousandth one binary, the last one unfinished. */
+const PRINT = (lines: number) => `
+  const fs = require("node:fs");
+  const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => byte !== 10));
+  const write = (fd, data) => { for (let at = 0; at < data.length; ) try { at += fs.writeSync(fd, data, at); } catch (error) { if (error.code !== "EAGAIN") throw error; } };
+  for (let number = 0; number < ${lines}; number += 10) {
+    for (const [fd, name] of [[1, "out"], [2, "err"]]) {
+      const texts = Array.from({ length: 10 }, (_, index) => name + " " + (number + index) + "\\n");
+      write(fd, Buffer.concat([Buffer.from(texts.join("")), ...(number % 1000 === 0 ? [Buffer.from("bin " + name + " "), bytes, Buffer.from("\\n")] : [])]));
+    }
+  }
+  write(1, Buffer.from("half a line"));
+`;
+
+/** A container on the real engine, gone when the test ends. */
+async function runContainer(command: string[]): Promise<{ engine: Engine; container: string }> {
+  const instance = `sandbox-ct-${process.pid}-${randomInt(36 ** 4).toString(36)}`;
+  const engine = createDockerEngine({ socketPath: process.env["DOCKER_SOCKET"] || "/var/run/docker.sock", instance, timeoutMs: 60_000 });
+  const [network, container] = [`${instance}-${ENV}`, `${instance}-${ENV}-app`];
+  const block = `10.190.${randomInt(256)}.${randomInt(16) * 16}`;
+  const address = (last: number) => block.replace(/\d+$/, (base) => String(Number(base) + last));
+  onTestFinished(async () => {
+    await engine.containers.remove(container);
+    await engine.networks.remove(network);
+  });
+  await engine.networks.create({ name: network, subnet: `${block}/28`, gateway: address(1), labels: environmentLabels(instance, ENV, "network"), internal: true });
+  await engine.containers.create({
+    name: container,
+    image: nodeImage(),
+    labels: environmentLabels(instance, ENV, "app", "app"),
+    env: {},
+    command,
+    network,
+    address: address(3),
+    aliases: ["app"],
+    resources: { memory_mb: 128, cpus: 1, pids: 64 },
+  });
+  await engine.containers.start(container);
+  return { engine, container };
+}
+
+/** The platform's part of it, as a process that starts would make it; `appended` counts what it shipped. */
+function openPlatform(engine: Engine, folder: string, maxSize: number): { logs: LogStore; shippers: LogShippers; appended(): number } {
+  const logs = createDiskLogStore({ folder, maxSize });
+  let count = 0;
+  const counting: Pick<LogStore, "append" | "resumePoint"> = {
+    resumePoint: logs.resumePoint,
+    async append(id, lines) {
+      await logs.append(id, lines);
+      count += lines.length;
+    },
+  };
+  const shippers = createLogShippers({ engine, logs: counting, logger: { info: () => undefined, warn: () => undefined } });
+  onTestFinished(async () => {
+    await shippers.stopAll();
+    await logs.close();
+  });
+  return { logs, shippers, appended: () => count };
+}
+
+/** The most that this process has grown by since now, in bytes. */
+function watchMemory(): () => number {
+  const before = process.memoryUsage().rss;
+  let peak = before;
+  const timer = setInterval(() => void (peak = Math.max(peak, process.memoryUsage().rss)), 20);
+  onTestFinished(() => clearInterval(timer));
+  return () => peak - before;
+}
+
+test("200,000 lines on both streams and binary arrive once each and in order while the platform is restarted again and again", { timeout: 300_000 }, async () => {
+  const lines = 100_000;
+  const folder = join(await temporaryFolder(), "logs");
+  const { engine, container } = await runContainer(["node", "-e", PRINT(lines)]);
+  const grown = watchMemory();
+
+  let restarts = 0;
+  for (let isOver = false; !isOver; restarts++) {
+    const { logs, shippers, appended } = openPlatform(engine, folder, 6 * MIB);
+    const enough = 1 + randomInt(20_000);
+    await shippers.start(ENV, "app", container);
+    await waitUntil("some lines or the end", () => appended() >= enough || shippers.active(ENV).length === 0, 60_000, 1);
+    isOver = shippers.active(ENV).length === 0;
+    await shippers.stop(ENV);
+    await logs.close();
+    // What a platform killed in the middle of a write leaves.
+    if (restarts % 2 === 0) await appendFile(join(folder, ENV, "app.log"), "2030-01-01T00:00:00.000000000Z app std");
+  }
+  expect(restarts).toBeGreaterThan(5);
+  expect(grown()).toBeLessThan(150 * MIB);
+  expect((await readdir(join(folder, ENV))).length).toBeGreaterThan(1);
+
+  const { logs } = openPlatform(engine, folder, 6 * MIB);
+  const texts = ((await logs.read(ENV, { lines: 1_000_000 })) ?? []).map((line) => line.slice(line.indexOf(" std") + 1));
+  const numbers = Array.from({ length: lines }, (_, index) => index);
+  const binary = Buffer.from(numbers.slice(0, 256).filter((byte) => byte !== 10)).toString();
+  for (const [stream, name] of [["stdout", "out"], ["stderr", "err"]] as const) {
+    const own = texts.filter((text) => text.startsWith(`${stream} ${name} `)).map((text) => Number(text.split(" ")[2]));
+    expect(own.length).toBe(lines);
+    expect(own.every((number, index) => number === index)).toBe(true);
+    const binaries = texts.filter((text) => text.startsWith(`${stream} bin `));
+    expect(binaries).toHaveLength(lines / 1000);
+    expect(new Set(binaries)).toEqual(new Set([`${stream} bin ${name} ${binary}`]));
+  }
+  expect(texts.filter((text) => text === "stdout half a line")).toHaveLength(1);
+  expect(texts).toHaveLength(2 * (lines + lines / 1000) + 1);
+});
+
+test("a million empty lines cost bounded memory, and followers and readers keep up meanwhile", { timeout: 300_000 }, async () => {
+  const folder = join(await temporaryFolder(), "logs");
+  const { engine, container } = await runContainer(["sh", "-c", "yes '' | head -n 1000000"]);
+  const { logs, shippers, appended } = openPlatform(engine, folder, MIB);
+  const grown = watchMemory();
+  const stop = new AbortController();
+  onTestFinished(() => stop.abort());
+  let followed = 0;
+  const following = (async () => {
+    for await (const _ of logs.follow(ENV, { service: "app" }, stop.signal)) followed++;
+  })();
+  await shippers.start(ENV, "app", container);
+  await waitUntil("the end of the container", async () => {
+    expect((await logs.read(ENV, { lines: 10 }))?.length ?? 0).toBeLessThanOrEqual(10);
+    return shippers.active(ENV).length === 0;
+  }, 240_000, 100);
+  // A follower that cannot keep up skips, and ends with the newest line all the same.
+  await logs.archive(ENV);
+  await following;
+  expect(appended()).toBeGreaterThan(300_000);
+  expect(followed).toBeGreaterThan(20_000);
+  expect(grown()).toBeLessThan(150 * MIB);
+});
+
+test("a crashed container's last words are shipped, and its next run is when it is started again", async () => {
+  const folder = join(await temporaryFolder(), "logs");
+  const { engine, container } = await runContainer(["sh", "-c", "echo begin; sleep 1000"]);
+  const { logs, shippers } = openPlatform(engine, folder, MIB);
+  const texts = async () => (await logs.read(ENV, { lines: 100 }))?.map((line) => line.split(" ").slice(3).join(" "));
+  await shippers.start(ENV, "app", container);
+  await waitUntil("the first run", async () => (await texts())?.length === 1, 10_000, 20);
+  await engine.containers.kill(container, "SIGKILL");
+  await engine.containers.start(container);
+  await shippers.start(ENV, "app", container);
+  await waitUntil("the second run", async () => (await texts())?.length === 2, 10_000, 20);
+  expect(await texts()).toEqual(["begin", "begin"]);
+  expect(shippers.active(ENV)).toEqual(["app"]);
+  await engine.containers.remove(container);
+  await waitUntil("the end", () => shippers.active(ENV).length === 0, 10_000, 20);
+});
+
+/** The image with Node that the set-up chose. */
+function nodeImage(): string {
+  const file = resolve(import.meta.dirname, "../../../.cache/images.env");
+  const chosen = existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
+  return process.env["NODE_IMAGE"] || chosen["NODE_IMAGE"] || "node:24-slim";
+}
