@@ -63,7 +63,8 @@ export function loadConfig(variables: Record<string, string | undefined>): Confi
   }
   const config = parsed.data;
   const problems = contradictions(config);
-  if (problems.length > 0) throw new Error(`Cannot start with these settings:\n  ${problems.join("\n  ")}\nSee .env.example.`);
+  if (problems.length > 0)
+    throw new Error(`Cannot start with these settings:\n  ${problems.join("\n  ")}\nSee .env.example.`);
   return Object.freeze({
     ...config,
     ENVS_DIR: resolve(config.ENVS_DIR),

@@ -8,7 +8,9 @@ const MIN_NODE_MAJOR = 24;
 /** Starts the platform and ends it in order on SIGTERM or SIGINT: exit 0 when all is closed, 1 when it took too long or could not start. */
 async function main(): Promise<void> {
   if (Number(process.versions.node.split(".")[0]) < MIN_NODE_MAJOR) {
-    throw new Error(`Cannot start with Node ${process.versions.node}: Node ${MIN_NODE_MAJOR} is needed. Use "npm run dev" or "make up", which bring it.`);
+    throw new Error(
+      `Cannot start with Node ${process.versions.node}: Node ${MIN_NODE_MAJOR} is needed. Use "npm run dev" or "make up", which bring it.`,
+    );
   }
   const config = loadConfig(process.env);
   const logger = createLogger(config.LOG_LEVEL);

@@ -45,7 +45,11 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
     health: config.HEALTH_SCHEDULE,
     reconcile: config.RECONCILE_SCHEDULE,
   });
-  const limits = { maxTtl: config.MAX_TTL, maxCpus: availableParallelism(), maxMemoryMb: Math.floor(totalmem() / 2 ** 20) };
+  const limits = {
+    maxTtl: config.MAX_TTL,
+    maxCpus: availableParallelism(),
+    maxMemoryMb: Math.floor(totalmem() / 2 ** 20),
+  };
   const app = createApp(context, limits, () => loops.health());
   const server = await startServer(app, config.PLATFORM_HOST, config.PLATFORM_PORT).catch(async (error: unknown) => {
     stopping.abort();
@@ -71,7 +75,11 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
 }
 
 async function buildContext(config: Config, logger: Logger, stopping: AbortSignal): Promise<Context> {
-  const engine = createDockerEngine({ socketPath: config.DOCKER_SOCKET, instance: config.INSTANCE, timeoutMs: ENGINE_TIMEOUT_MS });
+  const engine = createDockerEngine({
+    socketPath: config.DOCKER_SOCKET,
+    instance: config.INSTANCE,
+    timeoutMs: ENGINE_TIMEOUT_MS,
+  });
   const settings = settingsOf(config);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
   const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
@@ -110,7 +118,9 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
 function nginxControl(engine: Engine, container: string) {
   return {
     async test() {
-      const { exitCode, output } = await engine.containers.exec(container, ["nginx", "-t"], { timeoutMs: RELOAD_TIMEOUT_MS });
+      const { exitCode, output } = await engine.containers.exec(container, ["nginx", "-t"], {
+        timeoutMs: RELOAD_TIMEOUT_MS,
+      });
       return { ok: exitCode === 0, output };
     },
     reload: () => engine.containers.kill(container, "SIGHUP"),

@@ -18,5 +18,10 @@ test("docs/api.md names every event type", () => {
 test("an error knows its status and title by its code, and keeps its cause", () => {
   const cause = new Error("why");
   const error = new PlatformError("conflict", "Cannot do it: not now", { cause });
-  expect(error).toMatchObject({ status: 409, title: "Conflicts with the present state", message: "Cannot do it: not now", cause });
+  expect(error).toMatchObject({
+    status: 409,
+    title: "Conflicts with the present state",
+    message: "Cannot do it: not now",
+    cause,
+  });
 });

@@ -32,9 +32,17 @@ test("any text whatever becomes a DNS label of at most 50 characters", () => {
   );
 });
 
-test.each(["", "env-", "env-A", "env-a/../b", "env-a.b", "../env-a", "env-a\n", `env-${"a".repeat(47)}`, "nginx", "env-a-"])(
-  "%j is not an id",
-  (text) => {
-    expect(isEnvironmentId(text)).toBe(false);
-  },
-);
+test.each([
+  "",
+  "env-",
+  "env-A",
+  "env-a/../b",
+  "env-a.b",
+  "../env-a",
+  "env-a\n",
+  `env-${"a".repeat(47)}`,
+  "nginx",
+  "env-a-",
+])("%j is not an id", (text) => {
+  expect(isEnvironmentId(text)).toBe(false);
+});

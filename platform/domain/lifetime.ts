@@ -14,7 +14,12 @@ export function remainingSeconds(record: EnvironmentRecord, now: number): number
 }
 
 /** The record with its end moved `seconds` later, at most `maxTtl` seconds from now; never sooner than it was. */
-export function extendLifetime(record: EnvironmentRecord, seconds: number, maxTtl: number, now: number): EnvironmentRecord {
+export function extendLifetime(
+  record: EnvironmentRecord,
+  seconds: number,
+  maxTtl: number,
+  now: number,
+): EnvironmentRecord {
   const before = Date.parse(record.expires_at);
   const end = Math.max(before, Math.min(before + seconds * 1000, now + maxTtl * 1000));
   const ttl = Math.round((end - Date.parse(record.created_at)) / 1000);

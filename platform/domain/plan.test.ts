@@ -43,18 +43,35 @@ describe("bringing up", () => {
   });
 
   test.each([
-    ["a container that exited is started and shipped again", withContainer("exited"), [["start-container"], ["start-shipper"]]],
-    ["a container that was never started is started", withContainer("created"), [["start-container"], ["start-shipper"]]],
+    [
+      "a container that exited is started and shipped again",
+      withContainer("exited"),
+      [["start-container"], ["start-shipper"]],
+    ],
+    [
+      "a container that was never started is started",
+      withContainer("created"),
+      [["start-container"], ["start-shipper"]],
+    ],
     ["a paused container is unpaused", withContainer("paused"), [["unpause-container"]]],
     ["a disconnected container is connected", withContainer("running", false), [["connect-container"]]],
-    ["a container that is gone is made anew", { ...whole, containers: {}, shipping: [] }, [["create-container"], ["start-container"], ["start-shipper"]]],
+    [
+      "a container that is gone is made anew",
+      { ...whole, containers: {}, shipping: [] },
+      [["create-container"], ["start-container"], ["start-shipper"]],
+    ],
     ["Nginx is put back on the network", { ...whole, ingressConnected: false }, [["connect-ingress"]]],
     ["a route that is missing is put", { ...whole, routed: false }, [["put-route"]]],
     ["a shipper that is missing is started", { ...whole, shipping: [] }, [["start-shipper"]]],
     [
       "without its network, the container is made anew on a new one",
       { ...whole, network: false },
-      [["remove-container"], ["create-network", "create-container"], ["connect-ingress", "start-container"], ["start-shipper"]],
+      [
+        ["remove-container"],
+        ["create-network", "create-container"],
+        ["connect-ingress", "start-container"],
+        ["start-shipper"],
+      ],
     ],
   ])("%s", (_what, observed, expected) => {
     expect(kinds(plan(record, observed, NOW))).toEqual(expected);
@@ -73,11 +90,16 @@ describe("an outage in force is left alone", () => {
   });
 
   test("what it did not break is still repaired", () => {
-    expect(kinds(plan(during("pause"), withContainer("exited"), NOW))).toEqual([["start-container"], ["start-shipper"]]);
+    expect(kinds(plan(during("pause"), withContainer("exited"), NOW))).toEqual([
+      ["start-container"],
+      ["start-shipper"],
+    ]);
   });
 
   test("one whose end has passed is repaired", () => {
-    expect(kinds(plan(during("pause", "2030-01-01T00:00:30.000Z"), withContainer("paused"), NOW))).toEqual([["unpause-container"]]);
+    expect(kinds(plan(during("pause", "2030-01-01T00:00:30.000Z"), withContainer("paused"), NOW))).toEqual([
+      ["unpause-container"],
+    ]);
   });
 });
 
@@ -92,7 +114,10 @@ describe("recovering", () => {
   });
 
   test("has no stress to stop in a container that does not run", () => {
-    expect(kinds(planRecovery(during("stress"), withContainer("exited"), NOW))).toEqual([["start-container"], ["start-shipper"]]);
+    expect(kinds(planRecovery(during("stress"), withContainer("exited"), NOW))).toEqual([
+      ["start-container"],
+      ["start-shipper"],
+    ]);
   });
 
   test("does nothing when nothing is wrong", () => {
@@ -113,10 +138,13 @@ describe("taking down", () => {
     ]);
   });
 
-  test.each(["creating", "destroying"] as const)("an environment left %s by a killed platform is taken down, whatever is there", (status) => {
-    const left = aRecord({ status });
-    expect(plan(left, whole, NOW)).toEqual(planDown(left));
-  });
+  test.each(["creating", "destroying"] as const)(
+    "an environment left %s by a killed platform is taken down, whatever is there",
+    (status) => {
+      const left = aRecord({ status });
+      expect(plan(left, whole, NOW)).toEqual(planDown(left));
+    },
+  );
 
   test("what never ran leaves no archive", () => {
     expect(kinds(planDown(aRecord({ status: "creating" }))).flat()).toContain("discard-logs");

@@ -15,7 +15,13 @@ export type Observed = {
 };
 
 /** An environment of which nothing exists yet. */
-export const NOTHING: Observed = { network: false, ingressConnected: false, routed: false, containers: {}, shipping: [] };
+export const NOTHING: Observed = {
+  network: false,
+  ingressConnected: false,
+  routed: false,
+  containers: {},
+  shipping: [],
+};
 
 /**
  * The steps from what is to what the record wants; none when they agree. An environment that is
@@ -32,7 +38,9 @@ export function planUp(desired: EnvironmentRecord, observed: Observed, now: numb
   const env = desired.id;
   const { network } = desired;
   // A container keeps the id of the network it was started on: without that network it cannot be started again.
-  const stale = observed.network ? [] : desired.services.filter((service) => observed.containers[service.container] !== undefined);
+  const stale = observed.network
+    ? []
+    : desired.services.filter((service) => observed.containers[service.container] !== undefined);
   const services = desired.services.map((service) => planService(desired, service, observed, now));
   const primary = primaryService(desired);
 
@@ -111,7 +119,8 @@ export function planRecovery(record: EnvironmentRecord, observed: Observed, now:
   const outage = record.outage;
   const service = record.services.find((candidate) => candidate.name === outage?.service);
   const running = service !== undefined && observed.containers[service.container]?.state === "running";
-  const stop: Step[] = outage?.mode === "stress" && running ? [{ kind: "stop-stress", env: record.id, container: service.container }] : [];
+  const stop: Step[] =
+    outage?.mode === "stress" && running ? [{ kind: "stop-stress", env: record.id, container: service.container }] : [];
   return compact([stop, ...planUp({ ...record, outage: null }, observed, now)]);
 }
 

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { createSubnetAllocator, formatSubnet, networkPlaces, overlaps, parseSubnet, serviceAddress } from "./subnets.ts";
+import {
+  createSubnetAllocator,
+  formatSubnet,
+  networkPlaces,
+  overlaps,
+  parseSubnet,
+  serviceAddress,
+} from "./subnets.ts";
 
 const POOL = parseSubnet("10.172.0.0/26"); // four /28
 
@@ -54,10 +61,17 @@ test("what lies outside the pool is neither claimed nor freed", () => {
 
 test("gateway, Nginx and services have fixed places", () => {
   const subnet = parseSubnet("10.172.3.16/28");
-  expect(networkPlaces(subnet)).toEqual({ subnet: "10.172.3.16/28", gateway: "10.172.3.17", ingress_address: "10.172.3.18" });
+  expect(networkPlaces(subnet)).toEqual({
+    subnet: "10.172.3.16/28",
+    gateway: "10.172.3.17",
+    ingress_address: "10.172.3.18",
+  });
   expect(serviceAddress(subnet, 0)).toBe("10.172.3.19");
 });
 
-test.each(["10.0.0.0", "10.0.0.1/28", "10.0.0.0/33", "300.0.0.0/8", "10.0.0/24", "x/8", "10.0.0.0/"])("%s is no subnet", (text) => {
-  expect(() => parseSubnet(text)).toThrow(RangeError);
-});
+test.each(["10.0.0.0", "10.0.0.1/28", "10.0.0.0/33", "300.0.0.0/8", "10.0.0/24", "x/8", "10.0.0.0/"])(
+  "%s is no subnet",
+  (text) => {
+    expect(() => parseSubnet(text)).toThrow(RangeError);
+  },
+);

@@ -8,7 +8,8 @@ export function parseSubnet(cidr: string): Subnet {
   const [address = "", length = ""] = cidr.split("/");
   const prefix = Number(length);
   const base = parseAddress(address);
-  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 32 || length === "") throw new RangeError(`Cannot read subnet "${cidr}": no prefix length`);
+  if (!Number.isInteger(prefix) || prefix < 0 || prefix > 32 || length === "")
+    throw new RangeError(`Cannot read subnet "${cidr}": no prefix length`);
   if (base % sizeOf(prefix) !== 0) throw new RangeError(`Cannot use subnet "${cidr}": host bits are set`);
   return { base, prefix };
 }
@@ -60,7 +61,11 @@ export type SubnetAllocator = {
 };
 
 /** An allocator over `pool` in slices of `prefix` bits. `isTaken` says whether a range is used by something else (a route, a foreign network). */
-export function createSubnetAllocator(pool: Subnet, prefix: number, isTaken: (subnet: Subnet) => boolean = () => false): SubnetAllocator {
+export function createSubnetAllocator(
+  pool: Subnet,
+  prefix: number,
+  isTaken: (subnet: Subnet) => boolean = () => false,
+): SubnetAllocator {
   const total = capacity(pool, prefix);
   const used = new Set<number>();
   const freed: number[] = [];

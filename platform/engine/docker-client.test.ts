@@ -28,7 +28,10 @@ const SPEC = {
 };
 
 /** A socket that answers `routes` by "METHOD /path" without API version and query, and an engine on it. */
-async function serve(routes: Record<string, Answer>, version: object = VERSION): Promise<{ engine: Engine; asked: Asked[]; socketPath: string }> {
+async function serve(
+  routes: Record<string, Answer>,
+  version: object = VERSION,
+): Promise<{ engine: Engine; asked: Asked[]; socketPath: string }> {
   const folder = await mkdtemp(join(tmpdir(), "sandbox-engine-"));
   const socketPath = join(folder, "docker.sock");
   const asked: Asked[] = [];
@@ -38,7 +41,8 @@ async function serve(routes: Record<string, Answer>, version: object = VERSION):
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     asked.push({ method: request.method ?? "", url, body: Buffer.concat(chunks).toString() });
-    const answer = path === "/version" ? (routes["GET /version"] ?? json(200, version)) : routes[`${request.method} ${path}`];
+    const answer =
+      path === "/version" ? (routes["GET /version"] ?? json(200, version)) : routes[`${request.method} ${path}`];
     if (answer === undefined) return json(404, { message: `page not found: ${path}` })(request, response);
     answer(request, response);
   });
@@ -52,7 +56,8 @@ async function serve(routes: Record<string, Answer>, version: object = VERSION):
 }
 
 function json(status: number, body: unknown): Answer {
-  return (_request, response) => void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  return (_request, response) =>
+    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
 
 const hang: Answer = () => {};
@@ -81,7 +86,10 @@ describe("the API version", () => {
     await engine.observe();
     expect(asked.map(({ url }) => url.split("?")[0])).toEqual([
       "/version",
-      ...Array.from({ length: 2 }, () => [expect.stringMatching(/^\/v1\.41\/(containers\/json|networks)$/), expect.stringMatching(/^\/v1\.41\//)]).flat(),
+      ...Array.from({ length: 2 }, () => [
+        expect.stringMatching(/^\/v1\.41\/(containers\/json|networks)$/),
+        expect.stringMatching(/^\/v1\.41\//),
+      ]).flat(),
     ]);
   });
 
@@ -137,18 +145,25 @@ describe("a call to the engine", () => {
 
   test("never uses a container that merely has an id beginning with the name", async () => {
     const { engine, asked } = await serve({
-      "GET /containers/abc/json": json(200, { Id: "abcdef", Name: "/somebody-elses", Config: { Labels: { "sandbox.platform": "sandbox" } } }),
+      "GET /containers/abc/json": json(200, {
+        Id: "abcdef",
+        Name: "/somebody-elses",
+        Config: { Labels: { "sandbox.platform": "sandbox" } },
+      }),
     });
     await engine.containers.remove("abc");
     expect(asked.filter(({ method }) => method === "DELETE")).toEqual([]);
   });
 
-  test.each(["../networks", "a/b", "a?force=1", "", "ä", "a b", "x".repeat(129)])("refuses the name %j before the engine sees it", async (name) => {
-    const { engine, asked } = await serve({});
-    await expect(engine.containers.remove(name)).rejects.toMatchObject({ code: "invalid_request" });
-    await expect(engine.networks.remove(name)).rejects.toMatchObject({ code: "invalid_request" });
-    expect(asked).toEqual([]);
-  });
+  test.each(["../networks", "a/b", "a?force=1", "", "ä", "a b", "x".repeat(129)])(
+    "refuses the name %j before the engine sees it",
+    async (name) => {
+      const { engine, asked } = await serve({});
+      await expect(engine.containers.remove(name)).rejects.toMatchObject({ code: "invalid_request" });
+      await expect(engine.networks.remove(name)).rejects.toMatchObject({ code: "invalid_request" });
+      expect(asked).toEqual([]);
+    },
+  );
 });
 
 describe("following logs", () => {
@@ -161,7 +176,11 @@ describe("following logs", () => {
     const { engine } = await serve({
       "GET /containers/x/json": found,
       "GET /containers/c1/logs": (request, response) => {
-        response.writeHead(200).write(Buffer.concat([header(line), line, header(half), half]), () => setImmediate(() => request.socket.destroy()));
+        response
+          .writeHead(200)
+          .write(Buffer.concat([header(line), line, header(half), half]), () =>
+            setImmediate(() => request.socket.destroy()),
+          );
       },
     });
     const texts: string[] = [];
@@ -178,24 +197,39 @@ describe("following logs", () => {
       "GET /containers/x/json": found,
       "GET /containers/c1/logs": (_request, response) => void response.writeHead(200).end(),
     });
-    const options = { follow: false, since: "2026-11-22T10:00:00.123456789Z", tail: 5, signal: new AbortController().signal };
+    const options = {
+      follow: false,
+      since: "2026-11-22T10:00:00.123456789Z",
+      tail: 5,
+      signal: new AbortController().signal,
+    };
     for await (const _batch of engine.containers.logs("x", options));
     const query = new URL(asked.at(-1)?.url ?? "", "http://engine").searchParams;
-    expect(Object.fromEntries(query)).toEqual({ follow: "false", stdout: "true", stderr: "true", timestamps: "true", tail: "5", since: "1795341600.123456789" });
+    expect(Object.fromEntries(query)).toEqual({
+      follow: "false",
+      stdout: "true",
+      stderr: "true",
+      timestamps: "true",
+      tail: "5",
+      since: "1795341600.123456789",
+    });
   });
 });
 
 describe("ensuring an image", () => {
   const missing = json(404, { message: "No such image: demo:1" });
   const progress = (...messages: object[]): Answer => {
-    return (_request, response) => void response.writeHead(200).end(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
+    return (_request, response) =>
+      void response.writeHead(200).end(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
   };
 
   test("pulls a missing one once for all who ask, and gives its TCP ports in order", async () => {
     let pulled = false;
     const { engine, asked } = await serve({
       "GET /images/demo:1/json": (request, response) =>
-        (pulled ? json(200, { Id: "sha256:1", Config: { ExposedPorts: { "8080/tcp": {}, "80/tcp": {}, "53/udp": {} } } }) : missing)(request, response),
+        (pulled
+          ? json(200, { Id: "sha256:1", Config: { ExposedPorts: { "8080/tcp": {}, "80/tcp": {}, "53/udp": {} } } })
+          : missing)(request, response),
       "POST /images/create": (request, response) => {
         setTimeout(() => {
           pulled = true;
@@ -203,7 +237,11 @@ describe("ensuring an image", () => {
         }, 50);
       },
     });
-    const facts = await Promise.all([engine.images.ensure("demo:1"), engine.images.ensure("demo:1"), engine.images.ensure("demo:1")]);
+    const facts = await Promise.all([
+      engine.images.ensure("demo:1"),
+      engine.images.ensure("demo:1"),
+      engine.images.ensure("demo:1"),
+    ]);
     expect(facts).toEqual(Array.from({ length: 3 }, () => ({ id: "sha256:1", ports: [80, 8080] })));
     const pulls = asked.filter(({ method }) => method === "POST");
     expect(pulls).toEqual([{ method: "POST", url: "/v1.41/images/create?fromImage=demo&tag=1", body: "" }]);
@@ -212,11 +250,15 @@ describe("ensuring an image", () => {
   test("fails with image_not_found and the engine's words when a pull fails half-way", async () => {
     const { engine } = await serve({
       "GET /images/demo:1/json": missing,
-      "POST /images/create": progress({ status: "Pulling" }, { errorDetail: { message: "manifest unknown" }, error: "manifest unknown" }),
+      "POST /images/create": progress(
+        { status: "Pulling" },
+        { errorDetail: { message: "manifest unknown" }, error: "manifest unknown" },
+      ),
     });
     await expect(engine.images.ensure("demo:1")).rejects.toMatchObject({
       code: "image_not_found",
-      message: 'Cannot find image "demo:1": manifest unknown; pull it or build it on this machine: docker build -t demo:1 …',
+      message:
+        'Cannot find image "demo:1": manifest unknown; pull it or build it on this machine: docker build -t demo:1 …',
     });
   });
 

@@ -126,7 +126,12 @@ function connect(socketPath: string, timeout: number): Docker {
   // Named although empty: docker-modem would take what is not named from DOCKER_HOST. A connection
   // serves one request, as one kept open across a restart of the engine would fail the next.
   const elsewhere = { host: undefined, port: undefined, protocol: "http" } as unknown as Docker.DockerOptions;
-  return new Docker({ ...elsewhere, socketPath, timeout, agent: new Agent({ keepAlive: false }) } as Docker.DockerOptions);
+  return new Docker({
+    ...elsewhere,
+    socketPath,
+    timeout,
+    agent: new Agent({ keepAlive: false }),
+  } as Docker.DockerOptions);
 }
 
 /** The result of `work`, or an EngineTimeout. docker-modem by itself waits forever for the end of an answer that began. */

@@ -32,7 +32,10 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function start(name: string): Promise<void> {
     const { Id } = await ownContainer(client, "start", name);
     const codes = { 400: "image_not_runnable", 404: "conflict", 409: "conflict" } as const;
-    await unless([304], client.call(`start container "${name}"`, (docker) => docker.getContainer(Id).start(), codes));
+    await unless(
+      [304],
+      client.call(`start container "${name}"`, (docker) => docker.getContainer(Id).start(), codes),
+    );
   }
 
   async function remove(name: string): Promise<void> {
@@ -42,7 +45,9 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
     const status = await unless(
       [404, 409],
       // Its anonymous volumes go with it, or every environment would leave some behind.
-      client.call(`remove container "${name}"`, (docker) => docker.getContainer(found.Id).remove({ force: true, v: true })),
+      client.call(`remove container "${name}"`, (docker) =>
+        docker.getContainer(found.Id).remove({ force: true, v: true }),
+      ),
     );
     if (status === 409) await untilGone(client, name);
   }
@@ -50,7 +55,10 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
     const { Id } = await ownContainer(client, "kill", name);
     const codes = { 404: "conflict" } as const;
-    await unless([409], client.call(`kill container "${name}"`, (docker) => docker.getContainer(Id).kill({ signal }), codes));
+    await unless(
+      [409],
+      client.call(`kill container "${name}"`, (docker) => docker.getContainer(Id).kill({ signal }), codes),
+    );
   }
 
   async function pause(name: string): Promise<void> {
@@ -67,7 +75,9 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function unpause(name: string): Promise<void> {
     const { Id } = await ownContainer(client, "unpause", name);
     try {
-      await client.call(`unpause container "${name}"`, (docker) => docker.getContainer(Id).unpause(), { 404: "conflict" });
+      await client.call(`unpause container "${name}"`, (docker) => docker.getContainer(Id).unpause(), {
+        404: "conflict",
+      });
     } catch (error) {
       // "Not paused" is a plain 500 on older engines: look.
       const now = await findContainer(client, name);
@@ -84,10 +94,18 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
 }
 
 /** Creates a container; the body, environment included, travels in the body: dockerode would put it into the URL. */
-export async function createContainer(client: DockerClient, name: string, body: object & Pick<ContainerBody, "Image">): Promise<void> {
+export async function createContainer(
+  client: DockerClient,
+  name: string,
+  body: object & Pick<ContainerBody, "Image">,
+): Promise<void> {
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
-  await client.call(`create container "${name}" from image "${body.Image}"`, (docker) => docker.createContainer(options), codes);
+  await client.call(
+    `create container "${name}" from image "${body.Image}"`,
+    (docker) => docker.createContainer(options),
+    codes,
+  );
 }
 
 /** A status that means "already so", or null for success; throws the rest. */
@@ -129,7 +147,11 @@ function assertSame(client: DockerClient, existing: ContainerInspection, spec: C
     host.NanoCpus === wanted.HostConfig.NanoCpus &&
     host.PidsLimit === wanted.HostConfig.PidsLimit;
   if (same) return;
-  throw new PlatformError("conflict", `Cannot create container "${spec.name}": another one has that name; remove it first`, { cause });
+  throw new PlatformError(
+    "conflict",
+    `Cannot create container "${spec.name}": another one has that name; remove it first`,
+    { cause },
+  );
 }
 
 function isLeaving(found: ContainerInspection): boolean {

@@ -29,7 +29,11 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
     const helper = `${client.instance}-tool-${randomUUID()}`;
     helpers.add(helper);
     try {
-      await createContainer(client, helper, buildToolBody(image, { [LABEL_PLATFORM]: client.instance, [LABEL_ROLE]: "tool" }));
+      await createContainer(
+        client,
+        helper,
+        buildToolBody(image, { [LABEL_PLATFORM]: client.instance, [LABEL_ROLE]: "tool" }),
+      );
       const archive = await client.stream(
         `read "${folder}" from image "${image}"`,
         (docker, abortSignal) => docker.getContainer(helper).getArchive({ path: folder, abortSignal }),
@@ -67,5 +71,8 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
 
 function assertFolder(folder: string): void {
   if (posix.isAbsolute(folder) && posix.normalize(folder) === folder && posix.basename(folder) !== "") return;
-  throw new PlatformError("invalid_request", `Cannot copy folder "${folder}": not a plain absolute path; write it as /name`);
+  throw new PlatformError(
+    "invalid_request",
+    `Cannot copy folder "${folder}": not a plain absolute path; write it as /name`,
+  );
 }

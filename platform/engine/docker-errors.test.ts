@@ -38,9 +38,9 @@ describe("an engine's failure", () => {
   });
 
   test("is what the caller says that a status means", () => {
-    expect(toPlatformError(refusal(403, "Pool overlaps"), "create network", { 403: "address_pool_exhausted" }).code).toBe(
-      "address_pool_exhausted",
-    );
+    expect(
+      toPlatformError(refusal(403, "Pool overlaps"), "create network", { 403: "address_pool_exhausted" }).code,
+    ).toBe("address_pool_exhausted");
   });
 
   test("keeps the engine's words when they came as a stream and not as JSON", () => {

@@ -36,7 +36,11 @@ export function readDockerEvents(client: DockerClient, signal: AbortSignal): Asy
   return follow(client, Date.now(), signal);
 }
 
-async function* follow(client: DockerClient, start: number, signal: AbortSignal): AsyncGenerator<EngineEvent, void, undefined> {
+async function* follow(
+  client: DockerClient,
+  start: number,
+  signal: AbortSignal,
+): AsyncGenerator<EngineEvent, void, undefined> {
   const known: KnownContainers = new Map();
   const isNew = createMemory(REMEMBERED);
   let since = start;
@@ -72,7 +76,8 @@ function subscribe(client: DockerClient, since: number, signal: AbortSignal) {
   const options = { since: (since / 1000).toFixed(3), filters: JSON.stringify(filters) };
   return client.stream(
     "follow the engine's events",
-    (docker, abortSignal) => docker.getEvents({ ...options, abortSignal } as unknown as { filters: string; abortSignal: AbortSignal }),
+    (docker, abortSignal) =>
+      docker.getEvents({ ...options, abortSignal } as unknown as { filters: string; abortSignal: AbortSignal }),
     {},
     signal,
   );

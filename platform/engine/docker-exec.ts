@@ -49,7 +49,11 @@ export function createDockerExec(client: DockerClient): Pick<ContainerEngine, "e
 
     async execDetached(name, command) {
       const { id } = await prepare(name, command, false);
-      const answer = await client.stream(action(name, command), (docker) => docker.getExec(id).start({ Detach: true }), CODES);
+      const answer = await client.stream(
+        action(name, command),
+        (docker) => docker.getExec(id).start({ Detach: true }),
+        CODES,
+      );
       answer.resume();
     },
   };
@@ -70,7 +74,11 @@ async function collect(source: AsyncIterable<Buffer>): Promise<string> {
 
 async function exitCode(client: DockerClient, name: string, id: string, ends: AbortSignal): Promise<number> {
   for (;;) {
-    const facts = await client.call(`learn how a command in "${name}" ended`, (docker) => docker.getExec(id).inspect(), CODES);
+    const facts = await client.call(
+      `learn how a command in "${name}" ended`,
+      (docker) => docker.getExec(id).inspect(),
+      CODES,
+    );
     if (!facts.Running && facts.ExitCode !== null) return facts.ExitCode;
     await delay(POLL_MS, ends);
     ends.throwIfAborted();

@@ -15,7 +15,9 @@ export function createDockerImages(client: DockerClient): ImageEngine {
   const pulls = createSharedWork();
 
   async function inspect(reference: string): Promise<ImageFacts | null> {
-    const image = await orNull(client.call(`inspect image "${reference}"`, (docker) => docker.getImage(reference).inspect()));
+    const image = await orNull(
+      client.call(`inspect image "${reference}"`, (docker) => docker.getImage(reference).inspect()),
+    );
     if (image === null) return null;
     return { id: image.Id, ports: tcpPorts(Object.keys(image.Config.ExposedPorts ?? {})) };
   }
@@ -26,7 +28,8 @@ export function createDockerImages(client: DockerClient): ImageEngine {
     try {
       const progress = await client.stream(
         `pull image "${reference}"`,
-        (docker, abortSignal) => docker.createImage({ ...options, abortSignal } as unknown as Parameters<Docker["createImage"]>[0]),
+        (docker, abortSignal) =>
+          docker.createImage({ ...options, abortSignal } as unknown as Parameters<Docker["createImage"]>[0]),
         {},
         AbortSignal.any([signal, limit]),
       );
@@ -36,7 +39,8 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (limit.aborted) throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
+      if (limit.aborted)
+        throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
       if (isPlatformError(error, "image_not_found") || isPlatformError(error, "engine_unavailable")) throw error;
       // Refused with a status: the registry is out of reach, has no such image, or wants credentials.
       throw notFound(reference, engineWords(error), error);
@@ -48,7 +52,9 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       const parsed = parseImageReference(reference);
       if (parsed === null) {
         const message = `"${reference.slice(0, 200)}" is not an image reference such as node:24-slim`;
-        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, { errors: [{ path: "image", message }] });
+        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, {
+          errors: [{ path: "image", message }],
+        });
       }
       signal?.throwIfAborted();
       const present = await inspect(reference);

@@ -6,7 +6,11 @@ import type { LogLine, LogOptions } from "./engine.ts";
 import { normalizeTimestamp, readLogLines } from "./log-stream.ts";
 
 /** A container's output, on a Docker engine; see ContainerEngine.logs. */
-export async function* readDockerLogs(client: DockerClient, name: string, options: LogOptions): AsyncGenerator<LogLine[], void, undefined> {
+export async function* readDockerLogs(
+  client: DockerClient,
+  name: string,
+  options: LogOptions,
+): AsyncGenerator<LogLine[], void, undefined> {
   const { follow, tail, signal } = options;
   if (signal.aborted) return;
   const since = options.since === undefined ? undefined : normalizeTimestamp(options.since);
@@ -27,7 +31,9 @@ export async function* readDockerLogs(client: DockerClient, name: string, option
       // Without `follow` dockerode reads everything into memory, and takes text that is JSON apart: it is
       // told to follow whatever the query says.
       (docker, abortSignal) =>
-        docker.getContainer(container.Id).logs({ follow: true, abortSignal, _query: query } as { follow: true; abortSignal: AbortSignal }),
+        docker
+          .getContainer(container.Id)
+          .logs({ follow: true, abortSignal, _query: query } as { follow: true; abortSignal: AbortSignal }),
       { 404: "conflict" },
       signal,
     );

@@ -13,7 +13,9 @@ const OBJECT_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 /** The container of this very name, anyone's, or null. */
 export async function findContainer(client: DockerClient, name: string): Promise<ContainerInspection | null> {
   assertName("container", name);
-  const found = await orNull(client.call(`inspect container "${name}"`, (docker) => docker.getContainer(name).inspect()));
+  const found = await orNull(
+    client.call(`inspect container "${name}"`, (docker) => docker.getContainer(name).inspect()),
+  );
   // The engine also takes the beginning of an id for a name.
   return found?.Name === `/${name}` ? found : null;
 }
@@ -53,7 +55,10 @@ export function guard(
   labels: Record<string, string> | undefined | null,
 ): void {
   if (isOurs(labels ?? {}, client.instance)) return;
-  throw new PlatformError("protected_target", `Cannot ${verb} ${kind} "${name}": it does not belong to this platform; choose one that does`);
+  throw new PlatformError(
+    "protected_target",
+    `Cannot ${verb} ${kind} "${name}": it does not belong to this platform; choose one that does`,
+  );
 }
 
 /** A container's facts from its inspection. */
@@ -91,10 +96,16 @@ export async function orNull<T>(answer: Promise<T>): Promise<T | null> {
 }
 
 function absent(verb: string, kind: "container" | "network", name: string): PlatformError {
-  return new PlatformError("conflict", `Cannot ${verb} ${kind} "${name}": it does not exist; recover or recreate its environment`);
+  return new PlatformError(
+    "conflict",
+    `Cannot ${verb} ${kind} "${name}": it does not exist; recover or recreate its environment`,
+  );
 }
 
 function assertName(kind: "container" | "network", name: string): void {
   if (OBJECT_NAME.test(name)) return;
-  throw new PlatformError("invalid_request", `Cannot address ${kind} "${name}": a name is letters, digits, "_", "." and "-", at most 128`);
+  throw new PlatformError(
+    "invalid_request",
+    `Cannot address ${kind} "${name}": a name is letters, digits, "_", "." and "-", at most 128`,
+  );
 }

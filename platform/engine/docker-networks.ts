@@ -3,7 +3,14 @@ import { isOurs } from "../domain/labels.ts";
 import { buildEndpoint, buildNetworkBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
 import { statusOf } from "./docker-errors.ts";
-import { findContainer, findNetwork, guard, ownContainer, ownNetwork, type ContainerInspection } from "./docker-lookup.ts";
+import {
+  findContainer,
+  findNetwork,
+  guard,
+  ownContainer,
+  ownNetwork,
+  type ContainerInspection,
+} from "./docker-lookup.ts";
 import type { NetworkEngine, NetworkSpec } from "./engine.ts";
 
 /** A container may be attached between looking and removing; not for ever. */
@@ -17,13 +24,18 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     const options = { _query: {}, _body: buildNetworkBody(spec) } as unknown as Parameters<Docker["createNetwork"]>[0];
     try {
       const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
-      await client.call(`create network "${spec.name}" with subnet ${spec.subnet}`, (docker) => docker.createNetwork(options), codes);
+      await client.call(
+        `create network "${spec.name}" with subnet ${spec.subnet}`,
+        (docker) => docker.createNetwork(options),
+        codes,
+      );
     } catch (error) {
       // The name is checked before the subnet, but not in one go: both may mean that it is there already.
       if (statusOf(error) !== 409 && statusOf(error) !== 403) throw error;
       const existing = await findNetwork(client, spec.name);
       if (existing === null) throw error;
-      if (isOurs(existing.Labels ?? {}, client.instance) && existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet) return;
+      if (isOurs(existing.Labels ?? {}, client.instance) && existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet)
+        return;
       const detail = `Cannot create network "${spec.name}": another one has that name; remove it first`;
       throw new PlatformError("conflict", detail, { cause: error });
     }
@@ -35,7 +47,9 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     guard(client, "remove", "network", name, found.Labels);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await client.call(`remove network "${name}"`, (docker) => docker.getNetwork(found.Id).remove(), { 403: "conflict" });
+        return await client.call(`remove network "${name}"`, (docker) => docker.getNetwork(found.Id).remove(), {
+          403: "conflict",
+        });
       } catch (error) {
         if (statusOf(error) === GONE) return;
         const inUse = statusOf(error) === 403 || statusOf(error) === 409;
@@ -68,7 +82,10 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     const attach = (): Promise<unknown> =>
       client.call(
         `connect container "${container}" to network "${network}" at ${address}`,
-        (docker) => docker.getNetwork(networkId).connect({ Container: containerId, EndpointConfig: buildEndpoint(address, aliases) }),
+        (docker) =>
+          docker
+            .getNetwork(networkId)
+            .connect({ Container: containerId, EndpointConfig: buildEndpoint(address, aliases) }),
         { 404: "conflict" },
       );
     try {
@@ -84,7 +101,10 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function disconnect(network: string, container: string): Promise<void> {
-    const [foundNetwork, foundContainer] = await Promise.all([findNetwork(client, network), findContainer(client, container)]);
+    const [foundNetwork, foundContainer] = await Promise.all([
+      findNetwork(client, network),
+      findContainer(client, container),
+    ]);
     if (foundNetwork === null || foundContainer === null) return;
     guard(client, "disconnect from", "network", network, foundNetwork.Labels);
     guard(client, "disconnect", "container", container, foundContainer.Config.Labels);

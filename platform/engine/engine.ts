@@ -50,7 +50,11 @@ export interface ContainerEngine {
    * within `timeoutMs` → `engine_failed`, while it goes on inside. `output` holds the first 64 KiB of both
    * streams. A command that cannot be executed exits with 126 or 127.
    */
-  exec(name: string, command: string[], options: { timeoutMs: number; signal?: AbortSignal }): Promise<{ exitCode: number; output: string }>;
+  exec(
+    name: string,
+    command: string[],
+    options: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<{ exitCode: number; output: string }>;
   /** Starts a command inside as root and leaves it running; not running, or paused → `conflict`. */
   execDetached(name: string, command: string[]): Promise<void>;
   /** Copies a folder (absolute path) out of an image into the same place of a container, running or not. `image_not_found` as in create. */
@@ -158,11 +162,20 @@ export type LogLine = {
   text: string;
 };
 
-export type EngineEventAction = "start" | "die" | "oom" | "pause" | "unpause" | "kill" | "destroy" | "connect" | "disconnect";
+export type EngineEventAction =
+  | "start"
+  | "die"
+  | "oom"
+  | "pause"
+  | "unpause"
+  | "kill"
+  | "destroy"
+  | "connect"
+  | "disconnect";
 
 /**
  * Something that happened to a container of ours, the adapter's own helpers aside. Connect and
- * disconnect name the network; env is "" for the platform's own parts.
+ * disconnect name the network; env is "" for the platform's own parts. Some engines tell a disconnect twice.
  */
 export type EngineEvent = {
   action: EngineEventAction;

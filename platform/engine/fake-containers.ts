@@ -17,7 +17,11 @@ import {
 export type FakeExecResult = { exitCode: number; output: string };
 
 /** What commands inside containers answer. */
-export type FakeExec = (command: string[], container: string, signal: AbortSignal) => FakeExecResult | Promise<FakeExecResult>;
+export type FakeExec = (
+  command: string[],
+  container: string,
+  signal: AbortSignal,
+) => FakeExecResult | Promise<FakeExecResult>;
 
 /** Containers in memory; `exec` is asked for what commands answer. */
 export function createFakeContainers(state: FakeState, exec: () => FakeExec): ContainerEngine {
@@ -38,7 +42,10 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
       if (container.state === "paused") throw conflict("start", "container", name, "it is paused; unpause it");
       const behaviour = state.images.get(container.image)?.behaviour ?? {};
       if (behaviour.runnable === false) {
-        throw new PlatformError("image_not_runnable", `Cannot start container "${name}": its command cannot be executed`);
+        throw new PlatformError(
+          "image_not_runnable",
+          `Cannot start container "${name}": its command cannot be executed`,
+        );
       }
       attachAll(state, container);
       container.state = "running";
@@ -50,7 +57,8 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
       const { run } = container;
       for (const line of behaviour.prints ?? []) writeFakeLog(state, container, "stdout", line);
       const { exitCode } = behaviour;
-      if (exitCode !== undefined) setImmediate(() => void (container.run === run && endRun(state, container, exitCode)));
+      if (exitCode !== undefined)
+        setImmediate(() => void (container.run === run && endRun(state, container, exitCode)));
     },
 
     async remove(name) {
@@ -87,13 +95,17 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
     async exec(name, command, { timeoutMs, signal }) {
       signal?.throwIfAborted();
       assertRunning(ownFakeContainer(state, "run a command in", name));
+      const late = AbortSignal.timeout(timeoutMs);
       const ended = new AbortController();
-      const limit = AbortSignal.any([AbortSignal.timeout(timeoutMs), ended.signal, ...(signal === undefined ? [] : [signal])]);
+      const limit = AbortSignal.any([late, ended.signal, ...(signal === undefined ? [] : [signal])]);
       try {
         const result = await Promise.race([exec()(command, name, limit), delay(timeoutMs, limit)]);
         signal?.throwIfAborted();
-        if (result !== undefined) return result;
-        throw new PlatformError("engine_failed", `Cannot wait longer for "${command[0]}" in container "${name}": it did not end within ${timeoutMs} ms`);
+        if (result !== undefined && !late.aborted) return result;
+        throw new PlatformError(
+          "engine_failed",
+          `Cannot wait longer for "${command[0]}" in container "${name}": it did not end within ${timeoutMs} ms`,
+        );
       } finally {
         ended.abort();
       }
@@ -125,7 +137,12 @@ function attachAll(state: FakeState, container: FakeContainer): void {
   for (const [name, attachment] of container.networks) {
     const network = state.networks.get(name);
     if (network === undefined || (attachment.networkId !== null && attachment.networkId !== network.id)) {
-      throw conflict("start", "container", container.name, `its network "${name}" is gone; remove it and create it anew`);
+      throw conflict(
+        "start",
+        "container",
+        container.name,
+        `its network "${name}" is gone; remove it and create it anew`,
+      );
     }
     assertAddressFree(state, name, attachment.address, container);
   }
@@ -136,7 +153,10 @@ function attachAll(state: FakeState, container: FakeContainer): void {
 export function assertAddressFree(state: FakeState, network: string, address: string, except: FakeContainer): void {
   for (const other of state.containers.values()) {
     if (other === except || !isUp(other) || other.networks.get(network)?.address !== address) continue;
-    throw new PlatformError("engine_failed", `Cannot connect container "${except.name}" to network "${network}": address ${address} is in use`);
+    throw new PlatformError(
+      "engine_failed",
+      `Cannot connect container "${except.name}" to network "${network}": address ${address} is in use`,
+    );
   }
 }
 
@@ -157,9 +177,13 @@ function newContainer(spec: ContainerSpec): FakeContainer {
 }
 
 function assertRunning(container: FakeContainer): void {
-  if (container.state !== "running") throw conflict("run a command in", "container", container.name, `it is ${container.state}`);
+  if (container.state !== "running")
+    throw conflict("run a command in", "container", container.name, `it is ${container.state}`);
 }
 
 function imageMissing(image: string): PlatformError {
-  return new PlatformError("image_not_found", `Cannot find image "${image}": no such image; pull it or build it on this machine: docker build -t ${image} …`);
+  return new PlatformError(
+    "image_not_found",
+    `Cannot find image "${image}": no such image; pull it or build it on this machine: docker build -t ${image} …`,
+  );
 }

@@ -88,7 +88,10 @@ export function createFakeEngine({ instance }: { instance: string }): FakeEngine
   }
 
   return {
-    containers: observed("containers.", createFakeContainers(state, () => exec)),
+    containers: observed(
+      "containers.",
+      createFakeContainers(state, () => exec),
+    ),
     networks: observed("networks.", createFakeNetworks(state)),
     images: observed("images.", createFakeImages(state)),
     ...observed<Pick<Engine, "info" | "observe" | "events">>("", {
@@ -115,7 +118,11 @@ function createControls(state: FakeState): Omit<FakeControls, "calls" | "failNex
   }
   return {
     addImage(reference, ports = [], behaviour = {}) {
-      state.images.set(reference, { id: `sha256:${state.nextId()}`, ports: [...ports].sort((a, b) => a - b), behaviour });
+      state.images.set(reference, {
+        id: `sha256:${state.nextId()}`,
+        ports: [...ports].sort((a, b) => a - b),
+        behaviour,
+      });
     },
     writeLog: (name, stream, text) => writeFakeLog(state, find(name), stream, text),
     exit: (name, exitCode, { oomKilled = false } = {}) => endRun(state, find(name), exitCode, oomKilled),
@@ -125,8 +132,22 @@ function createControls(state: FakeState): Omit<FakeControls, "calls" | "failNex
       else dropNetwork(state, network);
     },
     addForeignContainer(name) {
-      const facts = { name, labels: {}, image: "foreign:latest", state: "running", exitCode: null, oomKilled: false } as const;
-      state.containers.set(name, { ...facts, spec: null, networks: new Map(), log: [], run: 1, changed: createChanged() });
+      const facts = {
+        name,
+        labels: {},
+        image: "foreign:latest",
+        state: "running",
+        exitCode: null,
+        oomKilled: false,
+      } as const;
+      state.containers.set(name, {
+        ...facts,
+        spec: null,
+        networks: new Map(),
+        log: [],
+        run: 1,
+        changed: createChanged(),
+      });
     },
     addForeignNetwork(name, subnet) {
       state.networks.set(name, { name, subnet, gateway: "", labels: {}, internal: false, id: state.nextId() });
@@ -143,12 +164,17 @@ function createFakeImages(state: FakeState): ImageEngine {
     async ensure(reference, signal) {
       if (parseImageReference(reference) === null) {
         const message = `"${reference}" is not an image reference`;
-        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, { errors: [{ path: "image", message }] });
+        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, {
+          errors: [{ path: "image", message }],
+        });
       }
       signal?.throwIfAborted();
       const image = state.images.get(reference);
       if (image !== undefined) return { id: image.id, ports: [...image.ports] };
-      throw new PlatformError("image_not_found", `Cannot find image "${reference}": no such image; pull it or build it on this machine: docker build -t ${reference} …`);
+      throw new PlatformError(
+        "image_not_found",
+        `Cannot find image "${reference}": no such image; pull it or build it on this machine: docker build -t ${reference} …`,
+      );
     },
   };
 }

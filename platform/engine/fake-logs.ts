@@ -7,7 +7,12 @@ const BATCH_LINES = 256;
 const MAX_LINE_BYTES = 64 * 1024;
 
 /** Appends text to a container's output: whole lines, split where they are too long. */
-export function writeFakeLog(state: FakeState, container: FakeContainer, stream: LogLine["stream"], text: string): void {
+export function writeFakeLog(
+  state: FakeState,
+  container: FakeContainer,
+  stream: LogLine["stream"],
+  text: string,
+): void {
   const lines = text.endsWith("\n") ? text.slice(0, -1).split("\n") : text.split("\n");
   for (const line of lines) {
     const timestamp = state.stamp();
@@ -20,7 +25,11 @@ export function writeFakeLog(state: FakeState, container: FakeContainer, stream:
 }
 
 /** A container's output; see ContainerEngine.logs. */
-export async function* readFakeLogs(state: FakeState, name: string, options: LogOptions): AsyncGenerator<LogLine[], void, undefined> {
+export async function* readFakeLogs(
+  state: FakeState,
+  name: string,
+  options: LogOptions,
+): AsyncGenerator<LogLine[], void, undefined> {
   const { tail, follow, signal } = options;
   if (signal.aborted) return;
   const since = options.since === undefined ? "" : normalizeTimestamp(options.since);
@@ -34,7 +43,11 @@ export async function* readFakeLogs(state: FakeState, name: string, options: Log
   let lines = written.filter((line) => line.timestamp >= since);
   for (;;) {
     for (let at = 0; at < lines.length && !signal.aborted; at += BATCH_LINES) yield lines.slice(at, at + BATCH_LINES);
-    if (!state.available) throw new PlatformError("engine_unavailable", `Cannot read the output of container "${name}": the engine went away`);
+    if (!state.available)
+      throw new PlatformError(
+        "engine_unavailable",
+        `Cannot read the output of container "${name}": the engine went away`,
+      );
     if (signal.aborted || (next === container.log.length && !isGoingOn())) return;
     if (next === container.log.length) await container.changed.next(signal);
     lines = container.log.slice(next).filter((line) => line.timestamp >= since);

@@ -17,7 +17,10 @@ export function createFakeNetworks(state: FakeState): NetworkEngine {
       const subnet = parseSubnet(spec.subnet);
       for (const other of state.networks.values()) {
         if (!overlaps(parseSubnet(other.subnet), subnet)) continue;
-        throw new PlatformError("address_pool_exhausted", `Cannot create network "${spec.name}": ${spec.subnet} overlaps network "${other.name}"`);
+        throw new PlatformError(
+          "address_pool_exhausted",
+          `Cannot create network "${spec.name}": ${spec.subnet} overlaps network "${other.name}"`,
+        );
       }
       state.networks.set(spec.name, { ...structuredClone(spec), id: state.nextId() });
     },

@@ -93,9 +93,20 @@ export function createChanged(): Changed {
 }
 
 /** Tells those who listen what happened to a container, if it is ours. */
-export function emit(state: FakeState, action: EngineEventAction, container: FakeContainer, network: string | null = null): void {
+export function emit(
+  state: FakeState,
+  action: EngineEventAction,
+  container: FakeContainer,
+  network: string | null = null,
+): void {
   if (!isOurs(container.labels, state.instance)) return;
-  const event = { action, container: container.name, env: container.labels[LABEL_ENV] ?? "", network, time: Date.now() };
+  const event = {
+    action,
+    container: container.name,
+    env: container.labels[LABEL_ENV] ?? "",
+    network,
+    time: Date.now(),
+  };
   for (const listener of state.listeners) listener(event);
 }
 
@@ -113,10 +124,19 @@ export function ownFakeNetwork(state: FakeState, verb: string, name: string): Fa
   return own(state, verb, "network", name, state.networks.get(name));
 }
 
-function own<T extends { labels: Record<string, string> }>(state: FakeState, verb: string, kind: string, name: string, found: T | undefined): T {
+function own<T extends { labels: Record<string, string> }>(
+  state: FakeState,
+  verb: string,
+  kind: string,
+  name: string,
+  found: T | undefined,
+): T {
   if (found === undefined) throw conflict(verb, kind, name, "it does not exist");
   if (isOurs(found.labels, state.instance)) return found;
-  throw new PlatformError("protected_target", `Cannot ${verb} ${kind} "${name}": it does not belong to this platform; choose one that does`);
+  throw new PlatformError(
+    "protected_target",
+    `Cannot ${verb} ${kind} "${name}": it does not belong to this platform; choose one that does`,
+  );
 }
 
 export function conflict(verb: string, kind: string, name: string, why: string): PlatformError {

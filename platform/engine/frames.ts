@@ -65,5 +65,8 @@ export function createFrameParser(onFrame: FrameHandler): (chunk: Buffer) => voi
 function assertFrame(header: Buffer, length: number): void {
   const isFrame = (header[0] ?? 0) <= SYSTEM_ERROR && header[1] === 0 && header[2] === 0 && header[3] === 0;
   if (isFrame && length <= MAX_FRAME_BYTES) return;
-  throw new PlatformError("engine_failed", "Cannot read the engine's output stream: it is not multiplexed; was the container created with a terminal?");
+  throw new PlatformError(
+    "engine_failed",
+    "Cannot read the engine's output stream: it is not multiplexed; was the container created with a terminal?",
+  );
 }

@@ -24,7 +24,8 @@ export async function* readJsonLines(source: AsyncIterable<Buffer>): AsyncGenera
     }
     parts.push(chunk.subarray(start));
     size += chunk.length - start;
-    if (size > MAX_LINE_BYTES) throw new PlatformError("engine_failed", "Cannot read the engine's answer: a line of it has no end");
+    if (size > MAX_LINE_BYTES)
+      throw new PlatformError("engine_failed", "Cannot read the engine's answer: a line of it has no end");
   }
   const line = Buffer.concat(parts).toString("utf8");
   if (line.trim() !== "") yield parse(line);
@@ -34,6 +35,8 @@ function parse(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    throw new PlatformError("engine_failed", `Cannot read the engine's answer: not JSON: ${line.slice(0, 200)}`, { cause });
+    throw new PlatformError("engine_failed", `Cannot read the engine's answer: not JSON: ${line.slice(0, 200)}`, {
+      cause,
+    });
   }
 }

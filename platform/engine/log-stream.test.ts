@@ -60,7 +60,16 @@ describe("a container's log stream", () => {
   });
 
   test("gives the same lines at every point where it is cut in two", () => {
-    const bytes = Buffer.concat([out(1, "ä😀\n"), err(2, ""), out(3, "\n"), out(4, "half "), err(5, "between\n"), out(4, "done\n"), frame(STDOUT, ""), out(6, "end")]);
+    const bytes = Buffer.concat([
+      out(1, "ä😀\n"),
+      err(2, ""),
+      out(3, "\n"),
+      out(4, "half "),
+      err(5, "between\n"),
+      out(4, "done\n"),
+      frame(STDOUT, ""),
+      out(6, "end"),
+    ]);
     const whole = assemble([bytes]);
     expect(whole.map(({ text }) => text)).toEqual(["ä😀", "", "", "between", "half done", "end"]);
     for (let at = 0; at <= bytes.length; at++) {
@@ -77,7 +86,10 @@ describe("a container's log stream", () => {
   });
 
   test("turns bytes that are no text into replacement characters, and goes on", () => {
-    expect(texts([out(1, Buffer.from([0xff, 0x00, 0xc3, 0x0a])), out(2, "next\n")])).toEqual(["\ufffd\0\ufffd", "next"]);
+    expect(texts([out(1, Buffer.from([0xff, 0x00, 0xc3, 0x0a])), out(2, "next\n")])).toEqual([
+      "\ufffd\0\ufffd",
+      "next",
+    ]);
   });
 
   test("joins the partial lines of both streams apart", () => {
@@ -116,7 +128,17 @@ describe("a container's log stream", () => {
   });
 
   test("drops what the engine repeats after a rotation, stream by stream", () => {
-    const chunks = [out(1, "a\n"), out(3, "b\n"), err(2, "e\n"), out(5, "c\n"), out(3, "b\n"), err(2, "e\n"), out(5, "c\n"), out(6, "d\n"), out(6, "d\n")];
+    const chunks = [
+      out(1, "a\n"),
+      out(3, "b\n"),
+      err(2, "e\n"),
+      out(5, "c\n"),
+      out(3, "b\n"),
+      err(2, "e\n"),
+      out(5, "c\n"),
+      out(6, "d\n"),
+      out(6, "d\n"),
+    ];
     expect(texts(chunks)).toEqual(["a", "b", "e", "c", "d"]);
   });
 
@@ -131,7 +153,11 @@ describe("a container's log stream", () => {
 
   test("goes on when the machine's clock was set back", () => {
     const earlier = frame(STDOUT, "2026-11-22T09:00:00.000000000Z back\n");
-    expect(texts([out(1, "a\n"), earlier, frame(STDOUT, "2026-11-22T09:00:01.000000000Z on\n")])).toEqual(["a", "back", "on"]);
+    expect(texts([out(1, "a\n"), earlier, frame(STDOUT, "2026-11-22T09:00:01.000000000Z on\n")])).toEqual([
+      "a",
+      "back",
+      "on",
+    ]);
   });
 
   test.each([
@@ -197,7 +223,10 @@ describe("a container's log stream", () => {
   });
 
   test("whatever lines are written, however framed and cut, are read back", () => {
-    const line = fc.record({ stderr: fc.boolean(), text: fc.string({ unit: "binary", maxLength: 40 }).map((text) => text.replaceAll(/[\r\n]/g, "")) });
+    const line = fc.record({
+      stderr: fc.boolean(),
+      text: fc.string({ unit: "binary", maxLength: 40 }).map((text) => text.replaceAll(/[\r\n]/g, "")),
+    });
     const cuts = fc.array(fc.nat(), { maxLength: 10 });
     fc.assert(
       fc.property(fc.array(line, { maxLength: 20 }), cuts, cuts, (lines, frameCuts, chunkCuts) => {
@@ -210,7 +239,11 @@ describe("a container's log stream", () => {
         const bytes = Buffer.concat(frames);
         const points = [0, ...chunkCuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
         const chunks = points.slice(1).map((end, i) => bytes.subarray(points[i], end));
-        const expected = lines.map(({ stderr, text }, i) => ({ timestamp: stamp(i + 1), stream: stderr ? "stderr" : "stdout", text: text.toWellFormed() }));
+        const expected = lines.map(({ stderr, text }, i) => ({
+          timestamp: stamp(i + 1),
+          stream: stderr ? "stderr" : "stdout",
+          text: text.toWellFormed(),
+        }));
         expect(assemble(chunks)).toEqual(expected);
       }),
       { numRuns: 500 },
@@ -220,7 +253,9 @@ describe("a container's log stream", () => {
   test("random bytes are refused or read, never a crash or a hang", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 10 }), async (chunks) => {
-        await collect(chunks.map((chunk) => Buffer.from(chunk))).catch((error) => expect(error).toMatchObject({ code: "engine_failed" }));
+        await collect(chunks.map((chunk) => Buffer.from(chunk))).catch((error) =>
+          expect(error).toMatchObject({ code: "engine_failed" }),
+        );
       }),
       { numRuns: 500 },
     );

@@ -127,7 +127,10 @@ export function createLogAssembler(): LogAssembler {
  * a time, so that a slow reader slows the engine; leaving the loop early destroys a stream given as
  * `source`. Throws what the source throws: lines that a broken connection cut are not emitted.
  */
-export async function* readLogLines(source: AsyncIterable<Buffer>, since?: string): AsyncGenerator<LogLine[], void, undefined> {
+export async function* readLogLines(
+  source: AsyncIterable<Buffer>,
+  since?: string,
+): AsyncGenerator<LogLine[], void, undefined> {
   const assembler = createLogAssembler();
   for await (const chunk of source) yield* inBatches(assembler.push(chunk), since);
   yield* inBatches(assembler.flush(), since);
@@ -137,7 +140,10 @@ export async function* readLogLines(source: AsyncIterable<Buffer>, since?: strin
 export function normalizeTimestamp(text: string): string {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/.exec(text);
   if (match === null || Number.isNaN(Date.parse(text))) {
-    throw new PlatformError("invalid_request", `Cannot read logs since "${text}": not a UTC time such as 2026-01-02T03:04:05.123456789Z`);
+    throw new PlatformError(
+      "invalid_request",
+      `Cannot read logs since "${text}": not a UTC time such as 2026-01-02T03:04:05.123456789Z`,
+    );
   }
   return `${match[1]}.${(match[2] ?? "").padEnd(9, "0")}Z`;
 }
@@ -150,9 +156,13 @@ function* inBatches(lines: LogLine[], since: string | undefined): Generator<LogL
 function readStamp(bytes: Buffer, start: number, end: number): string {
   const space = start + STAMP_LENGTH;
   // Its fixed places are proof enough, for every line of every container.
-  const isStamp = space < end && bytes[space] === SPACE && bytes[space - 1] === LETTER_Z && bytes[start + 10] === LETTER_T;
+  const isStamp =
+    space < end && bytes[space] === SPACE && bytes[space - 1] === LETTER_Z && bytes[start + 10] === LETTER_T;
   if (isStamp) return bytes.toString("latin1", start, space);
-  throw new PlatformError("engine_failed", "Cannot read the container's output: a line bears no timestamp of nine decimals");
+  throw new PlatformError(
+    "engine_failed",
+    "Cannot read the container's output: a line bears no timestamp of nine decimals",
+  );
 }
 
 function decodeLine(bytes: Buffer, start: number, end: number): string {

@@ -65,7 +65,9 @@ describe("shared work", () => {
   test("does not begin for a caller that has gone already", async () => {
     const shared = createSharedWork();
     let begun = 0;
-    await expect(shared.share("a", async () => void begun++, AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
+    await expect(shared.share("a", async () => void begun++, AbortSignal.abort(new Error("gone")))).rejects.toThrow(
+      "gone",
+    );
     expect(begun).toBe(0);
   });
 });

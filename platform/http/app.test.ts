@@ -24,7 +24,15 @@ describe("POST /envs", () => {
     const response = await request(app).post("/envs");
     expect(response.status).toBe(201);
     expect(response.headers["location"]).toBe(`/envs/${response.body.id}`);
-    expect(response.body).toMatchObject({ status: "running", image: DEMO_IMAGE, port: 3000, ttl: 1800, ttl_remaining: 1800, health_path: "/health", outage: null });
+    expect(response.body).toMatchObject({
+      status: "running",
+      image: DEMO_IMAGE,
+      port: 3000,
+      ttl: 1800,
+      ttl_remaining: 1800,
+      health_path: "/health",
+      outage: null,
+    });
     expect(response.body.name).toMatch(/^[a-z]+-[a-z]+$/);
     expect(response.body.url).toBe(`http://${response.body.id}.localhost`);
   });
@@ -59,7 +67,10 @@ describe("POST /envs", () => {
     ["text", ""],
     [null, ""],
   ])("%j is refused, naming %j", async (body, path) => {
-    const response = await request(app).post("/envs").set("content-type", "application/json").send(JSON.stringify(body));
+    const response = await request(app)
+      .post("/envs")
+      .set("content-type", "application/json")
+      .send(JSON.stringify(body));
     expect(response.status).toBe(400);
     expect(response.headers["content-type"]).toContain("application/problem+json");
     expect(response.body).toMatchObject({ status: 400, code: "invalid_request" });
@@ -120,10 +131,13 @@ describe("one environment", () => {
     expect((await request(app).delete(`/envs/${id}`)).status).toBe(404);
   });
 
-  test.each([[{ seconds: 0 }], [{ seconds: -5 }], [{ seconds: 1.5 }], [{}]])("extending by %j is refused", async (body) => {
-    const { id } = (await create()).body;
-    expect((await request(app).post(`/envs/${id}/extend`).send(body)).status).toBe(400);
-  });
+  test.each([[{ seconds: 0 }], [{ seconds: -5 }], [{ seconds: 1.5 }], [{}]])(
+    "extending by %j is refused",
+    async (body) => {
+      const { id } = (await create()).body;
+      expect((await request(app).post(`/envs/${id}/extend`).send(body)).status).toBe(400);
+    },
+  );
 
   test.each(["get", "delete"] as const)("%s of an unknown id is 404, whatever it looks like", async (method) => {
     for (const id of ["env-nope-1", "sandbox-nginx", "..%2f..%2fetc", "%00", "x".repeat(500), "__proto__"]) {
@@ -150,17 +164,25 @@ describe("outages", () => {
     expect((await outage("crash")).status).toBe(200);
   });
 
-  test.each([{ mode: "explode" }, {}, { mode: "pause", duration: 0 }, { mode: "pause", service: "db" }])("%j is refused", async (body) => {
-    const { id } = (await create()).body;
-    expect((await request(app).post(`/envs/${id}/outage`).send(body)).status).toBe(400);
-  });
+  test.each([{ mode: "explode" }, {}, { mode: "pause", duration: 0 }, { mode: "pause", service: "db" }])(
+    "%j is refused",
+    async (body) => {
+      const { id } = (await create()).body;
+      expect((await request(app).post(`/envs/${id}/outage`).send(body)).status).toBe(400);
+    },
+  );
 });
 
 describe("logs", () => {
   test("are JSON, or plain text on request", async () => {
     const { id } = (await create()).body;
-    await context.logs.append(id, [{ timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "hello" }]);
-    expect((await request(app).get(`/envs/${id}/logs`)).body).toEqual({ env_id: id, lines: ["2030-01-01T00:00:00.000000000Z app stdout hello"] });
+    await context.logs.append(id, [
+      { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "hello" },
+    ]);
+    expect((await request(app).get(`/envs/${id}/logs`)).body).toEqual({
+      env_id: id,
+      lines: ["2030-01-01T00:00:00.000000000Z app stdout hello"],
+    });
     const text = await request(app).get(`/envs/${id}/logs?lines=1`).accept("text/plain");
     expect(text.text).toBe("2030-01-01T00:00:00.000000000Z app stdout hello\n");
   });

@@ -22,9 +22,18 @@ export function createApp(context: Context, limits: CreateLimits, loops: () => P
     next();
   });
   app.use(...jsonBody());
-  app.use(environmentRoutes(context, limits), logRoutes(context), healthRoutes(context, loops), outageRoutes(context), eventRoutes(context));
+  app.use(
+    environmentRoutes(context, limits),
+    logRoutes(context),
+    healthRoutes(context, loops),
+    outageRoutes(context),
+    eventRoutes(context),
+  );
   app.use((request) => {
-    throw new PlatformError("path_not_found", `Cannot find ${request.method} ${request.path}: no such path. The README and docs/api.md list them.`);
+    throw new PlatformError(
+      "path_not_found",
+      `Cannot find ${request.method} ${request.path}: no such path. The README and docs/api.md list them.`,
+    );
   });
   app.use(problemWriter(context.logger));
   return app;

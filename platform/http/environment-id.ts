@@ -6,5 +6,8 @@ import { isEnvironmentId } from "../domain/ids.ts";
 export function environmentId(request: Request): string {
   const id = String(request.params["id"]);
   if (isEnvironmentId(id)) return id;
-  throw new PlatformError("environment_not_found", `Cannot find environment ${JSON.stringify(id.slice(0, 80))}: that is not an id. GET /envs lists the living ones.`);
+  throw new PlatformError(
+    "environment_not_found",
+    `Cannot find environment ${JSON.stringify(id.slice(0, 80))}: that is not an id. GET /envs lists the living ones.`,
+  );
 }

@@ -9,7 +9,10 @@ export type ServerSentEvent = { event?: string; id?: string; data: string };
 /** The wire form of an event (HTML standard, section 9.2). */
 export function formatEvent({ event, id, data }: ServerSentEvent): string {
   const head = `${event === undefined ? "" : `event: ${event}\n`}${id === undefined ? "" : `id: ${id}\n`}`;
-  const body = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join("");
+  const body = data
+    .split(/\r\n|\r|\n/)
+    .map((line) => `data: ${line}\n`)
+    .join("");
   return `${head}${body}\n`;
 }
 
@@ -25,7 +28,13 @@ export async function streamEvents(
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const signal = AbortSignal.any([gone.signal, stopping]);
-  response.status(200).set({ "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no" });
+  response
+    .status(200)
+    .set({
+      "Content-Type": "text/event-stream; charset=utf-8",
+      "Cache-Control": "no-store",
+      "X-Accel-Buffering": "no",
+    });
   response.flushHeaders();
   response.write("retry: 1000\n\n");
   const heartbeat = setInterval(() => response.writableNeedDrain || response.write(": still here\n\n"), HEARTBEAT_MS);
@@ -39,5 +48,6 @@ export async function streamEvents(
   } finally {
     clearInterval(heartbeat);
   }
-  if (!gone.signal.aborted) response.end(formatEvent({ event: "end", data: stopping.aborted ? "platform stopping" : "ended" }));
+  if (!gone.signal.aborted)
+    response.end(formatEvent({ event: "end", data: stopping.aborted ? "platform stopping" : "ended" }));
 }

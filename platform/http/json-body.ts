@@ -12,9 +12,13 @@ export function jsonBody(): RequestHandler[] {
 }
 
 function refuseOthers(request: Request, _response: Response, next: NextFunction): void {
-  const hasBody = request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
+  const hasBody =
+    request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
   if (hasBody && request.is("application/json") === false) {
-    throw new PlatformError("unsupported_media_type", "Cannot read the body: send JSON with the header 'Content-Type: application/json'.");
+    throw new PlatformError(
+      "unsupported_media_type",
+      "Cannot read the body: send JSON with the header 'Content-Type: application/json'.",
+    );
   }
   next();
 }

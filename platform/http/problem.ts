@@ -31,7 +31,8 @@ export function problemWriter(logger: Logger) {
     const error = catalogued(thrown);
     const requestId = response.locals["requestId"] as string;
     if (error.code === "internal_error") logger.error({ err: thrown, request_id: requestId }, "unexpected failure");
-    else if (error.status >= 500) logger.warn({ code: error.code, reason: error.message, request_id: requestId }, "request failed");
+    else if (error.status >= 500)
+      logger.warn({ code: error.code, reason: error.message, request_id: requestId }, "request failed");
     if (response.headersSent) {
       response.destroy();
       return;
@@ -47,15 +48,27 @@ export function problemWriter(logger: Logger) {
 function catalogued(thrown: unknown): PlatformError {
   if (isPlatformError(thrown)) return thrown;
   const { type, status } = (thrown ?? {}) as { type?: string; status?: number };
-  if (type === "entity.parse.failed") return new PlatformError("invalid_json", "Cannot read the body: it is not valid JSON.", { cause: thrown });
-  if (status === 413) return new PlatformError("body_too_large", "Cannot accept the body: it is larger than 256 KiB.", { cause: thrown });
+  if (type === "entity.parse.failed")
+    return new PlatformError("invalid_json", "Cannot read the body: it is not valid JSON.", { cause: thrown });
+  if (status === 413)
+    return new PlatformError("body_too_large", "Cannot accept the body: it is larger than 256 KiB.", { cause: thrown });
   if (status === 415) {
-    return new PlatformError("unsupported_media_type", "Cannot read the body: send uncompressed or gzip JSON in UTF-8.", { cause: thrown });
+    return new PlatformError(
+      "unsupported_media_type",
+      "Cannot read the body: send uncompressed or gzip JSON in UTF-8.",
+      { cause: thrown },
+    );
   }
   if (status !== undefined && status >= 400 && status < 500) {
-    return new PlatformError("invalid_request", "Cannot read the request: its path or body is malformed.", { cause: thrown });
+    return new PlatformError("invalid_request", "Cannot read the request: its path or body is malformed.", {
+      cause: thrown,
+    });
   }
-  return new PlatformError("internal_error", `Something unexpected failed (${CATALOGUE.internal_error.title}); the platform's log tells more under this request_id.`, {
-    cause: thrown,
-  });
+  return new PlatformError(
+    "internal_error",
+    `Something unexpected failed (${CATALOGUE.internal_error.title}); the platform's log tells more under this request_id.`,
+    {
+      cause: thrown,
+    },
+  );
 }

@@ -12,7 +12,10 @@ export function requestId(logger: Logger) {
     response.set("X-Request-Id", id);
     response.on("close", () => {
       const ms = Math.round(performance.now() - started);
-      logger.info({ request_id: id, method: request.method, path: request.path, status: response.statusCode, ms }, "request");
+      logger.info(
+        { request_id: id, method: request.method, path: request.path, status: response.statusCode, ms },
+        "request",
+      );
     });
     next();
   };

@@ -8,8 +8,12 @@ export type Handler = (request: Request, response: Response) => Promise<void> | 
 export function addRoute(router: Router, path: string, handlers: Partial<Record<Method, Handler>>): void {
   const route = router.route(path);
   for (const [method, handler] of Object.entries(handlers)) route[method as Method](handler as RequestHandler);
-  const allow = Object.keys(handlers).flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()])).join(", ");
+  const allow = Object.keys(handlers)
+    .flatMap((method) => (method === "get" ? ["GET", "HEAD"] : [method.toUpperCase()]))
+    .join(", ");
   route.all((request) => {
-    throw new PlatformError("method_not_allowed", `Cannot ${request.method} ${request.path}: it takes ${allow}.`, { headers: { Allow: allow } });
+    throw new PlatformError("method_not_allowed", `Cannot ${request.method} ${request.path}: it takes ${allow}.`, {
+      headers: { Allow: allow },
+    });
   });
 }

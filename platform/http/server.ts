@@ -8,7 +8,10 @@ export async function startServer(app: RequestListener, host: string, port: numb
   const server = createServer(app);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (error.code === "ECONNRESET" || !socket.writable) return;
-    const problem = toProblem(new PlatformError("invalid_request", "Cannot read the request: it is not well-formed HTTP.", { cause: error }), randomUUID());
+    const problem = toProblem(
+      new PlatformError("invalid_request", "Cannot read the request: it is not well-formed HTTP.", { cause: error }),
+      randomUUID(),
+    );
     const body = JSON.stringify(problem);
     const head = `HTTP/1.1 400 ${STATUS_CODES[400]}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
     socket.end(`${head}\r\n\r\n${body}`);

@@ -43,7 +43,10 @@ test("a job that throws is told of, runs again, and is well again", async () => 
 test("stopping waits for the run under way", async () => {
   const held = Promise.withResolvers<void>();
   let started = false;
-  const mine = startScheduler([{ name: "slow", schedule: EVERY_SECOND, run: () => ((started = true), held.promise) }], logger);
+  const mine = startScheduler(
+    [{ name: "slow", schedule: EVERY_SECOND, run: () => ((started = true), held.promise) }],
+    logger,
+  );
   await waitUntil("a run", () => started);
   let stopped = false;
   const stopping = mine.stop().then(() => (stopped = true));

@@ -21,7 +21,11 @@ export function startLoops(context: Context, schedules: Schedules): Scheduler {
     [
       { name: "cleanup", schedule: schedules.cleanup, run: () => cleanupExpired(context) },
       { name: "health", schedule: schedules.health, run: () => checkAllHealth(context) },
-      { name: "reconcile", schedule: schedules.reconcile, run: async () => void (await reconcile(context, { startup: false })) },
+      {
+        name: "reconcile",
+        schedule: schedules.reconcile,
+        run: async () => void (await reconcile(context, { startup: false })),
+      },
       { name: "outages", schedule: EVERY_SECOND, run: () => endOutages(context) },
     ],
     context.logger,

@@ -11,10 +11,10 @@ export async function readLastLines(files: OpenFile[], count: number, matches: L
     for (const line of batch) {
       if (!matches(line)) continue;
       found.push(detach(line));
-      if (found.length >= count) return found.reverse();
+      if (found.length >= count) return found.toReversed();
     }
   }
-  return found.reverse();
+  return found.toReversed();
 }
 
 /** Where shipping of a service goes on. Looks back no further than it must. */

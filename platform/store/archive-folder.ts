@@ -18,7 +18,7 @@ export async function moveLogs(from: string, to: string): Promise<void> {
     return;
   }
   // Backwards by name is oldest first: app.log.2, app.log.1, app.log.
-  for (const name of (await readdir(from)).sort().reverse()) {
+  for (const name of (await readdir(from)).sort().toReversed()) {
     const path = join(to, name.replace(/\.\d+$/, ""));
     await rotate(path, KEPT_FILES);
     await rename(join(from, name), path);

@@ -99,10 +99,10 @@ async function readLastEvents(path: string): Promise<PlatformEvent[]> {
         const event = parseEvent(line);
         // Backwards they must descend; what does not is no number of ours.
         if (event !== null && event.id < (found.at(-1)?.id ?? Number.POSITIVE_INFINITY)) found.push(event);
-        if (found.length >= HELD_EVENTS) return found.reverse();
+        if (found.length >= HELD_EVENTS) return found.toReversed();
       }
     }
-    return found.reverse();
+    return found.toReversed();
   } finally {
     await closeFiles(files);
   }

@@ -13,7 +13,7 @@ async function readBack(path: string): Promise<string[]> {
   } finally {
     await closeFiles(files);
   }
-  return lines.reverse();
+  return lines.toReversed();
 }
 
 test("a file read backwards gives its lines, wherever the blocks cut them", async () => {

@@ -19,10 +19,10 @@ export async function readLastChecks(files: OpenFile[], count: number): Promise<
       const check = parseCheck(line);
       if (check === null) continue;
       found.push(check);
-      if (found.length >= count) return found.reverse();
+      if (found.length >= count) return found.toReversed();
     }
   }
-  return found.reverse();
+  return found.toReversed();
 }
 
 function parseCheck(line: string): HealthCheck | null {

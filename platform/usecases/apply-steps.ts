@@ -41,7 +41,8 @@ const EXECUTORS: Executors = {
   "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
   "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
   "remove-container": ({ container }, { engine }) => engine.containers.remove(container),
-  "disconnect-ingress": ({ network }, { engine, settings }) => engine.networks.disconnect(network, settings.nginxContainer),
+  "disconnect-ingress": ({ network }, { engine, settings }) =>
+    engine.networks.disconnect(network, settings.nginxContainer),
   "remove-network": ({ network }, { engine }) => engine.networks.remove(network),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
   "archive-logs": ({ env }, { logs }) => logs.archive(env),

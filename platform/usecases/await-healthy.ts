@@ -15,7 +15,11 @@ const INSPECT_EVERY_MS = 1_000;
  * false when time ran out, the creation was cancelled or the platform stops. Throws
  * `container_exited` or `image_not_runnable` when its container ended.
  */
-export async function awaitHealthy(context: Context, record: EnvironmentRecord, { cancel, died }: Creation): Promise<boolean> {
+export async function awaitHealthy(
+  context: Context,
+  record: EnvironmentRecord,
+  { cancel, died }: Creation,
+): Promise<boolean> {
   const { probe, settings, clock, stopping } = context;
   const service = primaryService(record);
   const host = environmentHost(record.id, settings.door.baseDomain);
@@ -54,13 +58,23 @@ const NOT_RUNNABLE: ReadonlySet<number | null> = new Set([126, 127]);
 
 async function assertRunning({ engine }: Context, name: string): Promise<void> {
   const facts = await engine.containers.inspect(name);
-  if (facts === null) throw new PlatformError("container_exited", `Cannot start container "${name}": it was removed while starting.`);
+  if (facts === null)
+    throw new PlatformError("container_exited", `Cannot start container "${name}": it was removed while starting.`);
   if (facts.state !== "exited") return;
   if (facts.oomKilled) {
-    throw new PlatformError("container_exited", `Cannot start container "${name}": it ran out of memory. Ask for more with resources.memory_mb.`);
+    throw new PlatformError(
+      "container_exited",
+      `Cannot start container "${name}": it ran out of memory. Ask for more with resources.memory_mb.`,
+    );
   }
   if (NOT_RUNNABLE.has(facts.exitCode)) {
-    throw new PlatformError("image_not_runnable", `Cannot run container "${name}": its command is not in the image or cannot be executed (exit code ${facts.exitCode}).`);
+    throw new PlatformError(
+      "image_not_runnable",
+      `Cannot run container "${name}": its command is not in the image or cannot be executed (exit code ${facts.exitCode}).`,
+    );
   }
-  throw new PlatformError("container_exited", `Cannot start container "${name}": it exited with code ${facts.exitCode ?? "unknown"}.`);
+  throw new PlatformError(
+    "container_exited",
+    `Cannot start container "${name}": it exited with code ${facts.exitCode ?? "unknown"}.`,
+  );
 }

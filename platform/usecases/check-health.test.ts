@@ -43,7 +43,12 @@ test("one that hangs does not hold up the rest of the sweep", async () => {
   context.probe.set(`${slow.id}.localhost`, "hangs");
   const before = (await context.logs.readHealth(quick.id, 100)).length;
   const sweep = checkAllHealth(context);
-  await waitUntil("the quick one's check", async () => (await context.logs.readHealth(quick.id, 100)).length > before, 500, 10);
+  await waitUntil(
+    "the quick one's check",
+    async () => (await context.logs.readHealth(quick.id, 100)).length > before,
+    500,
+    10,
+  );
   expect(await context.logs.readHealth(slow.id, 100)).toHaveLength(1); // the one from its creation
   await sweep;
 });

@@ -64,7 +64,12 @@ async function probeRepeatedly(context: Context, id: string, signal: AbortSignal
 }
 
 /** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
-export async function noteCheck({ logs, logger }: Pick<Context, "logs" | "logger">, id: string, timestamp: string, result: ProbeResult): Promise<void> {
+export async function noteCheck(
+  { logs, logger }: Pick<Context, "logs" | "logger">,
+  id: string,
+  timestamp: string,
+  result: ProbeResult,
+): Promise<void> {
   const check: HealthCheck = {
     timestamp,
     status: result.status,

@@ -20,7 +20,13 @@ afterEach(async () => {
 /** Starts a creation whose application never answers well, and returns it with its id. */
 async function createSick() {
   const check = context.probe.check.bind(context.probe);
-  context.probe.check = async (target) => ({ ...(await check(target)), ok: false, status: 500, fault: "environment", error: "answered 500" });
+  context.probe.check = async (target) => ({
+    ...(await check(target)),
+    ok: false,
+    status: 500,
+    fault: "environment",
+    error: "answered 500",
+  });
   const creation = createEnvironment(context, { name: "sick" });
   creation.catch(() => {});
   const { id } = await waitUntil("the container to run", async () => {
@@ -65,7 +71,10 @@ test("a container that the engine reports dead fails the creation at once, with 
   context.engine.writeLog(container, "stderr", "out of luck");
   const started = performance.now();
   context.engine.exit(container, 3);
-  await expect(creation).rejects.toMatchObject({ code: "container_exited", message: expect.stringMatching(/code 3[^]*out of luck/) });
+  await expect(creation).rejects.toMatchObject({
+    code: "container_exited",
+    message: expect.stringMatching(/code 3[^]*out of luck/),
+  });
   expect(performance.now() - started).toBeLessThan(context.settings.createTimeout * 1000);
   await expectNothingLeft();
 });

@@ -1,5 +1,10 @@
 import { randomInt } from "node:crypto";
-import { RECORD_VERSION, primaryService, type EnvironmentRecord, type Resources } from "../domain/environment-record.ts";
+import {
+  RECORD_VERSION,
+  primaryService,
+  type EnvironmentRecord,
+  type Resources,
+} from "../domain/environment-record.ts";
 import { PlatformError, describeError } from "../domain/errors.ts";
 import { containerName, inventName, networkName } from "../domain/names.ts";
 import { NOTHING, planDown, planUp } from "../domain/plan.ts";
@@ -31,12 +36,24 @@ const SERVICE = "app";
  * where it runs but did not become healthy in time. Any failure leaves nothing behind.
  * `idempotencyKey`: a second call under the same key returns the first one's environment.
  */
-export async function createEnvironment(context: Context, request: CreateRequest, idempotencyKey: string | null = null): Promise<EnvironmentRecord> {
-  if (context.stopping.aborted) throw new PlatformError("shutting_down", "Cannot create an environment: the platform is shutting down. Try again once it is back.");
+export async function createEnvironment(
+  context: Context,
+  request: CreateRequest,
+  idempotencyKey: string | null = null,
+): Promise<EnvironmentRecord> {
+  if (context.stopping.aborted)
+    throw new PlatformError(
+      "shutting_down",
+      "Cannot create an environment: the platform is shutting down. Try again once it is back.",
+    );
   return idempotently(context, idempotencyKey, request, (idempotency) => createOnce(context, request, idempotency));
 }
 
-async function createOnce(context: Context, request: CreateRequest, idempotency: EnvironmentRecord["idempotency"]): Promise<EnvironmentRecord> {
+async function createOnce(
+  context: Context,
+  request: CreateRequest,
+  idempotency: EnvironmentRecord["idempotency"],
+): Promise<EnvironmentRecord> {
   const image = request.image ?? context.settings.defaultImage;
   const facts = await context.engine.images.ensure(image, context.stopping);
   const port = request.port ?? facts.ports[0] ?? context.settings.defaultPort;
@@ -58,11 +75,18 @@ async function createOnce(context: Context, request: CreateRequest, idempotency:
 async function bringUp(context: Context, record: EnvironmentRecord, creation: Creation): Promise<EnvironmentRecord> {
   const { environments, events, clock } = context;
   await environments.save(record);
-  events.emit({ type: "environment.creating", env_id: record.id, data: { name: record.name, image: primaryService(record).image } });
+  events.emit({
+    type: "environment.creating",
+    env_id: record.id,
+    data: { name: record.name, image: primaryService(record).image },
+  });
   await applySteps(planUp(record, NOTHING, clock.now()), context);
   const healthy = await awaitHealthy(context, record, creation);
   if (creation.cancel.signal.aborted) {
-    throw new PlatformError("conflict", `Cannot finish creating environment "${record.id}": it was destroyed meanwhile.`);
+    throw new PlatformError(
+      "conflict",
+      `Cannot finish creating environment "${record.id}": it was destroyed meanwhile.`,
+    );
   }
   const finished: EnvironmentRecord = { ...record, status: healthy ? "running" : "degraded" };
   await environments.save(finished);

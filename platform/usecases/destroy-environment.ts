@@ -18,7 +18,8 @@ export async function destroyEnvironment(context: Context, id: string): Promise<
   creation?.cancel.abort();
   const destruction = context.locks.run(id, async (): Promise<DestroyedEnvironment> => {
     // A creation that was cut short has taken itself down by now.
-    if (creation !== undefined && context.environments.get(id) === null) return { id, status: "destroyed", archived_logs: null };
+    if (creation !== undefined && context.environments.get(id) === null)
+      return { id, status: "destroyed", archived_logs: null };
     return takeDown(context, findEnvironment(context, id));
   });
   destroying.set(id, destruction);

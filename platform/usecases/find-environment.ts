@@ -18,7 +18,10 @@ export function findEnvironment({ environments }: Pick<Context, "environments">,
 export function findLiving(context: Pick<Context, "environments">, id: string): EnvironmentRecord {
   const record = findEnvironment(context, id);
   if (record.status === "creating" || record.status === "destroying") {
-    throw new PlatformError("conflict", `Cannot change environment "${id}": it is ${record.status}. Try again in a moment.`);
+    throw new PlatformError(
+      "conflict",
+      `Cannot change environment "${id}": it is ${record.status}. Try again in a moment.`,
+    );
   }
   return record;
 }

@@ -39,7 +39,10 @@ export async function idempotently(
 
 function assertSame(key: string, digest: string, known: string): void {
   if (digest === known) return;
-  throw new PlatformError("idempotency_key_reused", `Cannot use Idempotency-Key "${key}": it belongs to a request with another body. Choose a new key.`);
+  throw new PlatformError(
+    "idempotency_key_reused",
+    `Cannot use Idempotency-Key "${key}": it belongs to a request with another body. Choose a new key.`,
+  );
 }
 
 /** JSON with keys in order, so that equal requests have equal digests. */

@@ -30,7 +30,12 @@ export async function injectOutage(context: Context, id: string, request: Outage
   });
 }
 
-async function start(context: Context, record: EnvironmentRecord, service: Service, request: OutageRequest): Promise<EnvironmentRecord> {
+async function start(
+  context: Context,
+  record: EnvironmentRecord,
+  service: Service,
+  request: OutageRequest,
+): Promise<EnvironmentRecord> {
   const { clock, environments, engine, events, settings } = context;
   const fault = FAULTS[request.mode];
   const duration = request.duration ?? fault.defaultDuration;
@@ -44,7 +49,10 @@ async function start(context: Context, record: EnvironmentRecord, service: Servi
   const broken: EnvironmentRecord = { ...record, outage };
   await environments.save(broken);
   try {
-    await fault.inject({ engine, container: service.container, network: record.network.name, stressImage: settings.stressImage }, duration);
+    await fault.inject(
+      { engine, container: service.container, network: record.network.name, stressImage: settings.stressImage },
+      duration,
+    );
   } catch (error) {
     await environments.save(record);
     throw error;
@@ -55,12 +63,17 @@ async function start(context: Context, record: EnvironmentRecord, service: Servi
 }
 
 function chooseService(record: EnvironmentRecord, name: string | undefined): Service {
-  const service = name === undefined ? record.services[0] : record.services.find((candidate) => candidate.name === name);
+  const service =
+    name === undefined ? record.services[0] : record.services.find((candidate) => candidate.name === name);
   if (service !== undefined) return service;
   const known = record.services.map((candidate) => candidate.name).join(", ");
-  throw new PlatformError("invalid_request", `Cannot find service "${name}" in environment "${record.id}": it has ${known}.`, {
-    errors: [{ path: "service", message: `must be one of: ${known}` }],
-  });
+  throw new PlatformError(
+    "invalid_request",
+    `Cannot find service "${name}" in environment "${record.id}": it has ${known}.`,
+    {
+      errors: [{ path: "service", message: `must be one of: ${known}` }],
+    },
+  );
 }
 
 function assertNoOutage(record: EnvironmentRecord): void {
@@ -75,12 +88,21 @@ function assertNoOutage(record: EnvironmentRecord): void {
 async function assertTarget({ engine, settings }: Context, record: EnvironmentRecord, service: Service): Promise<void> {
   const facts = await engine.containers.inspect(service.container);
   if (facts === null) {
-    throw new PlatformError("conflict", `Cannot break container "${service.container}": it is gone. POST {"mode":"recover"} makes it anew.`);
+    throw new PlatformError(
+      "conflict",
+      `Cannot break container "${service.container}": it is gone. POST {"mode":"recover"} makes it anew.`,
+    );
   }
   if (!isAppOf(facts.labels, settings.instance, record.id)) {
-    throw new PlatformError("protected_target", `Cannot break container "${service.container}": it is not part of environment "${record.id}".`);
+    throw new PlatformError(
+      "protected_target",
+      `Cannot break container "${service.container}": it is not part of environment "${record.id}".`,
+    );
   }
   if (facts.state !== "running") {
-    throw new PlatformError("conflict", `Cannot break container "${service.container}": it is ${facts.state}. POST {"mode":"recover"} repairs it.`);
+    throw new PlatformError(
+      "conflict",
+      `Cannot break container "${service.container}": it is ${facts.state}. POST {"mode":"recover"} repairs it.`,
+    );
   }
 }

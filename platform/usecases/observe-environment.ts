@@ -13,13 +13,18 @@ export async function observeWorld({ engine, ingress }: Pick<Context, "engine" |
 }
 
 /** The part of the world that one record speaks of. */
-export function observedOf(record: EnvironmentRecord, world: World, { settings, shippers }: Pick<Context, "settings" | "shippers">): Observed {
+export function observedOf(
+  record: EnvironmentRecord,
+  world: World,
+  { settings, shippers }: Pick<Context, "settings" | "shippers">,
+): Observed {
   const network = record.network.name;
   const nginx = world.engine.containers.find((container) => container.name === settings.nginxContainer);
   const containers: Observed["containers"] = {};
   for (const service of record.services) {
     const found = world.engine.containers.find((container) => container.name === service.container);
-    if (found !== undefined) containers[service.container] = { state: found.state, connected: network in found.networks };
+    if (found !== undefined)
+      containers[service.container] = { state: found.state, connected: network in found.networks };
   }
   return {
     network: world.engine.networks.some((candidate) => candidate.name === network),

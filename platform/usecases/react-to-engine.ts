@@ -3,7 +3,16 @@ import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 
 /** What can change whether an environment answers. */
-const TELLING: ReadonlySet<EngineEventAction> = new Set(["start", "die", "oom", "pause", "unpause", "connect", "disconnect", "destroy"]);
+const TELLING: ReadonlySet<EngineEventAction> = new Set([
+  "start",
+  "die",
+  "oom",
+  "pause",
+  "unpause",
+  "connect",
+  "disconnect",
+  "destroy",
+]);
 
 /**
  * Follows the engine's events until `signal` aborts: whatever happens to an environment's container is

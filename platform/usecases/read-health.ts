@@ -6,7 +6,10 @@ import { findEnvironment } from "./find-environment.ts";
 const CHECKS = 10;
 
 /** An environment's status and its last ten checks, oldest first. */
-export async function readHealth(context: Context, id: string): Promise<{ env_id: string; status: Status; checks: HealthCheck[] }> {
+export async function readHealth(
+  context: Context,
+  id: string,
+): Promise<{ env_id: string; status: Status; checks: HealthCheck[] }> {
   const { status } = findEnvironment(context, id);
   const checks = await context.logs.readHealth(id, CHECKS);
   // Written down as they ended; a probe that hung began before others that were quick.

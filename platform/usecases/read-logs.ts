@@ -7,11 +7,19 @@ export async function readLogs({ environments, logs }: Context, id: string, quer
   const lines = await logs.read(id, query);
   if (lines !== null) return lines;
   if (environments.get(id) !== null) return [];
-  throw new PlatformError("environment_not_found", `Cannot find logs of environment "${id}": it never existed or its archive is gone.`);
+  throw new PlatformError(
+    "environment_not_found",
+    `Cannot find logs of environment "${id}": it never existed or its archive is gone.`,
+  );
 }
 
 /** The last matching lines, then those to come, until the environment ends or `signal` aborts. */
-export async function* followLogs(context: Context, id: string, query: LogQuery, signal: AbortSignal): AsyncIterable<string> {
+export async function* followLogs(
+  context: Context,
+  id: string,
+  query: LogQuery,
+  signal: AbortSignal,
+): AsyncIterable<string> {
   const living = context.environments.get(id) !== null;
   const { lines: _, ...filter } = query;
   yield* await readLogs(context, id, query);

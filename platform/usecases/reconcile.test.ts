@@ -84,7 +84,9 @@ describe("an environment that", () => {
     for (const { id } of [broken, other]) await context.engine.containers.remove(containerOf(id));
     const create = context.engine.containers.create.bind(context.engine.containers);
     context.engine.containers.create = (spec) =>
-      spec.name === containerOf(broken.id) ? Promise.reject(new PlatformError("engine_failed", "Cannot create")) : create(spec);
+      spec.name === containerOf(broken.id)
+        ? Promise.reject(new PlatformError("engine_failed", "Cannot create"))
+        : create(spec);
     expect(await pass()).toMatchObject({ repaired: [other.id], failed: [broken.id] });
   });
 });
@@ -92,7 +94,13 @@ describe("an environment that", () => {
 describe("what carries our label without a record", () => {
   test("is removed, container, network and route", async () => {
     const labels = (role: "app" | "network") => environmentLabels(INSTANCE, "env-orphan-1", role);
-    await context.engine.networks.create({ name: `${INSTANCE}-env-orphan-1`, subnet: "10.172.0.0/28", gateway: "10.172.0.1", labels: labels("network"), internal: false });
+    await context.engine.networks.create({
+      name: `${INSTANCE}-env-orphan-1`,
+      subnet: "10.172.0.0/28",
+      gateway: "10.172.0.1",
+      labels: labels("network"),
+      internal: false,
+    });
     await context.engine.containers.create({
       name: containerOf("env-orphan-1"),
       image: DEMO_IMAGE,
@@ -104,7 +112,12 @@ describe("what carries our label without a record", () => {
       aliases: [],
       resources: { memory_mb: 64, cpus: 1, pids: 64 },
     });
-    await context.ingress.put({ id: "env-orphan-1", host: "env-orphan-1.localhost", address: "10.172.0.3", port: 3000 });
+    await context.ingress.put({
+      id: "env-orphan-1",
+      host: "env-orphan-1.localhost",
+      address: "10.172.0.3",
+      port: 3000,
+    });
     expect((await pass()).orphans).toHaveLength(3);
     const world = await observeWorld(context);
     expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);

@@ -28,7 +28,13 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   return report;
 }
 
-async function settleOne(context: Context, id: string, world: World, startup: boolean, report: ReconcileReport): Promise<void> {
+async function settleOne(
+  context: Context,
+  id: string,
+  world: World,
+  startup: boolean,
+  report: ReconcileReport,
+): Promise<void> {
   const { environments, locks, events, logger } = context;
   const record = environments.get(id);
   if (record === null || locks.isHeld(id)) return;
@@ -47,7 +53,13 @@ async function settleOne(context: Context, id: string, world: World, startup: bo
   }
 }
 
-async function settleLocked(context: Context, record: EnvironmentRecord, world: World, startup: boolean, report: ReconcileReport): Promise<void> {
+async function settleLocked(
+  context: Context,
+  record: EnvironmentRecord,
+  world: World,
+  startup: boolean,
+  report: ReconcileReport,
+): Promise<void> {
   const steps = decide(context, record, world, startup);
   if (steps.length === 0) return;
   if (record.status === "creating" || record.status === "destroying") {
@@ -75,13 +87,21 @@ function isRoutine(step: Step, startup: boolean): boolean {
   return startup && (step.kind === "start-shipper" || step.kind === "put-route");
 }
 
-async function removeOrphans(context: Context, world: World, known: ReadonlySet<string>, startup: boolean, report: ReconcileReport): Promise<void> {
+async function removeOrphans(
+  context: Context,
+  world: World,
+  known: ReadonlySet<string>,
+  startup: boolean,
+  report: ReconcileReport,
+): Promise<void> {
   const { settings, environments } = context;
-  const isOrphan = (env: string | undefined): env is string => env !== undefined && !known.has(env) && environments.get(env) === null;
+  const isOrphan = (env: string | undefined): env is string =>
+    env !== undefined && !known.has(env) && environments.get(env) === null;
 
   for (const { name, labels } of world.engine.containers) {
     const env = labels[LABEL_ENV];
-    if (startup && labels[LABEL_ROLE] === "tool") await removeOrphan(context, { kind: "remove-container", env: env ?? "", container: name }, report);
+    if (startup && labels[LABEL_ROLE] === "tool")
+      await removeOrphan(context, { kind: "remove-container", env: env ?? "", container: name }, report);
     else if (isOrphan(env)) await removeOrphan(context, { kind: "remove-container", env, container: name }, report);
   }
   for (const { name, labels } of world.engine.networks) {

@@ -38,7 +38,8 @@ async function repair(context: Context, record: EnvironmentRecord): Promise<void
     await environments.save(record);
     throw error;
   }
-  if (record.outage !== null) events.emit({ type: "outage.ended", env_id: record.id, data: { mode: record.outage.mode } });
+  if (record.outage !== null)
+    events.emit({ type: "outage.ended", env_id: record.id, data: { mode: record.outage.mode } });
 }
 
 /** The same guard as for breaking: a state file that names somebody else's container repairs nothing there. */
@@ -46,7 +47,10 @@ function assertTargets({ settings }: Context, record: EnvironmentRecord, world: 
   for (const service of record.services) {
     const facts = world.engine.containers.find((container) => container.name === service.container);
     if (facts === undefined || isAppOf(facts.labels, settings.instance, record.id)) continue;
-    throw new PlatformError("protected_target", `Cannot recover container "${service.container}": it is not part of environment "${record.id}".`);
+    throw new PlatformError(
+      "protected_target",
+      `Cannot recover container "${service.container}": it is not part of environment "${record.id}".`,
+    );
   }
 }
 

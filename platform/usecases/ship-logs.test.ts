@@ -13,7 +13,13 @@ const CONTAINER = `sandbox-${ENV}-app`;
 async function setUp() {
   const engine = createFakeEngine({ instance: "sandbox" });
   engine.addImage("demo:latest");
-  await engine.networks.create({ name: "sandbox-net", subnet: "10.172.0.0/28", gateway: "10.172.0.1", labels: { "sandbox.platform": "sandbox" }, internal: false });
+  await engine.networks.create({
+    name: "sandbox-net",
+    subnet: "10.172.0.0/28",
+    gateway: "10.172.0.1",
+    labels: { "sandbox.platform": "sandbox" },
+    internal: false,
+  });
   await engine.containers.create({
     name: CONTAINER,
     image: "demo:latest",
@@ -29,10 +35,17 @@ async function setUp() {
   const logs = createFakeLogStore();
   const told: string[] = [];
   const note = (_: object, message: string) => void told.push(message);
-  const shippers = createLogShippers({ engine, logs, logger: { info: note, warn: note }, backoff: { first: 1, longest: 5 } });
+  const shippers = createLogShippers({
+    engine,
+    logs,
+    logger: { info: note, warn: note },
+    backoff: { first: 1, longest: 5 },
+  });
   onTestFinished(() => shippers.stopAll());
-  const shipped = async () => (await logs.read(ENV, { lines: 100_000 }))?.map((line) => line.split(" ").slice(2).join(" ")) ?? [];
-  const shippedSoon = (count: number) => waitUntil(`${count} lines`, async () => (await shipped()).length >= count, 3_000, 5);
+  const shipped = async () =>
+    (await logs.read(ENV, { lines: 100_000 }))?.map((line) => line.split(" ").slice(2).join(" ")) ?? [];
+  const shippedSoon = (count: number) =>
+    waitUntil(`${count} lines`, async () => (await shipped()).length >= count, 3_000, 5);
   return { engine, logs, shippers, told, shipped, shippedSoon };
 }
 
@@ -104,7 +117,9 @@ test("shipping stopped and started again and again loses nothing and repeats not
   }
   await shippers.start(ENV, "app", CONTAINER);
   await shippedSoon(written);
-  expect((await shipped()).map((line) => line.split(" ")[2])).toEqual(Array.from({ length: written }, (_, index) => String(index)));
+  expect((await shipped()).map((line) => line.split(" ")[2])).toEqual(
+    Array.from({ length: written }, (_, index) => String(index)),
+  );
 });
 
 test("trouble with the engine is told once, tried again, and leaves neither gap nor double", async () => {
@@ -191,7 +206,12 @@ test("nothing is appended once stop has resolved, however fast the container wri
 test("a start during a stop waits for it instead of shipping beside it", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(2000));
-  for (let round = 0; round < 10; round++) await Promise.all([shippers.start(ENV, "app", CONTAINER), shippers.stop(ENV), shippers.start(ENV, "app", CONTAINER)]);
+  for (let round = 0; round < 10; round++)
+    await Promise.all([
+      shippers.start(ENV, "app", CONTAINER),
+      shippers.stop(ENV),
+      shippers.start(ENV, "app", CONTAINER),
+    ]);
   await shippedSoon(2000);
   engine.exit(CONTAINER, 0);
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
@@ -219,7 +239,11 @@ test("the end of an aborted stream, which may be half a line, is not shipped", a
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
     yield [line("hal")];
   }
-  const shippers = createLogShippers({ engine: { containers: { logs: cutOff } }, logs, logger: { info: () => undefined, warn: () => undefined } });
+  const shippers = createLogShippers({
+    engine: { containers: { logs: cutOff } },
+    logs,
+    logger: { info: () => undefined, warn: () => undefined },
+  });
   await shippers.start(ENV, "app", CONTAINER);
   await waitUntil("the whole line", async () => (await logs.read(ENV, { lines: 9 }))?.length === 1, 3_000, 5);
   await shippers.stopAll();
@@ -236,10 +260,29 @@ test("errors that are not the platform's own are tried again as well", async () 
 });
 
 test("the skipper passes what is new by stream, counting lines of the last timestamp", () => {
-  const at = (nanos: number, stream: LogLine["stream"] = "stdout"): LogLine => ({ timestamp: `2030-01-01T00:00:00.00000000${nanos}Z`, stream, text: "" });
-  const streams = { stdout: { timestamp: at(5).timestamp, count: 2 }, stderr: { timestamp: at(3).timestamp, count: 1 } };
+  const at = (nanos: number, stream: LogLine["stream"] = "stdout"): LogLine => ({
+    timestamp: `2030-01-01T00:00:00.00000000${nanos}Z`,
+    stream,
+    text: "",
+  });
+  const streams = {
+    stdout: { timestamp: at(5).timestamp, count: 2 },
+    stderr: { timestamp: at(3).timestamp, count: 1 },
+  };
   const replay = [at(2), at(5), at(3, "stderr"), at(5), at(4, "stderr"), at(5), at(6), at(3, "stderr")];
-  expect(replay.map(createSkipper({ since: "", streams }))).toEqual([false, false, false, false, true, true, true, true]);
-  expect([at(1), at(1, "stderr")].map(createSkipper({ since: "", streams: { stdout: streams.stdout } }))).toEqual([false, true]);
+  expect(replay.map(createSkipper({ since: "", streams }))).toEqual([
+    false,
+    false,
+    false,
+    false,
+    true,
+    true,
+    true,
+    true,
+  ]);
+  expect([at(1), at(1, "stderr")].map(createSkipper({ since: "", streams: { stdout: streams.stdout } }))).toEqual([
+    false,
+    true,
+  ]);
   expect([at(1)].map(createSkipper(null))).toEqual([true]);
 });

@@ -42,7 +42,11 @@ export function createLogShippers({ engine, logs, logger, backoff = BACKOFF }: L
   const shippers = new Map<string, Shipper>();
 
   /** One run of a container from the resume point to its end. Rejects with what interrupted it. */
-  async function shipRun({ env, service, container }: Source, signal: AbortSignal, onProgress: () => void): Promise<void> {
+  async function shipRun(
+    { env, service, container }: Source,
+    signal: AbortSignal,
+    onProgress: () => void,
+  ): Promise<void> {
     const resume = await logs.resumePoint(env, service);
     const isNew = createSkipper(resume);
     const options = { follow: true, signal, ...(resume === null ? {} : { since: resume.since }) };
@@ -75,7 +79,10 @@ export function createLogShippers({ engine, logs, logger, backoff = BACKOFF }: L
         if (isPlatformError(error, "conflict")) {
           if (!shipper.again) return;
         } else if (failures === 0) {
-          logger.warn({ ...subject, reason: describeError(error) }, "log shipping interrupted; trying again, nothing is lost meanwhile");
+          logger.warn(
+            { ...subject, reason: describeError(error) },
+            "log shipping interrupted; trying again, nothing is lost meanwhile",
+          );
         }
         await delay(Math.min(backoff.first * 2 ** failures, backoff.longest), signal);
         failures++;
@@ -108,12 +115,22 @@ export function createLogShippers({ engine, logs, logger, backoff = BACKOFF }: L
         }
         await stopThese([running]);
       }
-      const shipper: Shipper = { env, service, container, stopping: new AbortController(), again: false, ended: Promise.resolve() };
+      const shipper: Shipper = {
+        env,
+        service,
+        container,
+        stopping: new AbortController(),
+        again: false,
+        ended: Promise.resolve(),
+      };
       shippers.set(key, shipper);
       shipper.ended = shipUntilEnd(key, shipper);
     },
     stop: (env) => stopThese(ofEnvironment(env)),
-    active: (env) => ofEnvironment(env).filter(({ stopping }) => !stopping.signal.aborted).map(({ service }) => service),
+    active: (env) =>
+      ofEnvironment(env)
+        .filter(({ stopping }) => !stopping.signal.aborted)
+        .map(({ service }) => service),
     stopAll: () => stopThese([...shippers.values()]),
   };
 }

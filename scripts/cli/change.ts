@@ -81,7 +81,8 @@ export async function simulate(): Promise<void> {
     console.log(`${id} is recovered: ${env.status}`);
     return;
   }
-  const end = env.outage.ends_at === null ? `until make simulate ENV=${id} MODE=recover` : `until ${env.outage.ends_at}`;
+  const end =
+    env.outage.ends_at === null ? `until make simulate ENV=${id} MODE=recover` : `until ${env.outage.ends_at}`;
   console.log(`${id} has a ${env.outage.mode} outage, ${end}\nWatch it: make health ENV=${id}`);
 }
 

@@ -23,7 +23,11 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
       .string()
       .refine((name) => [...name].length <= MAX_NAME, `must be at most ${MAX_NAME} characters`)
       .optional(),
-    ttl: z.int().min(MIN_TTL, `must be at least ${MIN_TTL} seconds`).max(maxTtl, `must be at most ${maxTtl} seconds (MAX_TTL)`).optional(),
+    ttl: z
+      .int()
+      .min(MIN_TTL, `must be at least ${MIN_TTL} seconds`)
+      .max(maxTtl, `must be at most ${maxTtl} seconds (MAX_TTL)`)
+      .optional(),
     image: z.string().min(1).max(255).optional(),
     port: z.int().min(1).max(65_535).optional(),
     health_path: z
@@ -38,8 +42,16 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
       .optional(),
     resources: z
       .strictObject({
-        memory_mb: z.int().min(16, "must be at least 16 MiB").max(maxMemoryMb, `must be at most ${maxMemoryMb} MiB, this machine's memory`).optional(),
-        cpus: z.number().min(0.05, "must be at least 0.05").max(maxCpus, `must be at most ${maxCpus}, this machine's cores`).optional(),
+        memory_mb: z
+          .int()
+          .min(16, "must be at least 16 MiB")
+          .max(maxMemoryMb, `must be at most ${maxMemoryMb} MiB, this machine's memory`)
+          .optional(),
+        cpus: z
+          .number()
+          .min(0.05, "must be at least 0.05")
+          .max(maxCpus, `must be at most ${maxCpus}, this machine's cores`)
+          .optional(),
         pids: z.int().min(8).max(32_768).optional(),
       })
       .optional(),

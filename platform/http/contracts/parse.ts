@@ -5,7 +5,10 @@ import { PlatformError } from "../../domain/errors.ts";
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.map((issue) => ({ path: issue.path.map(String).join("."), message: issue.message }));
+  const errors = parsed.error.issues.map((issue) => ({
+    path: issue.path.map(String).join("."),
+    message: issue.message,
+  }));
   const summary = errors.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
   throw new PlatformError("invalid_request", `Cannot accept the ${what}: ${summary}`, { errors });
 }

@@ -9,7 +9,9 @@ export function eventRoutes(context: Context): Router {
   const router = Router();
   addRoute(router, "/events", {
     get: (request, response) =>
-      streamEvents(response, context.stopping, (signal) => asEvents(context.events.subscribe(lastEventId(request), signal))),
+      streamEvents(response, context.stopping, (signal) =>
+        asEvents(context.events.subscribe(lastEventId(request), signal)),
+      ),
   });
   return router;
 }

@@ -47,5 +47,7 @@ function sinceTime(text: string, now: number): number {
   const time = parseSince(text, now);
   if (time !== null) return time;
   const message = "must be an ISO 8601 time or a length such as 90s, 10m, 2h";
-  throw new PlatformError("invalid_request", `Cannot accept the query: since: ${message}`, { errors: [{ path: "since", message }] });
+  throw new PlatformError("invalid_request", `Cannot accept the query: since: ${message}`, {
+    errors: [{ path: "since", message }],
+  });
 }

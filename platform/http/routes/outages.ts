@@ -15,7 +15,8 @@ export function outageRoutes(context: Context): Router {
     post: async (request, response) => {
       const id = environmentId(request);
       const { mode, ...rest } = parseInput(OutageSchema, request.body, "request body");
-      const record = mode === "recover" ? await recoverEnvironment(context, id) : await injectOutage(context, id, { mode, ...rest });
+      const record =
+        mode === "recover" ? await recoverEnvironment(context, id) : await injectOutage(context, id, { mode, ...rest });
       response.json(viewEnvironment(record, context.settings.door, context.clock.now()));
     },
   });

@@ -10,7 +10,10 @@ export type EnvironmentStoreSubject = {
 };
 
 /** What every EnvironmentStore does; run against the fake and the one on disk. */
-export function describeEnvironmentStoreContract(name: string, makeSubject: () => Promise<EnvironmentStoreSubject>): void {
+export function describeEnvironmentStoreContract(
+  name: string,
+  makeSubject: () => Promise<EnvironmentStoreSubject>,
+): void {
   describe(`EnvironmentStore contract: ${name}`, () => {
     test("a new store loads nothing and holds nothing", async () => {
       const { store } = await makeSubject();
@@ -78,7 +81,11 @@ export function describeEnvironmentStoreContract(name: string, makeSubject: () =
       const ttls = Array.from({ length: 30 }, (_, index) => index + 1);
       await Promise.all(ttls.map((ttl) => store.save(aRecord({ ttl }))));
       expect(store.get(aRecord().id)?.ttl).toBe(30);
-      await Promise.all([store.save(aRecord({ ttl: 99 })), store.remove(aRecord().id), store.save(aRecord({ ttl: 7 }))]);
+      await Promise.all([
+        store.save(aRecord({ ttl: 99 })),
+        store.remove(aRecord().id),
+        store.save(aRecord({ ttl: 7 })),
+      ]);
       expect(store.get(aRecord().id)?.ttl).toBe(7);
       const later = await reopen();
       await later.load();

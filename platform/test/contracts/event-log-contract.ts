@@ -11,7 +11,11 @@ export function describeEventLogContract(name: string, makeLog: () => Promise<Ev
     return log;
   }
 
-  function listen(log: EventLog, afterId: number | null, signal = new AbortController().signal): { seen: PlatformEvent[]; ended: Promise<void> } {
+  function listen(
+    log: EventLog,
+    afterId: number | null,
+    signal = new AbortController().signal,
+  ): { seen: PlatformEvent[]; ended: Promise<void> } {
     const seen: PlatformEvent[] = [];
     const events = log.subscribe(afterId, signal);
     const ended = (async () => {

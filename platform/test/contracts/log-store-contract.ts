@@ -11,7 +11,19 @@ export type LogStoreSubject = {
 
 const ID = "env-hello-mf3k2x9a";
 const OTHER = "env-other-mf3k2x9b";
-const HOSTILE = ["", ".", "..", "archived", "env-", "env-a/b", "../env-a", "env-a\0", "ENV-A", "env-a\n", `env-${"a".repeat(60)}`];
+const HOSTILE = [
+  "",
+  ".",
+  "..",
+  "archived",
+  "env-",
+  "env-a/b",
+  "../env-a",
+  "env-a\0",
+  "ENV-A",
+  "env-a\n",
+  `env-${"a".repeat(60)}`,
+];
 
 /** A line of second `second` (fractions allowed) of a fixed day. */
 export function aLine(second: number, text: string, changes: Partial<AppLogLine> = {}): AppLogLine {
@@ -54,14 +66,26 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
   describe(`LogStore contract: ${name}`, () => {
     test("a line is read as timestamp, service, stream and text", async () => {
       const store = await makeStore();
-      await store.append(ID, [{ timestamp: "2030-01-01T00:00:00.123456789Z", service: "app", stream: "stderr", text: "  two  spaces " }]);
+      await store.append(ID, [
+        { timestamp: "2030-01-01T00:00:00.123456789Z", service: "app", stream: "stderr", text: "  two  spaces " },
+      ]);
       expect(await store.read(ID, { lines: 10 })).toEqual(["2030-01-01T00:00:00.123456789Z app stderr   two  spaces "]);
     });
 
     test("any text is one line: empty, unicode, control characters, carriage returns, line breaks", async () => {
       const store = await makeStore();
-      const given = ["", "h\u00e9llo \u{1f4a5}", "\u0000\u001b[31mred\u001b[0m\u0007", "a\rb", "\ufffd\ufffd", "x".repeat(64 * 1024)];
-      await store.append(ID, given.map((text, index) => aLine(index, text)));
+      const given = [
+        "",
+        "h\u00e9llo \u{1f4a5}",
+        "\u0000\u001b[31mred\u001b[0m\u0007",
+        "a\rb",
+        "\ufffd\ufffd",
+        "x".repeat(64 * 1024),
+      ];
+      await store.append(
+        ID,
+        given.map((text, index) => aLine(index, text)),
+      );
       await store.append(ID, [aLine(9, "forged\n2030-01-01T00:00:00.000000000Z app stdout line")]);
       const read = texts(await store.read(ID, { lines: 100 }));
       expect(read?.slice(0, given.length)).toEqual(given);
@@ -87,9 +111,15 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       const since = Date.UTC(2030, 0, 1) + 2001;
       expect(texts(await store.read(ID, { lines: 9, service: "db" }))).toEqual(["second", "error app stdout"]);
       expect(texts(await store.read(ID, { lines: 9, since }))).toEqual(["error app stdout", "[last] error.*"]);
-      expect(texts(await store.read(ID, { lines: 9, grep: "Error" }))).toEqual(["first ERROR", "error app stdout", "[last] error.*"]);
+      expect(texts(await store.read(ID, { lines: 9, grep: "Error" }))).toEqual([
+        "first ERROR",
+        "error app stdout",
+        "[last] error.*",
+      ]);
       expect(texts(await store.read(ID, { lines: 1, grep: "ERROR.*" }))).toEqual(["[last] error.*"]);
-      expect(texts(await store.read(ID, { lines: 1, service: "db", grep: "err", since }))).toEqual(["error app stdout"]);
+      expect(texts(await store.read(ID, { lines: 1, service: "db", grep: "err", since }))).toEqual([
+        "error app stdout",
+      ]);
       expect(await store.read(ID, { lines: 9, service: "stdout" })).toEqual([]);
     });
 
@@ -128,8 +158,12 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
     test("appends made at once end in the order of the calls", async () => {
       const store = await makeStore();
       const numbers = Array.from({ length: 200 }, (_, index) => index);
-      await Promise.all(numbers.map((number) => store.append(ID, [aLine(number, `${number}a`), aLine(number, `${number}b`)])));
-      expect(texts(await store.read(ID, { lines: 1000 }))).toEqual(numbers.flatMap((number) => [`${number}a`, `${number}b`]));
+      await Promise.all(
+        numbers.map((number) => store.append(ID, [aLine(number, `${number}a`), aLine(number, `${number}b`)])),
+      );
+      expect(texts(await store.read(ID, { lines: 1000 }))).toEqual(
+        numbers.flatMap((number) => [`${number}a`, `${number}b`]),
+      );
     });
 
     test("the resume point counts the lines of the last timestamp, by stream and for one service", async () => {
@@ -146,7 +180,9 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
         since: "2029-12-31T23:59:52.000000000Z",
         streams: { stdout: { timestamp: stamp, count: 2 }, stderr: { timestamp: stamp, count: 1 } },
       });
-      expect((await store.resumePoint(ID, "db"))?.streams).toEqual({ stdout: { timestamp: "2030-01-01T00:00:03.000000000Z", count: 1 } });
+      expect((await store.resumePoint(ID, "db"))?.streams).toEqual({
+        stdout: { timestamp: "2030-01-01T00:00:03.000000000Z", count: 1 },
+      });
       expect(await store.resumePoint(ID, "none")).toBeNull();
     });
 
@@ -162,7 +198,10 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       const store = await makeStore();
       await store.append(ID, [aLine(1, "long ago", { stream: "stderr" }), aLine(100, "b"), aLine(3600, "c")]);
       const point = await store.resumePoint(ID, "app");
-      expect(point).toEqual({ since: aLine(3590, "").timestamp, streams: { stdout: { timestamp: aLine(3600, "").timestamp, count: 1 } } });
+      expect(point).toEqual({
+        since: aLine(3590, "").timestamp,
+        streams: { stdout: { timestamp: aLine(3600, "").timestamp, count: 1 } },
+      });
     });
 
     test("a failed append leaves nothing behind and the next one succeeds", async () => {
@@ -180,7 +219,12 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       const stop = aborted();
       await store.append(ID, [aLine(1, "before error")]);
       const { seen, ended } = collect(store.follow(ID, { grep: "ERROR", service: "app" }, stop.signal));
-      await store.append(ID, [aLine(2, "error 1"), aLine(2, "fine"), aLine(2, "error 2", { service: "db" }), aLine(3, "error 3")]);
+      await store.append(ID, [
+        aLine(2, "error 1"),
+        aLine(2, "fine"),
+        aLine(2, "error 2", { service: "db" }),
+        aLine(3, "error 3"),
+      ]);
       await waitUntil("two lines", () => seen.length === 2, 2_000, 10);
       expect(texts(seen)).toEqual(["error 1", "error 3"]);
       stop.abort();
@@ -265,7 +309,13 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
 
     test("archived logs are still read, as live ones no longer listed, and archiving again is fine", async () => {
       const store = await makeStore();
-      const check = { timestamp: "2030-01-01T00:00:00.000Z", status: null, latency_ms: 12.3, ok: false, error: "refused" };
+      const check = {
+        timestamp: "2030-01-01T00:00:00.000Z",
+        status: null,
+        latency_ms: 12.3,
+        ok: false,
+        error: "refused",
+      };
       await store.append(ID, [aLine(1, "kept")]);
       await store.appendHealth(ID, check);
       await store.archive(ID);
@@ -307,7 +357,12 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
 
     test("the last health checks come, oldest first", async () => {
       const store = await makeStore();
-      const checks = Array.from({ length: 15 }, (_, index) => ({ timestamp: `2030-01-01T00:00:${index + 10}.000Z`, status: 200, latency_ms: index, ok: true }));
+      const checks = Array.from({ length: 15 }, (_, index) => ({
+        timestamp: `2030-01-01T00:00:${index + 10}.000Z`,
+        status: 200,
+        latency_ms: index,
+        ok: true,
+      }));
       for (const check of checks) await store.appendHealth(ID, check);
       expect(await store.readHealth(ID, 10)).toEqual(checks.slice(5));
       expect(await store.readHealth(ID, 0)).toEqual([]);
@@ -317,7 +372,10 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
     test("cleanup actions are kept in order", async () => {
       const { store, cleanupLines } = await makeSubject();
       onTestFinished(() => store.close());
-      await Promise.all([store.appendCleanup({ action: "expired", env_id: ID }), store.appendCleanup({ action: "destroyed", env_id: ID })]);
+      await Promise.all([
+        store.appendCleanup({ action: "expired", env_id: ID }),
+        store.appendCleanup({ action: "destroyed", env_id: ID }),
+      ]);
       expect(await cleanupLines()).toMatchObject([{ action: "expired", env_id: ID }, { action: "destroyed" }]);
     });
 

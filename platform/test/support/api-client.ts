@@ -6,37 +6,58 @@ export type Answer<T = never> = { status: number; headers: Headers; body: T & Re
 
 /** Calls an instance's API the way a user would. */
 export function apiClient(instance: Pick<TestInstance, "apiUrl">) {
-  async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> {
+  async function call<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer<T>> {
     const response = await fetch(instance.apiUrl + path, {
       method,
       headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return { status: response.status, headers: response.headers, body: (await response.json()) as T & Record<string, unknown> };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as T & Record<string, unknown>,
+    };
   }
   return {
     call,
-    create: (body: unknown = {}, headers: Record<string, string> = {}) => call<EnvironmentView>("POST", "/envs", body, headers),
+    create: (body: unknown = {}, headers: Record<string, string> = {}) =>
+      call<EnvironmentView>("POST", "/envs", body, headers),
     show: (id: string) => call<EnvironmentView>("GET", `/envs/${id}`),
     list: () => call<EnvironmentView[] & Record<string, never>>("GET", "/envs"),
     destroy: (id: string) => call<{ id: string; status: string; archived_logs: string }>("DELETE", `/envs/${id}`),
-    outage: (id: string, mode: string, more: Record<string, unknown> = {}) => call<EnvironmentView>("POST", `/envs/${id}/outage`, { mode, ...more }),
+    outage: (id: string, mode: string, more: Record<string, unknown> = {}) =>
+      call<EnvironmentView>("POST", `/envs/${id}/outage`, { mode, ...more }),
     extend: (id: string, seconds: number) => call<EnvironmentView>("POST", `/envs/${id}/extend`, { seconds }),
     logs: (id: string, query = "") => call<{ env_id: string; lines: string[] }>("GET", `/envs/${id}/logs${query}`),
     health: (id: string) =>
-      call<{ status: string; checks: { timestamp: string; status: number | null; latency_ms: number; ok: boolean }[] }>("GET", `/envs/${id}/health`),
+      call<{ status: string; checks: { timestamp: string; status: number | null; latency_ms: number; ok: boolean }[] }>(
+        "GET",
+        `/envs/${id}/health`,
+      ),
   };
 }
 
 /** Visits an environment through the front door, naming it in `Host` as browsers do. Status and text. */
-export function visit(instance: Pick<TestInstance, "nginxPort">, host: string, path = "/"): Promise<{ status: number; text: string }> {
+export function visit(
+  instance: Pick<TestInstance, "nginxPort">,
+  host: string,
+  path = "/",
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: "127.0.0.1", port: instance.nginxPort, path, headers: { Host: host }, agent: false, timeout: 10_000 }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
-      response.on("error", reject);
-    });
+    const request = httpRequest(
+      { host: "127.0.0.1", port: instance.nginxPort, path, headers: { Host: host }, agent: false, timeout: 10_000 },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
+        response.on("error", reject);
+      },
+    );
     request.on("timeout", () => request.destroy(new Error("no answer in 10 s")));
     request.on("error", reject);
     request.end();

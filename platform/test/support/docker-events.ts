@@ -7,12 +7,25 @@ export type RawEvent = { type: string; action: string; name: string; container: 
 /** Records what Docker reports until it is stopped, with the engine's own client: nothing of ours in between. */
 export async function recordDockerEvents(): Promise<{ events: RawEvent[]; stop(): Promise<void> }> {
   const events: RawEvent[] = [];
-  const child = spawn("docker", ["events", "--since", String(Math.floor(Date.now() / 1000)), "--format", "{{json .}}"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const child = spawn(
+    "docker",
+    ["events", "--since", String(Math.floor(Date.now() / 1000)), "--format", "{{json .}}"],
+    {
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
   createInterface({ input: child.stdout }).on("line", (line) => {
-    const { Type, Action, Actor } = JSON.parse(line) as { Type: string; Action: string; Actor: { Attributes: Record<string, string> } };
-    events.push({ type: Type, action: Action, name: Actor.Attributes["name"] ?? "", container: Actor.Attributes["container"] ?? "" });
+    const { Type, Action, Actor } = JSON.parse(line) as {
+      Type: string;
+      Action: string;
+      Actor: { Attributes: Record<string, string> };
+    };
+    events.push({
+      type: Type,
+      action: Action,
+      name: Actor.Attributes["name"] ?? "",
+      container: Actor.Attributes["container"] ?? "",
+    });
   });
   return {
     events,

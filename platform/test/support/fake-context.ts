@@ -31,7 +31,13 @@ export async function createFakeContext(): Promise<FakeContext> {
   const engine = createFakeEngine({ instance: INSTANCE });
   engine.addImage(DEMO_IMAGE, [3000]);
   engine.addImage("sandbox-stress-ng:latest", []);
-  await engine.networks.create({ name: INSTANCE, subnet: "10.171.0.0/24", gateway: "10.171.0.1", labels: { "sandbox.platform": INSTANCE }, internal: false });
+  await engine.networks.create({
+    name: INSTANCE,
+    subnet: "10.171.0.0/24",
+    gateway: "10.171.0.1",
+    labels: { "sandbox.platform": INSTANCE },
+    internal: false,
+  });
   await engine.containers.create({
     name: `${INSTANCE}-nginx`,
     image: DEMO_IMAGE,

@@ -1,11 +1,11 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
 import { randomInt } from "node:crypto";
+import { containerRunner, processRunner } from "./api-runner.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
@@ -18,7 +18,7 @@ export type TestInstance = {
   variables: Record<string, string>;
   apiUrl: string;
   nginxPort: number;
-  /** Starts the API as a process of its own and waits until it is well. */
+  /** Starts the API and waits until it is well. `extra` settings are for this start alone. */
   startApi(extra?: Record<string, string>): Promise<void>;
   /** Ends the API with a signal and waits for its end; returns its exit code (null when killed). */
   stopApi(signal?: NodeJS.Signals): Promise<number | null>;
@@ -28,12 +28,19 @@ export type TestInstance = {
   remove(): Promise<void>;
 };
 
+/** How the API runs: `npm run dev`'s way, or `make up`'s. */
+export type RunMode = "process" | "container";
+
 /** Prepares an instance and starts its Nginx from the project's own compose file. */
-export async function createTestInstance(extra: Record<string, string> = {}): Promise<TestInstance> {
+export async function createTestInstance(
+  extra: Record<string, string> = {},
+  mode: RunMode = "process",
+): Promise<TestInstance> {
   const name = `sandbox-t${process.pid.toString(36)}${randomInt(36 ** 4).toString(36)}`;
-  const folder = await mkdtemp(join(tmpdir(), `${name}-`));
-  await chmod(folder, 0o755); // Nginx's workers are nobody
-  for (const part of ["envs", "logs", "conf.d"]) await mkdir(join(folder, part));
+  // Inside the project, which is what the API's container sees of this machine.
+  const place = `./.cache/test/${name}`;
+  const folder = join(ROOT, place);
+  for (const part of ["envs", "logs", "conf.d"]) await mkdir(join(folder, part), { recursive: true });
   const [platformPort, nginxPort] = [await freePort(), await freePort()];
   const third = randomInt(256);
   const variables: Record<string, string> = {
@@ -43,20 +50,27 @@ export async function createTestInstance(extra: Record<string, string> = {}): Pr
     PLATFORM_SUBNET: `10.192.${third}.0/24`,
     NGINX_ADDRESS: `10.192.${third}.2`,
     SUBNET_POOL: `10.${200 + randomInt(40)}.${randomInt(16) * 16}.0/20`,
-    ENVS_DIR: join(folder, "envs"),
-    LOGS_DIR: join(folder, "logs"),
-    NGINX_CONF_DIR: join(folder, "conf.d"),
+    ENVS_DIR: `${place}/envs`,
+    LOGS_DIR: `${place}/logs`,
+    NGINX_CONF_DIR: `${place}/conf.d`,
     LOG_LEVEL: "info",
     ...baseImages(),
     ...extra,
   };
   const compose = await composeCommand();
-  const composeArgs = [...compose.slice(1), "-p", name, "-f", join(ROOT, "docker-compose.yml"), "--project-directory", ROOT];
+  const composeArgs = [
+    ...compose.slice(1),
+    "-p",
+    name,
+    "-f",
+    join(ROOT, "docker-compose.yml"),
+    "--project-directory",
+    ROOT,
+  ];
   const environment = { ...process.env, ...variables };
   const composeRun = (...args: string[]) => run(compose[0] ?? "", [...composeArgs, ...args], { env: environment });
 
-  let api: ChildProcess | null = null;
-  let output = "";
+  const runner = mode === "process" ? processRunner(environment) : containerRunner(`${name}-api`, composeRun);
   const apiUrl = `http://127.0.0.1:${platformPort}`;
 
   const instance: TestInstance = {
@@ -65,32 +79,21 @@ export async function createTestInstance(extra: Record<string, string> = {}): Pr
     variables,
     apiUrl,
     nginxPort,
-    output: () => output,
+    output: () => runner.output(),
     async startApi(more = {}) {
-      const child = spawn(process.execPath, [join(ROOT, "platform/main.ts")], { cwd: ROOT, env: { ...environment, ...more }, stdio: ["ignore", "pipe", "pipe"] });
-      const collect = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-200_000));
-      child.stdout.on("data", collect);
-      child.stderr.on("data", collect);
-      api = child;
+      await runner.start(more);
       await waitUntil(
         "the API to be well",
         async () => {
-          if (child.exitCode !== null) throw new Error(`the API exited with ${child.exitCode}: ${output.slice(-2000)}`);
+          await runner.assertRunning();
           return (await fetch(`${apiUrl}/healthz`)).ok;
         },
         30_000,
       );
     },
-    async stopApi(signal = "SIGTERM") {
-      const child = api;
-      api = null;
-      if (child === null || child.exitCode !== null) return child?.exitCode ?? null;
-      const ended = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
-      child.kill(signal);
-      return ended;
-    },
+    stopApi: (signal = "SIGTERM") => runner.stop(signal),
     async remove() {
-      await instance.stopApi("SIGKILL");
+      await runner.stop("SIGKILL");
       await removeLabelled(name);
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
@@ -120,7 +123,8 @@ export async function labelledObjects(instance: string): Promise<string[]> {
 export async function leftovers(instance: TestInstance): Promise<string[]> {
   const own = new Set([instance.name, `${instance.name}-nginx`, `${instance.name}-api`]);
   const objects = (await labelledObjects(instance.name)).filter((object) => !own.has(object));
-  const files = (folder: string) => (existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : []);
+  const files = (folder: string) =>
+    existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : [];
   const state = (await files("envs")).filter((file) => file.endsWith(".json"));
   const routes = (await files("conf.d")).filter((file) => file.startsWith("env-"));
   const logs = (await files("logs")).filter((file) => file.startsWith("env-"));

@@ -1,0 +1,83 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../../..");
+const KEPT_OUTPUT = 200_000;
+
+/** One way to run the API under test. */
+export type ApiRunner = {
+  start(extra: Record<string, string>): Promise<void>;
+  /** Ends it and returns its exit code, null when it was killed or did not run. */
+  stop(signal: NodeJS.Signals): Promise<number | null>;
+  /** Throws with its last words when it is not running. */
+  assertRunning(): Promise<void>;
+  /** What it printed so far. */
+  output(): string;
+};
+
+type Variables = Record<string, string | undefined>;
+
+/** The API as a process of this machine, with the same Node that runs the tests. */
+export function processRunner(environment: Variables): ApiRunner {
+  let child: ChildProcess | null = null;
+  let output = "";
+  return {
+    async start(extra) {
+      const started = spawn(process.execPath, [join(ROOT, "platform/main.ts")], {
+        cwd: ROOT,
+        env: { ...environment, ...extra },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      for (const stream of [started.stdout, started.stderr]) {
+        stream.on("data", (chunk: Buffer) => void (output = (output + chunk.toString()).slice(-KEPT_OUTPUT)));
+      }
+      child = started;
+    },
+    async stop(signal) {
+      const stopping = child;
+      child = null;
+      if (stopping === null || stopping.exitCode !== null || stopping.signalCode !== null)
+        return stopping?.exitCode ?? null;
+      const ended = new Promise<number | null>((done) => stopping.once("exit", (code) => done(code)));
+      stopping.kill(signal);
+      return ended;
+    },
+    async assertRunning() {
+      if (child === null || child.exitCode !== null)
+        throw new Error(`the API exited with ${child?.exitCode}: ${output.slice(-2000)}`);
+    },
+    output: () => output,
+  };
+}
+
+/** The API in its container, from the compose file, as `make up` runs it. */
+export function containerRunner(container: string, compose: (...args: string[]) => Promise<unknown>): ApiRunner {
+  let output = "";
+  return {
+    async start(extra) {
+      if (Object.keys(extra).length > 0) throw new Error("settings for one start alone are for the process runner");
+      await compose("up", "-d", "api");
+    },
+    async stop(signal) {
+      const state = await run("docker", ["inspect", "-f", "{{.State.Running}}", container]).catch(() => ({
+        stdout: "false",
+      }));
+      if (state.stdout.trim() !== "true") return null;
+      await (signal === "SIGKILL"
+        ? run("docker", ["kill", "-s", "KILL", container])
+        : run("docker", ["stop", "--time", "35", container]));
+      const { stdout } = await run("docker", ["inspect", "-f", "{{.State.ExitCode}}", container]);
+      output = (await run("docker", ["logs", container])).stdout.slice(-KEPT_OUTPUT);
+      return signal === "SIGKILL" ? null : Number(stdout.trim());
+    },
+    async assertRunning() {
+      const { stdout } = await run("docker", ["inspect", "-f", "{{.State.Status}}", container]);
+      if (stdout.trim() === "running") return;
+      const { stderr, stdout: said } = await run("docker", ["logs", "--tail", "20", container]);
+      throw new Error(`the API's container is ${stdout.trim()}: ${said}${stderr}`);
+    },
+    output: () => output,
+  };
+}

@@ -1,0 +1,61 @@
+import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
+import { apiClient } from "./api-client.ts";
+import { createTestInstance, labelledObjects, type RunMode, type TestInstance } from "./test-instance.ts";
+
+/** A running platform that a suite talks to. */
+export type PlatformUnderTest = {
+  readonly instance: TestInstance;
+  readonly api: ReturnType<typeof apiClient>;
+  /** Creates the demo app, which must be running, and returns what the API says of it. */
+  createDemo(
+    body?: Record<string, unknown>,
+  ): Promise<Awaited<ReturnType<ReturnType<typeof apiClient>["create"]>>["body"]>;
+};
+
+export const hostOf = (id: string): string => `${id}.localhost`;
+
+/**
+ * Runs a suite against real platforms of its own: once with the API as a process, once in its container.
+ * After each test its environments are destroyed; in the end nothing that carries the instance's label is left.
+ */
+export function describePlatform(
+  title: string,
+  settings: Record<string, string>,
+  suite: (platform: PlatformUnderTest) => void,
+  modes: RunMode[] = ["process", "container"],
+): void {
+  describe.each(modes)(`${title}, the API as a %s`, (mode) => {
+    let instance: TestInstance | null = null;
+    const platform: PlatformUnderTest = {
+      get instance() {
+        if (instance === null) throw new Error("the instance is not up yet");
+        return instance;
+      },
+      get api() {
+        return apiClient(platform.instance);
+      },
+      async createDemo(body = {}) {
+        const created = await platform.api.create({ name: "demo", ...body });
+        expect(created.body).toMatchObject({ status: "running" });
+        return created.body;
+      },
+    };
+
+    beforeAll(async () => {
+      instance = await createTestInstance(settings, mode);
+      await instance.startApi();
+    });
+
+    afterEach(async () => {
+      const { body } = await platform.api.list();
+      await Promise.all(body.map(({ id }) => platform.api.destroy(id)));
+    });
+
+    afterAll(async () => {
+      await instance?.remove();
+      if (instance !== null) expect(await labelledObjects(instance.name)).toEqual([]);
+    });
+
+    suite(platform);
+  });
+}

@@ -1,0 +1,84 @@
+import { execFile } from "node:child_process";
+import { randomBytes, randomInt } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseEnv, promisify } from "node:util";
+import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/subnets.ts";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../../..");
+
+/** Where tests of the engine take their subnets from; the platform and other tests use other ranges. */
+const TEST_POOL = parseSubnet("10.190.0.0/16");
+const TEST_PREFIX = 28;
+
+/** Marks what tests make in the name of somebody else, so that it is found again without being ours. */
+export const TEST_LABEL = "sandbox.test";
+
+export const DOCKER_SOCKET = process.env["DOCKER_SOCKET"] || "/var/run/docker.sock";
+
+/** An instance name that no other test, and no platform, has. */
+export function testInstanceName(): string {
+  return `sandbox-ct-${process.pid}-${randomBytes(3).toString("hex")}`;
+}
+
+/** Runs Docker's own client and returns what it prints. */
+export async function docker(...args: string[]): Promise<string> {
+  const { stdout } = await run("docker", args, { maxBuffer: 64 * 1024 * 1024 });
+  return stdout.trim();
+}
+
+/** The image with Node and a shell that set-up chose, or the one named by NODE_IMAGE. */
+export function nodeImage(): string {
+  const chosen = resolve(ROOT, ".cache/images.env");
+  const remembered = existsSync(chosen) ? parseEnv(readFileSync(chosen, "utf8"))["NODE_IMAGE"] : undefined;
+  return process.env["NODE_IMAGE"] || remembered || "sandbox-local/node:24";
+}
+
+/** A subnet that no network of the engine uses now, at random, so that tests beside each other rarely meet. */
+export async function freeSubnet(): Promise<{ subnet: string; gateway: string; addresses: string[] }> {
+  const ids = (await docker("network", "ls", "-q", "--filter", "driver=bridge")).split("\n").filter(Boolean);
+  // A network may go between the two calls, which is no reason to fail.
+  const listed = await docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", ...ids).catch(
+    (error: { stdout?: string }) => error.stdout ?? "",
+  );
+  const used = listed
+    .split(/\s+/)
+    .filter((subnet) => /^\d+\.\d+\.\d+\.\d+\/\d+$/.test(subnet))
+    .map(parseSubnet);
+  for (;;) {
+    const candidate: Subnet = {
+      base: TEST_POOL.base + randomInt(2 ** (TEST_PREFIX - TEST_POOL.prefix)) * 2 ** (32 - TEST_PREFIX),
+      prefix: TEST_PREFIX,
+    };
+    if (used.some((subnet) => overlaps(subnet, candidate))) continue;
+    const at = (offset: number): string => formatAddress(candidate.base + offset);
+    return {
+      subnet: formatSubnet(candidate),
+      gateway: at(1),
+      addresses: Array.from({ length: 12 }, (_, i) => at(i + 2)),
+    };
+  }
+}
+
+/** Removes every container, network and volume of an instance, and what was made beside it under TEST_LABEL. */
+export async function removeTestObjects(instance: string): Promise<void> {
+  for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
+    const filter = ["-q", "--filter", `label=${label}`];
+    const containers = (await docker("ps", "-a", ...filter)).split("\n").filter(Boolean);
+    if (containers.length > 0) await docker("rm", "-f", "-v", ...containers).catch(() => {});
+    const networks = (await docker("network", "ls", ...filter)).split("\n").filter(Boolean);
+    for (const network of networks) await docker("network", "rm", network).catch(() => {});
+  }
+}
+
+/** Names of what is left of an instance. */
+export async function testObjects(instance: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
+    const filter = ["--filter", `label=${label}`];
+    names.push(...(await docker("ps", "-a", "--format", "{{.Names}}", ...filter)).split("\n"));
+    names.push(...(await docker("network", "ls", "--format", "{{.Name}}", ...filter)).split("\n"));
+  }
+  return names.filter(Boolean);
+}
