@@ -17,9 +17,6 @@ const NANO = 1_000_000_000;
 /** What the engine's `POST /containers/create` takes. */
 export type ContainerBody = ReturnType<typeof buildContainerBody>;
 
-/** What the engine's `POST /networks/create` takes. */
-export type NetworkBody = ReturnType<typeof buildNetworkBody>;
-
 /** The create request for an application container. The name goes beside it, into the query. */
 export function buildContainerBody(spec: ContainerSpec) {
   const { memory_mb, cpus, pids } = spec.resources;

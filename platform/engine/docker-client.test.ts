@@ -62,6 +62,17 @@ function json(status: number, body: unknown): Answer {
 
 const hang: Answer = () => {};
 
+/** The header of a stdout frame with this payload. */
+function header(bytes: Buffer): Buffer {
+  return Buffer.from([1, 0, 0, 0, 0, 0, 0, bytes.length]);
+}
+
+/** A pull's progress, a message a line. */
+function progress(...messages: object[]): Answer {
+  const lines = messages.map((message) => `${JSON.stringify(message)}\n`).join("");
+  return (_request, response) => void response.writeHead(200).end(lines);
+}
+
 afterEach(() => void vi.unstubAllEnvs());
 
 describe("the API version", () => {
@@ -172,7 +183,6 @@ describe("following logs", () => {
   test("fails with engine_unavailable when the engine breaks off, and emits no half line", async () => {
     const line = Buffer.from("2026-11-22T10:00:00.000000001Z whole\n");
     const half = Buffer.from("2026-11-22T10:00:00.000000002Z half");
-    const header = (bytes: Buffer) => Buffer.from([1, 0, 0, 0, 0, 0, 0, bytes.length]);
     const { engine } = await serve({
       "GET /containers/x/json": found,
       "GET /containers/c1/logs": (request, response) => {
@@ -203,7 +213,8 @@ describe("following logs", () => {
       tail: 5,
       signal: new AbortController().signal,
     };
-    for await (const _batch of engine.containers.logs("x", options));
+    const lines = engine.containers.logs("x", options)[Symbol.asyncIterator]();
+    expect(await lines.next()).toMatchObject({ done: true });
     const query = new URL(asked.at(-1)?.url ?? "", "http://engine").searchParams;
     expect(Object.fromEntries(query)).toEqual({
       follow: "false",
@@ -218,10 +229,6 @@ describe("following logs", () => {
 
 describe("ensuring an image", () => {
   const missing = json(404, { message: "No such image: demo:1" });
-  const progress = (...messages: object[]): Answer => {
-    return (_request, response) =>
-      void response.writeHead(200).end(messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
-  };
 
   test("pulls a missing one once for all who ask, and gives its TCP ports in order", async () => {
     let pulled = false;

@@ -10,7 +10,7 @@ export type { Docker };
 const OLDEST_API = "1.41";
 const NEWEST_API = "1.47";
 
-export type EngineVersion = { version: string; apiVersion: string };
+type EngineVersion = { version: string; apiVersion: string };
 
 /** How to reach the engine. */
 export type DockerOptions = {

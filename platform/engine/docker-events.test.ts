@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { translate, type EngineMessage, type KnownContainers } from "./docker-events.ts";
 
-const TIME = { timeNano: 1_795_376_183_829_689_266 };
+const TIME = { timeNano: 1_795_376_183_829_689_344 };
 const LABELS = { "sandbox.platform": "sandbox", "sandbox.env": "env-a-1", "sandbox.role": "app" };
 
 function container(action: string, attributes: Record<string, string>, id = "c1"): EngineMessage {

@@ -68,7 +68,7 @@ export function createDockerImages(client: DockerClient): ImageEngine {
 }
 
 /** TCP ports among the engine's `3000/tcp`, ascending. */
-export function tcpPorts(exposed: string[]): number[] {
+function tcpPorts(exposed: string[]): number[] {
   return exposed
     .filter((port) => port.endsWith("/tcp"))
     .map((port) => Number.parseInt(port, 10))

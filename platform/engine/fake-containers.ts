@@ -14,7 +14,7 @@ import {
   type FakeState,
 } from "./fake-state.ts";
 
-export type FakeExecResult = { exitCode: number; output: string };
+type FakeExecResult = { exitCode: number; output: string };
 
 /** What commands inside containers answer. */
 export type FakeExec = (

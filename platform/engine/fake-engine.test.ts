@@ -19,7 +19,7 @@ function makeEngine(): FakeEngine {
   return engine;
 }
 
-describeEngineContract("the fake engine", async (): Promise<EngineSubject> => {
+describeEngineContract("the fake", (): EngineSubject => {
   const engine = makeEngine();
   let subnets = 0;
   let foreign: string[] = [];
@@ -94,6 +94,11 @@ describe("a test with the fake engine", () => {
     await engine.containers.start("c");
   }
 
+  function followLogs(engine: FakeEngine): AsyncIterator<unknown> {
+    const logs = engine.containers.logs("c", { follow: true, signal: new AbortController().signal });
+    return logs[Symbol.asyncIterator]();
+  }
+
   test("lets a call fail once, or as often as it says", async () => {
     const engine = makeEngine();
     engine.failNext("networks.create", new PlatformError("address_pool_exhausted", "none left"), 2);
@@ -106,9 +111,7 @@ describe("a test with the fake engine", () => {
     const engine = makeEngine();
     await start(engine);
     engine.failNext("containers.logs", new PlatformError("engine_unavailable", "gone"));
-    const lines = engine.containers
-      .logs("c", { follow: true, signal: new AbortController().signal })
-      [Symbol.asyncIterator]();
+    const lines = followLogs(engine);
     await expect(lines.next()).rejects.toMatchObject({ code: "engine_unavailable" });
   });
 
@@ -126,9 +129,7 @@ describe("a test with the fake engine", () => {
   test("takes the engine away, which ends what follows logs, and brings it back", async () => {
     const engine = makeEngine();
     await start(engine);
-    const lines = engine.containers
-      .logs("c", { follow: true, signal: new AbortController().signal })
-      [Symbol.asyncIterator]();
+    const lines = followLogs(engine);
     const next = lines.next();
     engine.setAvailable(false);
     await expect(next).rejects.toMatchObject({ code: "engine_unavailable" });

@@ -17,7 +17,7 @@ import {
 import { parseImageReference } from "./image-reference.ts";
 
 /** The engine's methods by their path, as the call log and `failNext` name them. */
-export type FakeMethod =
+type FakeMethod =
   | "info"
   | "observe"
   | "events"
@@ -26,7 +26,7 @@ export type FakeMethod =
   | `images.${keyof ImageEngine}`;
 
 /** What a test does beside calling the engine: play the machine, the containers and other people. */
-export type FakeControls = {
+type FakeControls = {
   /** Every call since the start, in order. */
   readonly calls: { method: FakeMethod; args: unknown[] }[];
   /** Puts an image on the machine; no other image can be had. */
@@ -59,7 +59,7 @@ export function createFakeEngine({ instance }: { instance: string }): FakeEngine
   const state = createFakeState(instance);
   const calls: FakeControls["calls"] = [];
   const failures: { method: FakeMethod; error: Error }[] = [];
-  let exec: FakeExec = () => ({ exitCode: 0, output: "" });
+  let exec: FakeExec = succeed;
 
   function nextFailure(method: FakeMethod): Error | null {
     const index = failures.findIndex((failure) => failure.method === method);
@@ -211,6 +211,11 @@ function followEvents(state: FakeState, signal: AbortSignal): AsyncIterable<Engi
   })();
 }
 
-async function* failingStream(error: Error): AsyncGenerator<never, void, undefined> {
-  throw error;
+function succeed(): { exitCode: number; output: string } {
+  return { exitCode: 0, output: "" };
+}
+
+/** What fails when it is first read, as a stream does. */
+function failingStream(error: Error): AsyncIterable<never> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
 }

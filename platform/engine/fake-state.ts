@@ -12,10 +12,10 @@ export type FakeBehaviour = {
   runnable?: boolean;
 };
 
-export type FakeImage = { id: string; ports: number[]; behaviour: FakeBehaviour };
+type FakeImage = { id: string; ports: number[]; behaviour: FakeBehaviour };
 
 /** An attachment; `networkId` is null until the container was started on it, as in Docker. */
-export type FakeAttachment = { address: string; aliases: string[]; networkId: string | null };
+type FakeAttachment = { address: string; aliases: string[]; networkId: string | null };
 
 export type FakeContainer = Pick<ContainerFacts, "name" | "labels" | "image" | "state" | "exitCode" | "oomKilled"> & {
   /** What it was made of; null for one that is not ours. */

@@ -5,8 +5,7 @@ const HEADER_BYTES = 8;
 /** Engines write at most 16 KiB of text a frame (log plugins 1 MiB); more means that these are no frames. */
 const MAX_FRAME_BYTES = 2 * 1024 * 1024;
 
-/** Kinds of frame, by the header's first byte. */
-export const STDOUT = 1;
+/** Kinds of frame, by the header's first byte; stdout is 1. */
 export const STDERR = 2;
 /** The engine's own message about a failure to read. */
 const SYSTEM_ERROR = 3;

@@ -27,8 +27,10 @@ describe("shared work", () => {
 
   test("fails for all who wait when it fails", async () => {
     const shared = createSharedWork();
-    const work = () => Promise.reject(new Error("no"));
-    const results = await Promise.allSettled([shared.share("a", work), shared.share("a", work)]);
+    const gate = Promise.withResolvers<void>();
+    const both = Promise.allSettled([shared.share("a", () => gate.promise), shared.share("a", () => gate.promise)]);
+    gate.reject(new Error("no"));
+    const results = await both;
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   });
 

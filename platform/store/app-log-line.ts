@@ -14,7 +14,12 @@ export function parseLine(line: string): AppLogLine | null {
   if (first < 1 || second < first || third < second) return null;
   const stream = line.slice(second + 1, third);
   if (stream !== "stdout" && stream !== "stderr") return null;
-  return { timestamp: line.slice(0, first), service: line.slice(first + 1, second), stream, text: line.slice(third + 1) };
+  return {
+    timestamp: line.slice(0, first),
+    service: line.slice(first + 1, second),
+    stream,
+    text: line.slice(third + 1),
+  };
 }
 
 /** Whether a line of app.log is what a query asks for. */

@@ -63,7 +63,10 @@ test.each([
   ['holds another environment, "env-other-1"', asFile(aRecord({ id: "env-other-1" }))],
 ])("a file that %s is set aside whole", async (reason, content) => {
   const name = `${aRecord().id}.json`;
-  const { folder, store, loaded, quarantined } = await loadFolder({ [name]: content, "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
+  const { folder, store, loaded, quarantined } = await loadFolder({
+    [name]: content,
+    "env-good-1.json": asFile(aRecord({ id: "env-good-1" })),
+  });
   expect(loaded).toBe(1);
   expect(store.all().map(({ id }) => id)).toEqual(["env-good-1"]);
   expect(quarantined).toEqual([{ file: name, reason: expect.stringContaining(reason) }]);
@@ -120,7 +123,11 @@ test("a file that cannot be moved to the quarantine is reported, left, and not f
 });
 
 test("half-written files of a killed process are swept, other files are left alone", async () => {
-  const { folder, quarantined } = await loadFolder({ ".env-a-1.json.4711.3.tmp": '{"ver', ".gitkeep": "", "README.txt": "hello" });
+  const { folder, quarantined } = await loadFolder({
+    ".env-a-1.json.4711.3.tmp": '{"ver',
+    ".gitkeep": "",
+    "README.txt": "hello",
+  });
   expect(quarantined).toEqual([]);
   expect(await readdir(folder)).toEqual([".gitkeep", "README.txt"]);
 });

@@ -1,7 +1,14 @@
 import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, PlatformError } from "../domain/errors.ts";
-import { errnoOf, moveFile, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../runtime/atomic-file.ts";
+import {
+  errnoOf,
+  moveFile,
+  removeFile,
+  storageError,
+  sweepTemporaryFiles,
+  writeFileAtomic,
+} from "../runtime/atomic-file.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
 import { assertEnvironmentId } from "./assert-id.ts";
@@ -21,7 +28,13 @@ const MAX_FILE_BYTES = 4 * 1024 * 1024;
 type Quarantined = { file: string; reason: string };
 
 /** State files `<folder>/<id>.json`, all of them in memory. What cannot be read as one goes to `<folder>/quarantine/`. */
-export function createDiskEnvironmentStore({ folder, clock = systemClock }: { folder: string; clock?: Clock }): EnvironmentStore {
+export function createDiskEnvironmentStore({
+  folder,
+  clock = systemClock,
+}: {
+  folder: string;
+  clock?: Clock;
+}): EnvironmentStore {
   const memory = createRecordMemory();
   // Held while a file of that id is written or removed: memory changes in the order in which the disk did.
   const lock = createKeyedLock();
@@ -34,7 +47,11 @@ export function createDiskEnvironmentStore({ folder, clock = systemClock }: { fo
       for (const file of names) {
         const parsed = await readStateFile(folder, file);
         if ("record" in parsed) memory.put(parsed.record);
-        else quarantined.push({ file, reason: parsed.left ? parsed.reason : await setAside(folder, file, parsed.reason, clock) });
+        else
+          quarantined.push({
+            file,
+            reason: parsed.left ? parsed.reason : await setAside(folder, file, parsed.reason, clock),
+          });
       }
       return { loaded: names.length - quarantined.length, quarantined };
     },

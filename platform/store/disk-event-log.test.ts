@@ -9,7 +9,9 @@ import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { createDiskEventLog } from "./disk-event-log.ts";
 import type { EventLog } from "./store.ts";
 
-describeEventLogContract("disk", async () => createDiskEventLog({ folder: join(await temporaryFolder(), "logs"), maxSize: 1024 * 1024 }));
+describeEventLogContract("disk", async () =>
+  createDiskEventLog({ folder: join(await temporaryFolder(), "logs"), maxSize: 1024 * 1024 }),
+);
 
 /** A log in `folder` with a clock of its own and the warnings it gave. */
 async function openLog(folder: string, maxSize = 1024 * 1024): Promise<{ log: EventLog; warnings: unknown[] }> {
@@ -20,12 +22,18 @@ async function openLog(folder: string, maxSize = 1024 * 1024): Promise<{ log: Ev
   return { log, warnings };
 }
 
-const emit = (log: EventLog, times = 1) => Array.from({ length: times }, (_, index) => log.emit({ type: "environment.running", env_id: `env-${index}` }));
+const emit = (log: EventLog, times = 1) =>
+  Array.from({ length: times }, (_, index) => log.emit({ type: "environment.running", env_id: `env-${index}` }));
 
 async function readEvents(folder: string, file = "events.jsonl"): Promise<PlatformEvent[]> {
   const text = await readFile(join(folder, file), "utf8");
-  return text.trimEnd().split("\n").map((line) => JSON.parse(line));
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 }
+
+const line = (id: number) => `{"id":${id},"timestamp":"2030-01-01T00:00:00.000Z","type":"x.unknown","env_id":null}\n`;
 
 async function replay(log: EventLog): Promise<number[]> {
   const stop = new AbortController();
@@ -44,7 +52,12 @@ test("events are lines of JSON in the order they were emitted, all there after c
   const events = emit(log, 500);
   await log.close();
   expect(await readEvents(folder)).toEqual(events);
-  expect(events[0]).toEqual({ id: 1, timestamp: "2030-01-01T00:00:00.000Z", type: "environment.running", env_id: "env-0" });
+  expect(events[0]).toEqual({
+    id: 1,
+    timestamp: "2030-01-01T00:00:00.000Z",
+    type: "environment.running",
+    env_id: "env-0",
+  });
   expect(await openFilesBelow(folder)).toEqual([]);
 });
 
@@ -65,7 +78,12 @@ test("the file is rotated at its size, three old ones stay, and ids are read acr
   const { log } = await openLog(folder, 1024);
   emit(log, 100);
   await log.close();
-  expect((await readdir(folder)).sort()).toEqual(["events.jsonl", "events.jsonl.1", "events.jsonl.2", "events.jsonl.3"]);
+  expect((await readdir(folder)).sort()).toEqual([
+    "events.jsonl",
+    "events.jsonl.1",
+    "events.jsonl.2",
+    "events.jsonl.3",
+  ]);
   for (const file of await readdir(folder)) expect((await stat(join(folder, file))).size).toBeLessThanOrEqual(1024);
   await rm(join(folder, "events.jsonl"));
   const lastKept = (await readEvents(folder, "events.jsonl.1")).at(-1)?.id ?? 0;
@@ -75,8 +93,10 @@ test("the file is rotated at its size, three old ones stay, and ids are read acr
 
 test("lines that are no events, or whose ids go backwards, are passed over at start", async () => {
   const folder = await temporaryFolder();
-  const line = (id: number) => `{"id":${id},"timestamp":"2030-01-01T00:00:00.000Z","type":"x.unknown","env_id":null}\n`;
-  await writeFile(join(folder, "events.jsonl"), `garbage\n${line(3)}\n{"id":"7"}\n${line(9)}${line(5)}${line(6)}null\n`);
+  await writeFile(
+    join(folder, "events.jsonl"),
+    `garbage\n${line(3)}\n{"id":"7"}\n${line(9)}${line(5)}${line(6)}null\n`,
+  );
   const { log } = await openLog(folder);
   expect(await replay(log)).toEqual([3, 5, 6]);
 });
@@ -105,7 +125,9 @@ test("memory stays bounded while the disk refuses: the oldest unwritten events a
   await rm(folder);
   emit(log);
   await log.close();
-  expect((await readEvents(folder)).map(({ id }) => id)).toEqual(Array.from({ length: 1000 }, (_, index) => 4002 + index));
+  expect((await readEvents(folder)).map(({ id }) => id)).toEqual(
+    Array.from({ length: 1000 }, (_, index) => 4002 + index),
+  );
 });
 
 test("former events that cannot be read do not keep it from starting, and ids still ascend", async () => {

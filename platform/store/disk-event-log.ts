@@ -15,7 +15,12 @@ const HELD_EVENTS = 1_000;
 /** Lines kept for a disk that does not take them now; older ones are given up. */
 const MAX_PENDING = 1_000;
 
-const EventSchema = z.looseObject({ id: z.int().positive(), timestamp: z.string(), type: z.string(), env_id: z.string().nullable() });
+const EventSchema = z.looseObject({
+  id: z.int().positive(),
+  timestamp: z.string(),
+  type: z.string(),
+  env_id: z.string().nullable(),
+});
 
 export type EventLogOptions = { folder: string; maxSize: number; clock?: Clock; logger?: Pick<Logger, "warn"> };
 
@@ -24,11 +29,18 @@ export type EventLogOptions = { folder: string; maxSize: number; clock?: Clock; 
  * in memory, so that ids ascend and a reader resumes across restarts. Never fails to start: events
  * that cannot be read are told to the logger and left.
  */
-export async function createDiskEventLog({ folder, maxSize, clock = systemClock, logger }: EventLogOptions): Promise<EventLog> {
+export async function createDiskEventLog({
+  folder,
+  maxSize,
+  clock = systemClock,
+  logger,
+}: EventLogOptions): Promise<EventLog> {
   const path = join(folder, EVENTS_FILE);
   const ring = createEventRing(HELD_EVENTS);
   const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
-  const writer = createLineWriter(file, (error) => logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"));
+  const writer = createLineWriter(file, (error) =>
+    logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"),
+  );
   // Where the file cannot tell the last id, the time is surely above it: nobody emits a thousand events a second for long.
   let lastId = clock.now();
   try {
@@ -55,7 +67,10 @@ export async function createDiskEventLog({ folder, maxSize, clock = systemClock,
 }
 
 /** Writes line after line in the background. A line that fails stays first in the queue until the next write. */
-function createLineWriter(file: RotatingFile, onFailure: (error: unknown) => void): { write(line: string): void; flush(): Promise<void> } {
+function createLineWriter(
+  file: RotatingFile,
+  onFailure: (error: unknown) => void,
+): { write(line: string): void; flush(): Promise<void> } {
   const pending: string[] = [];
   let flushing: Promise<void> | null = null;
   let failing = false;

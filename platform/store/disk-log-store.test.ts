@@ -22,7 +22,11 @@ describeLogStoreContract("disk", async () => {
       await writeFile(join(folder, id), "no folder");
       return () => rm(join(folder, id));
     },
-    cleanupLines: async () => (await readFile(join(folder, "cleanup.log"), "utf8")).trim().split("\n").map((line) => JSON.parse(line)),
+    cleanupLines: async () =>
+      (await readFile(join(folder, "cleanup.log"), "utf8"))
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
   };
 });
 
@@ -37,7 +41,10 @@ async function openStore(maxSize = LARGE, folder?: string): Promise<{ store: Log
 async function appendNumbers(store: LogStore, first: number, count: number): Promise<void> {
   for (let number = first; number < first + count; number += 10) {
     const numbers = Array.from({ length: Math.min(10, first + count - number) }, (_, index) => number + index);
-    await store.append(ID, numbers.map((each) => aLine(each, `line ${each}`)));
+    await store.append(
+      ID,
+      numbers.map((each) => aLine(each, `line ${each}`)),
+    );
   }
 }
 
@@ -60,7 +67,11 @@ test("app.log is rotated at its size, keeps three old files, and no line is spli
 
 test("a batch larger than a file is split between lines, and a line larger than a file has one of its own", async () => {
   const { store, logs } = await openStore(1024);
-  await store.append(ID, [...range(0, 30).map((each) => aLine(each, `line ${each}`)), aLine(30, "x".repeat(5000)), aLine(31, "line 31")]);
+  await store.append(ID, [
+    ...range(0, 30).map((each) => aLine(each, `line ${each}`)),
+    aLine(30, "x".repeat(5000)),
+    aLine(31, "line 31"),
+  ]);
   const read = await store.read(ID, { lines: 10_000 });
   expect(read?.at(-2)).toHaveLength(aLine(30, "").timestamp.length + " app stdout ".length + 5000);
   expect(numbersOf(read).at(-1)).toBe(31);
@@ -113,7 +124,10 @@ test("a file that holds nothing but half a line is empty", async () => {
 
 test("the resume point is found in rotated files, counting across them, and when app.log is not there yet", async () => {
   const { store, logs } = await openStore(1024);
-  await store.append(ID, [aLine(0, "before", { service: "db" }), ...Array.from({ length: 40 }, () => aLine(5, "same"))]);
+  await store.append(ID, [
+    aLine(0, "before", { service: "db" }),
+    ...Array.from({ length: 40 }, () => aLine(5, "same")),
+  ]);
   const stamp = aLine(5, "").timestamp;
   expect((await store.resumePoint(ID, "app"))?.streams).toEqual({ stdout: { timestamp: stamp, count: 40 } });
   await store.close();
@@ -138,7 +152,10 @@ test("a rotation that a kill cut short leaves a gap that readers and the next ro
 test("lines that are none of ours are passed over by service, time and resume point, and never break a read", async () => {
   const { store, logs } = await openStore();
   await mkdir(logs, { recursive: true });
-  await writeFile(join(logs, "app.log"), Buffer.concat([Buffer.from("garbage\n\n  \n2030 app stdin x\n"), Buffer.from([0xff, 0xfe, 0, 0x0a])]));
+  await writeFile(
+    join(logs, "app.log"),
+    Buffer.concat([Buffer.from("garbage\n\n  \n2030 app stdin x\n"), Buffer.from([0xff, 0xfe, 0, 0x0a])]),
+  );
   expect(await store.read(ID, { lines: 9 })).toHaveLength(5);
   expect(await store.read(ID, { lines: 9, service: "app" })).toEqual([]);
   expect(await store.read(ID, { lines: 9, since: 0 })).toEqual([]);
@@ -147,11 +164,11 @@ test("lines that are none of ours are passed over by service, time and resume po
 
 test("a read while lines are appended and files rotated sees every line once and in order", async () => {
   const { store } = await openStore(2048);
-  let appended = 0;
+  const progress = { appended: 0 };
   const appending = (async () => {
-    for (; appended < 3000; appended += 10) await appendNumbers(store, appended, 10);
+    for (; progress.appended < 3000; progress.appended += 10) await appendNumbers(store, progress.appended, 10);
   })();
-  while (appended < 3000) {
+  while (progress.appended < 3000) {
     const numbers = numbersOf(await store.read(ID, { lines: 10_000 }));
     expect(numbers).toEqual(range(numbers[0] ?? 0, (numbers[0] ?? 0) + numbers.length));
   }
@@ -204,7 +221,10 @@ test("no file stays open after archive, discard, close, and after reads and foll
   const { store, folder } = await openStore(1024);
   const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 1, ok: true };
   for (const id of ["env-a-1", "env-b-1", "env-c-1"]) {
-    await store.append(id, range(0, 60).map((each) => aLine(each, `line ${each}`)));
+    await store.append(
+      id,
+      range(0, 60).map((each) => aLine(each, `line ${each}`)),
+    );
     await store.appendHealth(id, check);
     await store.read(id, { lines: 1 });
     await store.readHealth(id, 1);
@@ -228,7 +248,10 @@ test("the archive takes the files as they are, and what a cut-short archiving le
   await mkdir(logs);
   await writeFile(join(logs, "app.log.1"), "2030-01-01T00:00:02.000000000Z app stdout line 2\n");
   await writeFile(join(logs, "app.log"), "2030-01-01T00:00:03.000000000Z app stdout line 3\n");
-  await writeFile(join(logs, "health.log"), '{"timestamp":"2030-01-01T00:00:03.000Z","status":200,"latency_ms":1,"ok":true}\n');
+  await writeFile(
+    join(logs, "health.log"),
+    '{"timestamp":"2030-01-01T00:00:03.000Z","status":200,"latency_ms":1,"ok":true}\n',
+  );
   expect(await store.list()).toEqual([ID]);
   await store.archive(ID);
   expect(await store.list()).toEqual([]);
@@ -267,7 +290,10 @@ test("health.log holds a JSON object a line, stays bounded, and is read across i
   await store.appendHealth(ID, check);
   expect(await readFile(join(logs, "health.log"), "utf8")).toBe(`${JSON.stringify(check)}\n`);
   await store.close();
-  await appendFile(join(logs, "health.log"), `not json\n{"timestamp":1}\n{"padding":"${"x".repeat(1024 * 1024)}"}\n{"half`);
+  await appendFile(
+    join(logs, "health.log"),
+    `not json\n{"timestamp":1}\n{"padding":"${"x".repeat(1024 * 1024)}"}\n{"half`,
+  );
   const later = (await openStore(LARGE, folder)).store;
   await later.appendHealth(ID, { ...check, status: 500, ok: false });
   expect((await readdir(logs)).sort()).toEqual(["health.log", "health.log.1"]);
@@ -293,7 +319,9 @@ test("list leaves out what is no environment's folder", async () => {
   expect(await store.list()).toEqual(["env-folder-1"]);
 });
 
-test("ten megabytes of a million empty lines are searched in bounded memory and good time", { timeout: 60_000 }, async () => {
+test("ten megabytes of a million empty lines are searched in bounded memory and good time", {
+  timeout: 60_000,
+}, async () => {
   const { store, logs } = await openStore();
   await mkdir(logs, { recursive: true });
   const file = await open(join(logs, "app.log"), "w");

@@ -26,7 +26,15 @@ const HEALTH_LOG_BYTES = 1024 * 1024;
 const KEPT_HEALTH_FILES = 1;
 
 /** Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). */
-export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { folder: string; maxSize: number; clock?: Clock }): LogStore {
+export function createDiskLogStore({
+  folder,
+  maxSize,
+  clock = systemClock,
+}: {
+  folder: string;
+  maxSize: number;
+  clock?: Clock;
+}): LogStore {
   // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
   // whoever reads has a consistent set of files, whatever happens to their names afterwards.
   const lock = createKeyedLock();
@@ -44,7 +52,11 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
     if (known !== undefined) return known;
     const made = {
       app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES }),
-      health: createRotatingFile({ path: join(livePath(id), HEALTH_LOG), maxSize: HEALTH_LOG_BYTES, keep: KEPT_HEALTH_FILES }),
+      health: createRotatingFile({
+        path: join(livePath(id), HEALTH_LOG),
+        maxSize: HEALTH_LOG_BYTES,
+        keep: KEPT_HEALTH_FILES,
+      }),
     };
     writers.set(id, made);
     return made;
@@ -65,14 +77,24 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
   }
 
   /** The files of a log, living or archived; null when the environment has no logs at all. The caller closes them. */
-  async function openLog(id: string, name: string, keep: number): Promise<{ files: OpenFile[]; archived: boolean } | null> {
+  async function openLog(
+    id: string,
+    name: string,
+    keep: number,
+  ): Promise<{ files: OpenFile[]; archived: boolean } | null> {
     const living = await isFolder(livePath(id));
     if (!living && !(await isFolder(archivedPath(id)))) return null;
     const path = living ? livePath(id) : archivedPath(id);
     return { files: await openChain(join(path, name), keep), archived: !living };
   }
 
-  async function reading<T>(id: string, name: string, keep: number, none: T, read: (files: OpenFile[]) => Promise<T>): Promise<T> {
+  async function reading<T>(
+    id: string,
+    name: string,
+    keep: number,
+    none: T,
+    read: (files: OpenFile[]) => Promise<T>,
+  ): Promise<T> {
     if (!isEnvironmentId(id)) return none;
     return await guarded("read log", join(folder, id, name), async () => {
       const log = await lock.run(id, () => openLog(id, name, keep));
@@ -92,7 +114,11 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
     }
   }
 
-  async function* follow(id: string, { lines = 0, ...query }: FollowQuery, signal: AbortSignal): AsyncGenerator<string> {
+  async function* follow(
+    id: string,
+    { lines = 0, ...query }: FollowQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || signal.aborted || closed) return;
     const matches = createLineFilter(query);
     const follower = followers.add(id);
@@ -105,7 +131,17 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
       const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
       const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
       const { changed, ended } = follower;
-      yield* followLines({ path, keep: KEPT_FILES, start, history, matches, exclusively, changed, ended: ended.signal, signal });
+      yield* followLines({
+        path,
+        keep: KEPT_FILES,
+        start,
+        history,
+        matches,
+        exclusively,
+        changed,
+        ended: ended.signal,
+        signal,
+      });
     } finally {
       followers.remove(id, follower);
     }
@@ -118,7 +154,8 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
       if (lines.length === 0) return;
       const text = lines.map(formatLine).join("");
       await change(id, "append to log", async () => {
-        if (retired.has(id)) throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
+        if (retired.has(id))
+          throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
         try {
           await writersOf(id).app.append(text);
         } finally {
@@ -126,7 +163,8 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
         }
       });
     },
-    read: (id, query) => reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
+    read: (id, query) =>
+      reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
     follow,
     async appendHealth(id, check) {
       assertEnvironmentId(id, "keep logs of");
@@ -173,7 +211,11 @@ export function createDiskLogStore({ folder, maxSize, clock = systemClock }: { f
 }
 
 /** The last lines to begin following with, and the newest file at the place where they end. The other files are closed. */
-async function beginning(files: OpenFile[], lines: number, matches: (line: string) => boolean): Promise<{ start: OpenFile | null; history: string[] }> {
+async function beginning(
+  files: OpenFile[],
+  lines: number,
+  matches: (line: string) => boolean,
+): Promise<{ start: OpenFile | null; history: string[] }> {
   const [start = null, ...older] = files;
   try {
     const history = await readLastLines(files, lines, matches);

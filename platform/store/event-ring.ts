@@ -28,8 +28,8 @@ export function createEventRing(capacity = 1_000): EventRing {
 
   async function* read(start: number, signal: AbortSignal): AsyncGenerator<PlatformEvent> {
     let place = start;
-    let wake: () => void = () => undefined;
-    const onAbort = () => wake();
+    let wake: (() => void) | null = null;
+    const onAbort = () => wake?.();
     signal.addEventListener("abort", onAbort);
     try {
       while (!signal.aborted && place >= droppedId) {
@@ -40,11 +40,11 @@ export function createEventRing(capacity = 1_000): EventRing {
           continue;
         }
         if (closed) return;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          sleepers.add(wake);
-        });
-        sleepers.delete(wake);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        sleepers.add(resolve);
+        await promise;
+        sleepers.delete(resolve);
       }
     } finally {
       signal.removeEventListener("abort", onAbort);

@@ -1,3 +1,4 @@
+import { describeLogFollowContract } from "../test/contracts/log-follow-contract.ts";
 import { describeLogStoreContract } from "../test/contracts/log-store-contract.ts";
 import { createFakeLogStore } from "./fake-log-store.ts";
 
@@ -12,3 +13,5 @@ describeLogStoreContract("fake", async () => {
     cleanupLines: async () => store.cleanup,
   };
 });
+
+describeLogFollowContract("fake", async () => createFakeLogStore());

@@ -44,7 +44,11 @@ export function createFakeLogStore(): FakeLogStore {
     wakeAll(logs);
   }
 
-  async function* follow(id: string, { lines = 0, ...query }: FollowQuery, signal: AbortSignal): AsyncGenerator<string> {
+  async function* follow(
+    id: string,
+    { lines = 0, ...query }: FollowQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || closed) return;
     const logs = logsOf(id);
     const matches = createLineFilter(query);
@@ -75,7 +79,8 @@ export function createFakeLogStore(): FakeLogStore {
       if (lines.length === 0) return;
       await write("append to log");
       const logs = logsOf(id);
-      if (isRetired(logs)) throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
+      if (isRetired(logs))
+        throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
       logs.place = "live";
       for (const line of lines) logs.lines.push(formatLine(line).slice(0, -1));
       wakeAll(logs);

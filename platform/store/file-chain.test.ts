@@ -31,8 +31,14 @@ test("a file read backwards gives its lines, wherever the blocks cut them", asyn
 
 test("any lines come back as they were written, in whatever lengths and characters", async () => {
   const path = join(await temporaryFolder(), "app.log");
-  const line = fc.oneof(fc.string({ unit: "binary" }), fc.nat({ max: 2 * BLOCK_BYTES }).map((length) => "\u{1f4a5}".repeat(length / 4)));
-  const lines = fc.array(line.map((text) => text.replaceAll("\n", "")), { maxLength: 40 });
+  const line = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.nat({ max: 2 * BLOCK_BYTES }).map((length) => "\u{1f4a5}".repeat(length / 4)),
+  );
+  const lines = fc.array(
+    line.map((text) => text.replaceAll("\n", "")),
+    { maxLength: 40 },
+  );
   await fc.assert(
     fc.asyncProperty(lines, async (given) => {
       await writeFile(path, given.map((text) => `${text}\n`).join(""));

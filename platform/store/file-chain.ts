@@ -85,7 +85,11 @@ export async function* linesBackwards({ handle, size }: Pick<OpenFile, "handle" 
     }
     const whole = Buffer.concat([block.subarray(cut), ...rest]);
     rest = [block.subarray(0, cut)];
-    if (whole.length > 0) yield whole.toString("utf8", 0, whole.length - 1).split("\n").toReversed();
+    if (whole.length > 0)
+      yield whole
+        .toString("utf8", 0, whole.length - 1)
+        .split("\n")
+        .toReversed();
   }
 }
 

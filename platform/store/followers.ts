@@ -1,5 +1,5 @@
 /** One reader that follows a log, as the store sees it. */
-export type Follower = {
+type Follower = {
   /** Aborts when nothing will be appended any more. */
   readonly ended: AbortController;
   /** Whether the log has moved to the archive. */
@@ -39,13 +39,13 @@ export function createFollowers(): Followers {
 function createFollower(): Follower {
   // Set between a change and the next look, so that what is appended while the follower reads wakes it all the same.
   let isChanged = false;
-  let wake: () => void = () => undefined;
+  let wake: (() => void) | null = null;
   return {
     ended: new AbortController(),
     archived: false,
     notify() {
       isChanged = true;
-      wake();
+      wake?.();
     },
     async changed(signal) {
       if (!isChanged && !signal.aborted) {

@@ -23,7 +23,15 @@ export type RotatingFile = {
 type Opened = { handle: FileHandle; size: number };
 
 /** Nothing is opened or created before the first append. One call at a time: the caller holds a lock. */
-export function createRotatingFile({ path, maxSize, keep }: { path: string; maxSize: number; keep: number }): RotatingFile {
+export function createRotatingFile({
+  path,
+  maxSize,
+  keep,
+}: {
+  path: string;
+  maxSize: number;
+  keep: number;
+}): RotatingFile {
   let opened: Opened | null = null;
 
   async function close(): Promise<void> {

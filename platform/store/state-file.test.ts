@@ -3,7 +3,9 @@ import { aRecord } from "../test/support/record.ts";
 import { formatStateFile, parseStateFile } from "./state-file.ts";
 
 test("a record written is the record read", () => {
-  const record = aRecord({ outage: { mode: "pause", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } });
+  const record = aRecord({
+    outage: { mode: "pause", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null },
+  });
   expect(parseStateFile(record.id, formatStateFile(record))).toEqual({ record });
 });
 

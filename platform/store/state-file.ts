@@ -20,7 +20,8 @@ export function parseStateFile(id: string, text: string, migrations = MIGRATIONS
   const versioned = VersionedSchema.safeParse(parseJson(text));
   if (!versioned.success) return { reason: text.trim() === "" ? "is empty" : "is not a JSON object with a version" };
   const migrated = migrate(versioned.data, migrations);
-  if (migrated === null) return { reason: `has version ${versioned.data.version}; this platform reads version ${RECORD_VERSION}` };
+  if (migrated === null)
+    return { reason: `has version ${versioned.data.version}; this platform reads version ${RECORD_VERSION}` };
   const parsed = EnvironmentRecordSchema.safeParse(migrated);
   if (!parsed.success) return { reason: `is not a record: ${describeIssues(parsed.error)}` };
   if (parsed.data.id !== id) return { reason: `holds another environment, "${parsed.data.id}"` };
@@ -31,7 +32,11 @@ export function parseStateFile(id: string, text: string, migrations = MIGRATIONS
 export function formatStateFile(record: EnvironmentRecord): string {
   const text = `${JSON.stringify(record, null, 2)}\n`;
   const parsed = parseStateFile(record.id, text);
-  if ("reason" in parsed) throw new PlatformError("internal_error", `Cannot save environment "${record.id}": its state file ${parsed.reason}`);
+  if ("reason" in parsed)
+    throw new PlatformError(
+      "internal_error",
+      `Cannot save environment "${record.id}": its state file ${parsed.reason}`,
+    );
   return text;
 }
 

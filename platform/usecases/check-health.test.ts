@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { aRecord } from "../test/support/record.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { checkAllHealth, watchHealth } from "./check-health.ts";
 import { createEnvironment } from "./create-environment.ts";
@@ -68,4 +69,14 @@ test("a watch ends at once when the environment is well", async () => {
   watchHealth(context, id);
   await waitUntil("the watch to end", () => !context.watches.has(id), 3_000, 20);
   expect(context.probe.calls.length - before).toBe(1);
+});
+
+test("200 environments, 50 of them hanging, are swept in little more than one probe's limit", async () => {
+  const records = Array.from({ length: 200 }, (_, index) => aRecord({ id: `env-many-${index}` }));
+  for (const record of records) await context.environments.save(record);
+  for (const { id } of records.slice(0, 50)) context.probe.set(`${id}.localhost`, "hangs");
+  const started = performance.now();
+  await checkAllHealth(context);
+  expect(performance.now() - started).toBeLessThan(context.settings.healthTimeout * 1000 * 3);
+  expect(context.probe.calls).toHaveLength(200);
 });

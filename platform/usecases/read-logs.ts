@@ -1,5 +1,5 @@
 import { PlatformError } from "../domain/errors.ts";
-import type { LogQuery } from "../store/store.ts";
+import type { LogQuery } from "../domain/log-query.ts";
 import type { Context } from "./context.ts";
 
 /** The last matching lines of an environment, living or destroyed. `environment_not_found` when it never was. */
@@ -20,8 +20,6 @@ export async function* followLogs(
   query: LogQuery,
   signal: AbortSignal,
 ): AsyncIterable<string> {
-  const living = context.environments.get(id) !== null;
-  const { lines: _, ...filter } = query;
-  yield* await readLogs(context, id, query);
-  if (living) yield* context.logs.follow(id, filter, signal);
+  if (context.environments.get(id) === null) yield* await readLogs(context, id, query);
+  else yield* context.logs.follow(id, query, signal);
 }

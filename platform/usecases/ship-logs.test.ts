@@ -9,6 +9,22 @@ import { createLogShippers, createSkipper } from "./ship-logs.ts";
 const ENV = "env-hello-mf3k2x9a";
 const CONTAINER = `sandbox-${ENV}-app`;
 
+const line = (text: string): LogLine => ({ timestamp: "2030-01-01T00:00:00.000000000Z", stream: "stdout", text });
+
+/** An empty line stamped so many nanoseconds after a fixed time. */
+const at = (nanos: number, stream: LogLine["stream"] = "stdout"): LogLine => ({
+  timestamp: `2030-01-01T00:00:00.00000000${nanos}Z`,
+  stream,
+  text: "",
+});
+
+/** A stream that an abort ends in the middle of a line. */
+async function* cutOff(_: string, { signal }: LogOptions): AsyncGenerator<LogLine[]> {
+  yield [line("whole")];
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  yield [line("hal")];
+}
+
 /** A running container on a fake engine, shippers over a fake store, and what they logged. */
 async function setUp() {
   const engine = createFakeEngine({ instance: "sandbox" });
@@ -34,7 +50,7 @@ async function setUp() {
   await engine.containers.start(CONTAINER);
   const logs = createFakeLogStore();
   const told: string[] = [];
-  const note = (_: object, message: string) => void told.push(message);
+  const note = (...[, message]: unknown[]) => void told.push(String(message));
   const shippers = createLogShippers({
     engine,
     logs,
@@ -163,13 +179,14 @@ test("a container that is gone ends its shipper without a word", async () => {
 });
 
 test("logs that are archived end their shipper", async () => {
-  const { engine, logs, shippers, shippedSoon } = await setUp();
+  const { engine, logs, shippers, shipped, shippedSoon } = await setUp();
   await shippers.start(ENV, "app", CONTAINER);
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippedSoon(1);
   await logs.archive(ENV);
   engine.writeLog(CONTAINER, "stdout", "two\n");
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
+  expect(await shipped()).toEqual(["stdout one"]);
 });
 
 test("nothing is appended once stop has resolved, however fast the container writes", async () => {
@@ -233,12 +250,6 @@ test("stopping one environment leaves the others' shippers alone, and stopAll le
 
 test("the end of an aborted stream, which may be half a line, is not shipped", async () => {
   const { logs } = await setUp();
-  const line = (text: string): LogLine => ({ timestamp: "2030-01-01T00:00:00.000000000Z", stream: "stdout", text });
-  async function* cutOff(_: string, { signal }: LogOptions): AsyncGenerator<LogLine[]> {
-    yield [line("whole")];
-    await new Promise((resolve) => signal.addEventListener("abort", resolve));
-    yield [line("hal")];
-  }
   const shippers = createLogShippers({
     engine: { containers: { logs: cutOff } },
     logs,
@@ -251,20 +262,16 @@ test("the end of an aborted stream, which may be half a line, is not shipped", a
 });
 
 test("errors that are not the platform's own are tried again as well", async () => {
-  const { engine, shippers, shippedSoon } = await setUp();
+  const { engine, shippers, shipped, shippedSoon } = await setUp();
   engine.failNext("containers.logs", new TypeError("surprise"), 2);
   engine.failNext("containers.logs", new PlatformError("engine_failed", "no"), 2);
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippers.start(ENV, "app", CONTAINER);
   await shippedSoon(1);
+  expect(await shipped()).toEqual(["stdout one"]);
 });
 
 test("the skipper passes what is new by stream, counting lines of the last timestamp", () => {
-  const at = (nanos: number, stream: LogLine["stream"] = "stdout"): LogLine => ({
-    timestamp: `2030-01-01T00:00:00.00000000${nanos}Z`,
-    stream,
-    text: "",
-  });
   const streams = {
     stdout: { timestamp: at(5).timestamp, count: 2 },
     stderr: { timestamp: at(3).timestamp, count: 1 },

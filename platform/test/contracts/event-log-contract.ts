@@ -3,6 +3,23 @@ import type { PlatformEvent } from "../../domain/events.ts";
 import type { EventLog } from "../../store/store.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
+function listen(
+  log: EventLog,
+  afterId: number | null,
+  signal = new AbortController().signal,
+): { seen: PlatformEvent[]; ended: Promise<void> } {
+  const seen: PlatformEvent[] = [];
+  const events = log.subscribe(afterId, signal);
+  const ended = (async () => {
+    for await (const event of events) seen.push(event);
+  })();
+  return { seen, ended };
+}
+
+const emit = (log: EventLog, times: number) =>
+  Array.from({ length: times }, (_, index) => log.emit({ type: "environment.running", env_id: `env-${index}` }));
+const ids = (events: PlatformEvent[]) => events.map(({ id }) => id);
+
 /** What every EventLog does; run against the fake and the one on disk. */
 export function describeEventLogContract(name: string, makeLog: () => Promise<EventLog>): void {
   async function open(): Promise<EventLog> {
@@ -10,23 +27,6 @@ export function describeEventLogContract(name: string, makeLog: () => Promise<Ev
     onTestFinished(() => log.close());
     return log;
   }
-
-  function listen(
-    log: EventLog,
-    afterId: number | null,
-    signal = new AbortController().signal,
-  ): { seen: PlatformEvent[]; ended: Promise<void> } {
-    const seen: PlatformEvent[] = [];
-    const events = log.subscribe(afterId, signal);
-    const ended = (async () => {
-      for await (const event of events) seen.push(event);
-    })();
-    return { seen, ended };
-  }
-
-  const emit = (log: EventLog, times: number) =>
-    Array.from({ length: times }, (_, index) => log.emit({ type: "environment.running", env_id: `env-${index}` }));
-  const ids = (events: PlatformEvent[]) => events.map(({ id }) => id);
 
   describe(`EventLog contract: ${name}`, () => {
     test("an event is numbered upwards and stamped", async () => {
@@ -69,15 +69,19 @@ export function describeEventLogContract(name: string, makeLog: () => Promise<Ev
       const events = emit(log, 3);
       const { seen } = listen(log, (events.at(-1)?.id ?? 0) + 1_000_000);
       await waitUntil("three events", () => seen.length === 3, 2_000, 10);
+      expect(seen).toEqual(events);
     });
 
     test("a subscription ends when its signal aborts, before or after", async () => {
       const log = await open();
       const stop = new AbortController();
-      const { ended } = listen(log, null, stop.signal);
+      const { seen, ended } = listen(log, null, stop.signal);
       stop.abort();
       await ended;
-      await listen(log, 0, stop.signal).ended;
+      emit(log, 1);
+      const late = listen(log, 0, stop.signal);
+      await late.ended;
+      expect([...seen, ...late.seen]).toEqual([]);
     });
 
     test("a stalled subscriber is ended once events it had not read are dropped", async () => {

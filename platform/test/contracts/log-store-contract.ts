@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { AppLogLine, LogStore } from "../../store/store.ts";
-import { waitUntil } from "../support/wait-until.ts";
+import type { LogStore } from "../../store/store.ts";
+import { aLine, collectAll, textsOf } from "../support/log-lines.ts";
 
 /** An empty store, a way to make its next append to an environment's logs fail (and to undo that), and its kept cleanup lines. */
 export type LogStoreSubject = {
@@ -25,42 +25,13 @@ const HOSTILE = [
   `env-${"a".repeat(60)}`,
 ];
 
-/** A line of second `second` (fractions allowed) of a fixed day. */
-export function aLine(second: number, text: string, changes: Partial<AppLogLine> = {}): AppLogLine {
-  const stamp = new Date(Date.UTC(2030, 0, 1) + second * 1000).toISOString().replace("Z", "000000Z");
-  return { timestamp: stamp, service: "app", stream: "stdout", text, ...changes };
-}
 
-/** Reads a following stream in the background; `ended` resolves when it ends by itself. */
-export function collect(lines: AsyncIterable<string>): { seen: string[]; ended: Promise<void> } {
-  const seen: string[] = [];
-  const ended = (async () => {
-    for await (const line of lines) seen.push(line);
-  })();
-  return { seen, ended };
-}
-
-/** Everything a stream that ends by itself gives. */
-export async function collectAll(lines: AsyncIterable<string>): Promise<string[]> {
-  const { seen, ended } = collect(lines);
-  await ended;
-  return seen;
-}
-
-const texts = (lines: string[] | null) => lines?.map((line) => line.split(" ").slice(3).join(" "));
-
-/** What every LogStore does; run against the fake and the one on disk. */
+/** What every LogStore does beside following; run against the fake and the one on disk. */
 export function describeLogStoreContract(name: string, makeSubject: () => Promise<LogStoreSubject>): void {
   async function makeStore(): Promise<LogStore> {
     const { store } = await makeSubject();
     onTestFinished(() => store.close());
     return store;
-  }
-
-  function aborted(): AbortController {
-    const controller = new AbortController();
-    onTestFinished(() => controller.abort());
-    return controller;
   }
 
   describe(`LogStore contract: ${name}`, () => {
@@ -87,7 +58,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
         given.map((text, index) => aLine(index, text)),
       );
       await store.append(ID, [aLine(9, "forged\n2030-01-01T00:00:00.000000000Z app stdout line")]);
-      const read = texts(await store.read(ID, { lines: 100 }));
+      const read = textsOf(await store.read(ID, { lines: 100 }));
       expect(read?.slice(0, given.length)).toEqual(given);
       expect(read).toHaveLength(given.length + 1);
     });
@@ -95,7 +66,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
     test("the last lines come, oldest first, and no more than there are or were asked for", async () => {
       const store = await makeStore();
       for (let second = 0; second < 20; second++) await store.append(ID, [aLine(second, `line ${second}`)]);
-      expect(texts(await store.read(ID, { lines: 3 }))).toEqual(["line 17", "line 18", "line 19"]);
+      expect(textsOf(await store.read(ID, { lines: 3 }))).toEqual(["line 17", "line 18", "line 19"]);
       expect(await store.read(ID, { lines: 0 })).toEqual([]);
       expect(await store.read(ID, { lines: 10_000 })).toHaveLength(20);
     });
@@ -109,15 +80,15 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
         aLine(3, "[last] error.*"),
       ]);
       const since = Date.UTC(2030, 0, 1) + 2001;
-      expect(texts(await store.read(ID, { lines: 9, service: "db" }))).toEqual(["second", "error app stdout"]);
-      expect(texts(await store.read(ID, { lines: 9, since }))).toEqual(["error app stdout", "[last] error.*"]);
-      expect(texts(await store.read(ID, { lines: 9, grep: "Error" }))).toEqual([
+      expect(textsOf(await store.read(ID, { lines: 9, service: "db" }))).toEqual(["second", "error app stdout"]);
+      expect(textsOf(await store.read(ID, { lines: 9, since }))).toEqual(["error app stdout", "[last] error.*"]);
+      expect(textsOf(await store.read(ID, { lines: 9, grep: "Error" }))).toEqual([
         "first ERROR",
         "error app stdout",
         "[last] error.*",
       ]);
-      expect(texts(await store.read(ID, { lines: 1, grep: "ERROR.*" }))).toEqual(["[last] error.*"]);
-      expect(texts(await store.read(ID, { lines: 1, service: "db", grep: "err", since }))).toEqual([
+      expect(textsOf(await store.read(ID, { lines: 1, grep: "ERROR.*" }))).toEqual(["[last] error.*"]);
+      expect(textsOf(await store.read(ID, { lines: 1, service: "db", grep: "err", since }))).toEqual([
         "error app stdout",
       ]);
       expect(await store.read(ID, { lines: 9, service: "stdout" })).toEqual([]);
@@ -151,7 +122,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
     test("environments do not see each other's lines", async () => {
       const store = await makeStore();
       await Promise.all([store.append(ID, [aLine(1, "mine")]), store.append(OTHER, [aLine(1, "theirs")])]);
-      expect(texts(await store.read(ID, { lines: 9 }))).toEqual(["mine"]);
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["mine"]);
       expect((await store.list()).sort()).toEqual([ID, OTHER]);
     });
 
@@ -161,7 +132,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       await Promise.all(
         numbers.map((number) => store.append(ID, [aLine(number, `${number}a`), aLine(number, `${number}b`)])),
       );
-      expect(texts(await store.read(ID, { lines: 1000 }))).toEqual(
+      expect(textsOf(await store.read(ID, { lines: 1000 }))).toEqual(
         numbers.flatMap((number) => [`${number}a`, `${number}b`]),
       );
     });
@@ -211,100 +182,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       await expect(store.append(ID, [aLine(1, "lost")])).rejects.toMatchObject({ code: "storage_failed" });
       await repair();
       await store.append(ID, [aLine(2, "kept")]);
-      expect(texts(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
-    });
-
-    test("follow gives matching lines appended after it began, and ends when its signal aborts", async () => {
-      const store = await makeStore();
-      const stop = aborted();
-      await store.append(ID, [aLine(1, "before error")]);
-      const { seen, ended } = collect(store.follow(ID, { grep: "ERROR", service: "app" }, stop.signal));
-      await store.append(ID, [
-        aLine(2, "error 1"),
-        aLine(2, "fine"),
-        aLine(2, "error 2", { service: "db" }),
-        aLine(3, "error 3"),
-      ]);
-      await waitUntil("two lines", () => seen.length === 2, 2_000, 10);
-      expect(texts(seen)).toEqual(["error 1", "error 3"]);
-      stop.abort();
-      await ended;
-    });
-
-    test("follow delivers a line within a second", async () => {
-      const store = await makeStore();
-      const { seen } = collect(store.follow(ID, {}, aborted().signal));
-      for (let second = 0; second < 3; second++) {
-        const appended = performance.now();
-        await store.append(ID, [aLine(second, "tick")]);
-        await waitUntil("the line", () => seen.length === second + 1, 2_000, 10);
-        expect(performance.now() - appended).toBeLessThan(1_000);
-      }
-    });
-
-    test("follow with lines begins with the last ones and goes on without a gap or a double", async () => {
-      const store = await makeStore();
-      const numbers = Array.from({ length: 400 }, (_, index) => index);
-      for (const number of numbers.slice(0, 100)) await store.append(ID, [aLine(number, `${number}`)]);
-      const appending = (async () => {
-        for (const number of numbers.slice(100)) await store.append(ID, [aLine(number, `${number}`)]);
-      })();
-      const { seen } = collect(store.follow(ID, { lines: 10 }, aborted().signal));
-      await appending;
-      await waitUntil("the last line", () => seen.at(-1)?.endsWith(" 399"), 3_000, 10);
-      const got = texts(seen)?.map(Number) ?? [];
-      expect(got).toEqual(numbers.slice(got[0] ?? 0));
-      expect(got.length).toBeGreaterThanOrEqual(10);
-    });
-
-    test("follow waits for an environment that has written nothing yet", async () => {
-      const store = await makeStore();
-      const { seen } = collect(store.follow(ID, { lines: 5 }, aborted().signal));
-      expect(await store.list()).toEqual([]);
-      expect(await store.read(ID, { lines: 1 })).toBeNull();
-      await store.append(ID, [aLine(1, "first")]);
-      await waitUntil("the first line", () => seen.length === 1, 2_000, 10);
-    });
-
-    test("follow delivers everything appended before the archiving and then ends", async () => {
-      const store = await makeStore();
-      const { seen, ended } = collect(store.follow(ID, {}, aborted().signal));
-      await store.append(ID, [aLine(1, "one")]);
-      await store.append(ID, [aLine(2, "two")]);
-      await store.archive(ID);
-      await ended;
-      expect(texts(seen)).toEqual(["one", "two"]);
-    });
-
-    test("follow of archived logs gives the last lines and ends", async () => {
-      const store = await makeStore();
-      await store.append(ID, [aLine(1, "one"), aLine(2, "two")]);
-      await store.archive(ID);
-      expect(texts(await collectAll(store.follow(ID, { lines: 1 }, aborted().signal)))).toEqual(["two"]);
-    });
-
-    test("followers end when logs are discarded and when the store closes", async () => {
-      const store = await makeStore();
-      await store.append(ID, [aLine(1, "one")]);
-      const discarded = collect(store.follow(ID, {}, aborted().signal));
-      const open = collect(store.follow(OTHER, {}, aborted().signal));
-      await store.discard(ID);
-      await discarded.ended;
-      await store.close();
-      await open.ended;
-    });
-
-    test("several followers each get every line, and one that stops early hurts none", async () => {
-      const store = await makeStore();
-      const { seen } = collect(store.follow(ID, {}, aborted().signal));
-      const leaving = (async () => {
-        for await (const line of store.follow(ID, {}, aborted().signal)) return line;
-        return null;
-      })();
-      await store.append(ID, [aLine(1, "one"), aLine(2, "two")]);
-      expect(await leaving).toContain("one");
-      await store.append(ID, [aLine(3, "three")]);
-      await waitUntil("three lines", () => seen.length === 3, 2_000, 10);
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
     });
 
     test("archived logs are still read, as live ones no longer listed, and archiving again is fine", async () => {
@@ -321,7 +199,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       await store.archive(ID);
       await store.archive(ID);
       expect(await store.list()).toEqual([]);
-      expect(texts(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
       expect(await store.readHealth(ID, 10)).toEqual([check]);
       expect(store.archivePath(ID)).toBe(`logs/archived/${ID}`);
     });
@@ -352,7 +230,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
         await expect(store.append(id, [aLine(2, "late")])).rejects.toMatchObject({ code: "conflict" });
       }
       expect(await store.list()).toEqual([]);
-      expect(texts(await store.read(ID, { lines: 9 }))).toEqual(["x"]);
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["x"]);
     });
 
     test("the last health checks come, oldest first", async () => {
@@ -386,7 +264,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       await store.close();
       await expect(store.append(ID, [aLine(2, "y")])).rejects.toMatchObject({ code: "shutting_down" });
       await expect(store.appendCleanup({})).rejects.toMatchObject({ code: "shutting_down" });
-      expect(texts(await store.read(ID, { lines: 9 }))).toEqual(["x"]);
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["x"]);
     });
   });
 }

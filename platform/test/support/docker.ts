@@ -3,7 +3,9 @@ import { randomBytes, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
+import { environmentLabels, LABEL_ENV } from "../../domain/labels.ts";
 import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/subnets.ts";
+import type { ContainerSpec, Engine } from "../../engine/engine.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -26,6 +28,13 @@ export function testInstanceName(): string {
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run("docker", args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.trim();
+}
+
+/** Runs Docker's own client with this on its standard input. */
+export async function dockerWithInput(input: string, ...args: string[]): Promise<void> {
+  const running = run("docker", args);
+  running.child.stdin?.end(input);
+  await running;
 }
 
 /** The image with Node and a shell that set-up chose, or the one named by NODE_IMAGE. */
@@ -81,4 +90,40 @@ export async function testObjects(instance: string): Promise<string[]> {
     names.push(...(await docker("network", "ls", "--format", "{{.Name}}", ...filter)).split("\n"));
   }
   return names.filter(Boolean);
+}
+
+/** Runs a command in a container of an environment of its own; both are the instance's. */
+export async function runContainer(
+  engine: Engine,
+  instance: string,
+  command: string[],
+  { memory_mb = 128 }: { memory_mb?: number } = {},
+): Promise<ContainerSpec> {
+  const { container, subnet, gateway } = await plannedContainer(instance, command);
+  const labels = environmentLabels(instance, container.labels[LABEL_ENV] ?? "", "network");
+  await engine.networks.create({ name: container.network, subnet, gateway, labels, internal: false });
+  await engine.containers.create({ ...container, resources: { ...container.resources, memory_mb } });
+  await engine.containers.start(container.name);
+  return container;
+}
+
+/** A container of an environment of its own, of which nothing exists yet. */
+export async function plannedContainer(
+  instance: string,
+  command: string[] | null,
+): Promise<{ container: ContainerSpec; subnet: string; gateway: string }> {
+  const id = `env-${randomBytes(4).toString("hex")}`;
+  const { subnet, gateway, addresses } = await freeSubnet();
+  const container = {
+    name: `${instance}-${id}-app`,
+    image: nodeImage(),
+    labels: environmentLabels(instance, id, "app", "app"),
+    env: {},
+    command,
+    network: `${instance}-${id}`,
+    address: addresses[1] ?? "",
+    aliases: ["app"],
+    resources: { memory_mb: 128, cpus: 1, pids: 64 },
+  };
+  return { container, subnet, gateway };
 }

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
@@ -98,6 +98,7 @@ export async function createTestInstance(
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
       await rm(folder, { recursive: true, force: true });
+      await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
     },
   };
   try {

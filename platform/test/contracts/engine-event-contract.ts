@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+import { waitUntil } from "../support/wait-until.ts";
+import type { EngineBench } from "./engine-bench.ts";
+
+/** What the engine tells, asked and unasked. */
+export function describeEvents(bench: EngineBench): void {
+  const { subject, engine, runningEnvironment, listen, abortedAfterTest } = bench;
+
+  describe("the engine", () => {
+    test("tells its versions", async () => {
+      expect(await engine.info()).toEqual({
+        version: expect.any(String),
+        apiVersion: expect.stringMatching(/^\d+\.\d+$/),
+      });
+    });
+
+    test("observes our containers and networks and nobody else's", async () => {
+      await subject.addForeign();
+      const { network, spec } = await runningEnvironment();
+      const facts = await engine.observe();
+      expect(facts.networks).toEqual([{ name: network.name, labels: network.labels, subnet: network.subnet }]);
+      expect(facts.containers).toEqual([
+        {
+          name: spec.name,
+          labels: expect.objectContaining(spec.labels),
+          image: spec.image,
+          state: "running",
+          exitCode: null,
+          oomKilled: false,
+          networks: { [network.name]: spec.address },
+        },
+      ]);
+    });
+
+    test("observes containers that do not run", async () => {
+      const { spec } = await runningEnvironment();
+      await engine.containers.kill(spec.name, "SIGKILL");
+      const { containers } = await engine.observe();
+      expect(containers).toEqual([
+        expect.objectContaining({
+          name: spec.name,
+          state: "exited",
+          exitCode: null,
+          networks: { [spec.network]: "" },
+        }),
+      ]);
+    });
+  });
+
+  describe("an image", () => {
+    test("that is there is ensured at once and tells its TCP ports", async () => {
+      const { reference, ports } = subject.exposing;
+      expect(await engine.images.ensure(reference)).toEqual({ id: expect.stringMatching(/^sha256:/), ports });
+    });
+
+    test("that cannot be had fails with image_not_found and says what to do", async () => {
+      const ensuring = engine.images.ensure(subject.missingImage);
+      await expect(ensuring).rejects.toMatchObject({
+        code: "image_not_found",
+        message: expect.stringContaining(`docker build -t ${subject.missingImage}`),
+      });
+    });
+
+    test("that is no reference is an invalid request for the field `image`", async () => {
+      const ensuring = engine.images.ensure("Not an image!");
+      await expect(ensuring).rejects.toMatchObject({ code: "invalid_request", errors: [{ path: "image" }] });
+    });
+  });
+
+  describe("events", () => {
+    test("tell what happens to our containers, in order, and nothing of others", async () => {
+      const events = listen();
+      const { network, spec, id } = await runningEnvironment();
+      await subject.addForeign();
+      await engine.containers.pause(spec.name);
+      await engine.containers.unpause(spec.name);
+      await engine.networks.disconnect(network.name, spec.name);
+      await engine.networks.connect(network.name, spec.name, spec.address);
+      await engine.containers.kill(spec.name, "SIGKILL");
+      await engine.containers.remove(spec.name);
+      await waitUntil("the last event", () => events.at(-1)?.action === "destroy");
+
+      // Docker tells a forced disconnect twice.
+      const seen = events
+        .map(({ action }) => action)
+        .filter((action, i, all) => action !== "disconnect" || all[i - 1] !== action);
+      const expected = [
+        "connect",
+        "start",
+        "pause",
+        "unpause",
+        "disconnect",
+        "connect",
+        "kill",
+        "die",
+        "disconnect",
+        "destroy",
+      ];
+      expect(seen).toEqual(expected);
+      expect(events.every(({ container, env }) => container === spec.name && env === id)).toBe(true);
+      const named = events.filter((event) => event.network !== null);
+      expect(new Set(named.map(({ action }) => action))).toEqual(new Set(["connect", "disconnect"]));
+      expect(named.every((event) => event.network === network.name)).toBe(true);
+      expect(events.every(({ time }) => Math.abs(time - Date.now()) < 60_000)).toBe(true);
+    });
+
+    test("tell of containers that were there before, with whom they were connected", async () => {
+      const { network, spec, id } = await runningEnvironment();
+      const events = listen();
+      await engine.networks.disconnect(network.name, spec.name);
+      await subject.exit(spec.name, 1);
+      await waitUntil("its end", () => events.some(({ action }) => action === "die"));
+      expect(events[0]).toMatchObject({ action: "disconnect", container: spec.name, env: id, network: network.name });
+    });
+
+    test("tell what others do to our containers", async () => {
+      const { spec } = await runningEnvironment();
+      const events = listen();
+      await subject.removeBehindOurBack(spec.name);
+      await waitUntil("the removal", () => events.some(({ action }) => action === "destroy"));
+      expect(events.at(-1)).toMatchObject({ action: "destroy", container: spec.name });
+    });
+
+    test("begin when they are asked for, not when they are first read", async () => {
+      const { spec } = await runningEnvironment();
+      const stream = engine.events(abortedAfterTest().signal);
+      await engine.containers.pause(spec.name);
+      const first = await stream[Symbol.asyncIterator]().next();
+      expect(first).toMatchObject({ done: false, value: { action: "pause", container: spec.name } });
+    });
+
+    test("end without an error when the signal aborts", async () => {
+      const stop = new AbortController();
+      const stream = engine.events(stop.signal)[Symbol.asyncIterator]();
+      const next = stream.next();
+      stop.abort();
+      expect(await next).toMatchObject({ done: true });
+    });
+  });
+}
