@@ -1,10 +1,10 @@
 # make help lists the targets. What they do is in scripts/; this file only hands over parameters.
 .DEFAULT_GOAL := help
-.PHONY: up down create destroy list logs health simulate extend status clean test check dev help
+.PHONY: up down create destroy list logs health simulate halt extend token status clean test check dev help
 
 # Parameters reach the scripts as environment variables. `value` takes them as they were typed, so
 # that make expands nothing in them, and no shell reads them.
-PARAMETERS := NAME TTL IMAGE PORT ENV MODE DURATION ARGS
+PARAMETERS := NAME TTL IMAGE PORT ENV MODE DURATION ROLE ARGS
 $(foreach key,$(PARAMETERS),$(eval override $(key) := $$(value $(key))))
 export $(PARAMETERS)
 
@@ -32,8 +32,14 @@ health: ## Show the health of all, or the last checks of one (ENV=)
 simulate: ## Break one: ENV= MODE=crash|pause|network|stress|recover [DURATION=30]
 	@scripts/cli.sh simulate
 
+halt: ## End every running outage at once
+	@scripts/cli.sh halt
+
 extend: ## Let one live longer: ENV= TTL=15m
 	@scripts/cli.sh extend
+
+token: ## Make a token for the API: NAME=ann ROLE=admin|member|viewer
+	@scripts/cli.sh token
 
 status: ## Show how the platform itself is
 	@scripts/cli.sh status

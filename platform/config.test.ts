@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { defaultSettings, loadConfig } from "./config.ts";
 
 /** Settings that the compose file and the scripts read, and the platform does not. */
-const SCRIPTS_ONLY = new Set(["NGINX_BIND", "NODE_IMAGE", "NGINX_IMAGE"]);
+const SCRIPTS_ONLY = new Set(["NGINX_BIND", "NODE_IMAGE", "NGINX_IMAGE", "API_TOKEN"]);
 
 test("without any setting everything has its default", () => {
   const config = loadConfig({});
@@ -21,6 +21,15 @@ test("the configuration cannot be changed", () => {
   expect(Object.isFrozen(loadConfig({}))).toBe(true);
 });
 
+test.each(["127.0.0.1", "127.0.0.2", "::1", "localhost"])("%s needs no tokens", (PLATFORM_HOST) => {
+  expect(loadConfig({ PLATFORM_HOST }).PLATFORM_HOST).toBe(PLATFORM_HOST);
+});
+
+test("with tokens the API may listen anywhere", () => {
+  const config = loadConfig({ PLATFORM_HOST: "0.0.0.0", API_TOKENS_FILE: "tokens.json" });
+  expect(config.API_TOKENS_FILE).toMatch(/^\/.*tokens\.json$/);
+});
+
 describe("a bad setting is named in the error", () => {
   test.each([
     [{ PLATFORM_PORT: "eighty" }, /PLATFORM_PORT/],
@@ -31,6 +40,11 @@ describe("a bad setting is named in the error", () => {
     [{ DEFAULT_TTL: "600", MAX_TTL: "60" }, /above MAX_TTL/],
     [{ SUBNET_POOL: "10.171.0.0/16" }, /overlap/],
     [{ NGINX_ADDRESS: "10.9.9.9" }, /outside PLATFORM_SUBNET/],
+    [{ PLATFORM_HOST: "0.0.0.0" }, /without tokens the API listens on loopback only.*make token/],
+    [{ PLATFORM_HOST: "::" }, /loopback only/],
+    [{ PLATFORM_HOST: "127.evil.example" }, /loopback only/],
+    [{ API_HOSTS: "ok.example, not ok" }, /API_HOSTS/],
+    [{ MAX_MEMORY_MB: "-1" }, /MAX_MEMORY_MB/],
   ])("%o", (variables, message) => {
     expect(() => loadConfig(variables)).toThrow(message);
   });

@@ -4,6 +4,9 @@ import { MIN_TTL } from "./domain/lifetime.ts";
 import { overlaps, parseAddress, parseSubnet } from "./domain/subnets.ts";
 
 const seconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+/** A limit that is 0 for none, or empty where the machine decides. */
+const limitOrAuto = () => z.union([z.literal(""), z.coerce.number().min(0)]).default("");
+const bytes = (fallback: number) => z.coerce.number().int().nonnegative().default(fallback);
 const port = (fallback: number) => z.coerce.number().int().min(1).max(65535).default(fallback);
 const text = (fallback: string) => z.string().trim().min(1).default(fallback);
 const subnet = (fallback: string) => text(fallback).refine(isSubnet, "must be an IPv4 subnet such as 10.172.0.0/16");
@@ -16,6 +19,16 @@ const SettingsSchema = z.object({
   ),
   PLATFORM_HOST: text("127.0.0.1"),
   PLATFORM_PORT: port(8080),
+  API_TOKENS_FILE: z.string().trim().default(""),
+  API_HOSTS: z
+    .string()
+    .trim()
+    .default("")
+    .refine(
+      (value) => splitList(value).every((host) => /^[a-z0-9.:[\]-]+$/.test(host)),
+      "must be host names, lower-case, separated by commas",
+    ),
+  RATE_LIMIT: z.coerce.number().int().min(0).default(12_000),
   NGINX_PORT: port(80),
   BASE_DOMAIN: text("localhost").refine(
     (value) => /^[a-z0-9]([a-z0-9.-]{0,150}[a-z0-9])?$/.test(value),
@@ -38,12 +51,23 @@ const SettingsSchema = z.object({
   DEFAULT_MEMORY_MB: z.coerce.number().int().min(16).default(256),
   DEFAULT_CPUS: z.coerce.number().positive().default(1),
   DEFAULT_PIDS: z.coerce.number().int().min(8).default(256),
+  MAX_ENVS: z.coerce.number().int().min(0).default(200),
+  MAX_ENVS_PER_OWNER: z.coerce.number().int().min(0).default(20),
+  MAX_MEMORY_MB: limitOrAuto(),
+  MAX_CPUS: z.coerce.number().min(0).default(0),
   CLEANUP_SCHEDULE: text("* * * * *"),
   HEALTH_SCHEDULE: text("*/30 * * * * *"),
   RECONCILE_SCHEDULE: text("* * * * *"),
   HEALTH_TIMEOUT: seconds(5),
   HEALTH_CONCURRENCY: z.coerce.number().int().positive().default(256),
+  MIN_FREE_DISK: bytes(2 ** 30),
+  ARCHIVE_MAX_AGE: seconds(604_800),
+  ARCHIVE_MAX_SIZE: bytes(2 ** 30),
+  PRUNE_SCHEDULE: text("* * * * *"),
+  ENGINE_TIMEOUT: seconds(30),
   LOG_MAX_SIZE: z.coerce.number().int().min(1024).default(10_485_760),
+  /** For tests of crash recovery alone, so it has no default and no place in .env.example (runtime/crash-point.ts). */
+  CRASH_AT_FILE: z.string().optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 
@@ -67,6 +91,7 @@ export function loadConfig(variables: Record<string, string | undefined>): Confi
     throw new Error(`Cannot start with these settings:\n  ${problems.join("\n  ")}\nSee .env.example.`);
   return Object.freeze({
     ...config,
+    API_TOKENS_FILE: config.API_TOKENS_FILE === "" ? "" : resolve(config.API_TOKENS_FILE),
     ENVS_DIR: resolve(config.ENVS_DIR),
     LOGS_DIR: resolve(config.LOGS_DIR),
     NGINX_CONF_DIR: resolve(config.NGINX_CONF_DIR),
@@ -87,7 +112,24 @@ function contradictions(config: Config): string[] {
   }
   if (config.SUBNET_PREFIX < pool.prefix) problems.push("SUBNET_PREFIX is shorter than SUBNET_POOL's own prefix");
   if (config.DEFAULT_TTL > config.MAX_TTL) problems.push("DEFAULT_TTL is above MAX_TTL");
+  if (config.API_TOKENS_FILE === "" && !isLoopback(config.PLATFORM_HOST)) {
+    problems.push(
+      `PLATFORM_HOST is ${config.PLATFORM_HOST}: without tokens the API listens on loopback only, since whoever reaches it controls Docker. Make a token (make token NAME=you ROLE=admin) and set API_TOKENS_FILE, or set PLATFORM_HOST=127.0.0.1`,
+    );
+  }
   return problems;
+}
+
+/** The items of a setting such as `API_HOSTS`. */
+export function splitList(value: string): string[] {
+  return value
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
 function isSubnet(value: string): boolean {

@@ -1,7 +1,8 @@
 import { availableParallelism, totalmem } from "node:os";
 import type { AddressInfo } from "node:net";
-import type { Config } from "./config.ts";
-import { createIdMaker } from "./domain/ids.ts";
+import { join } from "node:path";
+import { splitList, type Config } from "./config.ts";
+import { createIdMaker, isEnvironmentId } from "./domain/ids.ts";
 import { createSubnetAllocator, parseSubnet } from "./domain/subnets.ts";
 import { createDockerEngine } from "./engine/docker-engine.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -11,19 +12,32 @@ import { createNginxIngress } from "./ingress/nginx-ingress.ts";
 import { startLoops } from "./loops/start-loops.ts";
 import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
 import { systemClock } from "./runtime/clock.ts";
+import { createCrashPoint } from "./runtime/crash-point.ts";
+import { delay } from "./runtime/delay.ts";
 import { createKeyedLock } from "./runtime/keyed-lock.ts";
 import type { Logger } from "./runtime/logger.ts";
+import { createDiskArchiveStore } from "./store/disk-archive-store.ts";
+import { createDiskAuditLog } from "./store/disk-audit-log.ts";
 import { createDiskEnvironmentStore } from "./store/disk-environment-store.ts";
 import { createDiskEventLog } from "./store/disk-event-log.ts";
 import { createDiskLogStore } from "./store/disk-log-store.ts";
+import { createDiskSecretStore } from "./store/disk-secret-store.ts";
+import { createDiskSpace } from "./store/disk-space.ts";
+import { openTokenFile } from "./store/token-file.ts";
+import { checkpointSaves } from "./usecases/checkpoint.ts";
 import { cleanupExpired } from "./usecases/cleanup-expired.ts";
 import type { Context, Settings } from "./usecases/context.ts";
+import { eventsWithOwners } from "./usecases/events-with-owners.ts";
 import { reconcile } from "./usecases/reconcile.ts";
+import { redactorOf } from "./usecases/secrets-of.ts";
 import { createLogShippers } from "./usecases/ship-logs.ts";
 
-const ENGINE_TIMEOUT_MS = 30_000;
 const RELOAD_TIMEOUT_MS = 10_000;
 const NGINX_INTERNAL_PORT = 8081;
+/** Of the machine's memory, what environments are promised together unless MAX_MEMORY_MB says otherwise: the rest is for what serves them. */
+const MEMORY_SHARE = 0.9;
+/** How long the first reconcile may keep the API from listening. */
+const START_LIMIT_MS = 10_000;
 
 export type RunningPlatform = {
   context: Context;
@@ -38,19 +52,25 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
   const stopping = new AbortController();
   const context = await buildContext(config, logger, stopping.signal);
   await loadState(context);
-  await firstReconcile(context);
+  // Whoever asks is answered from memory meanwhile: an engine that hangs must not hide that it does.
+  await Promise.race([firstReconcile(context), delay(START_LIMIT_MS)]);
 
   const loops = startLoops(context, {
     cleanup: config.CLEANUP_SCHEDULE,
     health: config.HEALTH_SCHEDULE,
     reconcile: config.RECONCILE_SCHEDULE,
+    prune: config.PRUNE_SCHEDULE,
   });
   const limits = {
     maxTtl: config.MAX_TTL,
     maxCpus: availableParallelism(),
-    maxMemoryMb: Math.floor(totalmem() / 2 ** 20),
+    maxMemoryMb: machineMemoryMb(),
   };
-  const app = createApp(context, limits, () => loops.health());
+  const access = {
+    hosts: [config.PLATFORM_HOST, ...splitList(config.API_HOSTS)],
+    rateLimit: config.RATE_LIMIT,
+  };
+  const app = createApp(context, limits, () => loops.health(), access);
   const server = await startServer(app, config.PLATFORM_HOST, config.PLATFORM_PORT).catch(async (error: unknown) => {
     stopping.abort();
     await loops.stop();
@@ -70,6 +90,7 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
       await context.shippers.stopAll();
       await context.logs.close();
       await context.events.close();
+      await context.audit.close();
     },
   };
 }
@@ -78,9 +99,11 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
   const engine = createDockerEngine({
     socketPath: config.DOCKER_SOCKET,
     instance: config.INSTANCE,
-    timeoutMs: ENGINE_TIMEOUT_MS,
+    timeoutMs: config.ENGINE_TIMEOUT * 1000,
   });
+  const tokens = config.API_TOKENS_FILE === "" ? null : await openTokenFile({ path: config.API_TOKENS_FILE, logger });
   const settings = settingsOf(config);
+  const checkpoint = createCrashPoint(config.CRASH_AT_FILE);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
   const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
   const ingress = createNginxIngress({
@@ -93,6 +116,8 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
   });
   const logs = createDiskLogStore({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE });
+  const environments = checkpointSaves(createDiskEnvironmentStore({ folder: config.ENVS_DIR }), checkpoint);
+  const secrets = createDiskSecretStore({ folder: join(config.ENVS_DIR, "secrets") });
   return {
     settings,
     clock: systemClock,
@@ -100,18 +125,34 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     engine,
     ingress,
     probe: createFrontDoorProbe({ internalUrl }),
-    environments: createDiskEnvironmentStore({ folder: config.ENVS_DIR }),
+    environments,
     logs,
-    events,
-    shippers: createLogShippers({ engine, logs, logger }),
+    archives: createDiskArchiveStore({ folder: config.LOGS_DIR }),
+    disk: createDiskSpace({ state: config.ENVS_DIR, logs: config.LOGS_DIR }),
+    events: eventsWithOwners(events, environments),
+    secrets,
+    audit: createDiskAuditLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger }),
+    tokens,
+    shippers: createLogShippers({
+      engine,
+      logs,
+      logger,
+      redactorOf: (id) => redactorOf({ environments, secrets }, id),
+    }),
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(parseSubnet(config.SUBNET_POOL), config.SUBNET_PREFIX),
     makeId: createIdMaker(),
     failures: new Map(),
+    heldBack: new Set(),
     watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map() },
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+    checkpoint,
     stopping,
   };
+}
+
+function machineMemoryMb(): number {
+  return Math.floor(totalmem() / 2 ** 20);
 }
 
 /** Nginx is a container: it is tested and reloaded through the engine. */
@@ -139,8 +180,17 @@ function settingsOf(config: Config): Settings {
     maxTtl: config.MAX_TTL,
     createTimeout: config.CREATE_TIMEOUT,
     defaultResources: { memory_mb: config.DEFAULT_MEMORY_MB, cpus: config.DEFAULT_CPUS, pids: config.DEFAULT_PIDS },
+    quota: {
+      environments: config.MAX_ENVS,
+      environmentsPerOwner: config.MAX_ENVS_PER_OWNER,
+      memoryMb: config.MAX_MEMORY_MB === "" ? Math.floor(machineMemoryMb() * MEMORY_SHARE) : config.MAX_MEMORY_MB,
+      cpus: config.MAX_CPUS,
+    },
     healthTimeout: config.HEALTH_TIMEOUT,
     healthConcurrency: config.HEALTH_CONCURRENCY,
+    minFreeDisk: config.MIN_FREE_DISK,
+    archiveMaxAge: config.ARCHIVE_MAX_AGE,
+    archiveMaxSize: config.ARCHIVE_MAX_SIZE,
   };
 }
 
@@ -149,7 +199,8 @@ async function loadState({ environments, subnets, events, logger }: Context): Pr
   for (const record of environments.all()) subnets.claim(parseSubnet(record.network.subnet));
   for (const { file, reason } of quarantined) {
     logger.error({ file, reason }, "state file set aside");
-    events.emit({ type: "state.quarantined", env_id: null, data: { file, reason } });
+    const id = file.replace(/\.json$/, "");
+    events.emit({ type: "state.quarantined", env_id: isEnvironmentId(id) ? id : null, data: { file, reason } });
   }
   logger.info({ environments: loaded }, "state loaded");
 }

@@ -1,19 +1,22 @@
 // The command line behind the Makefile: talks to the API and prints for people. Parameters come as
 // environment variables (NAME, TTL, ENV, …), so that no shell ever reads what they contain.
 import { ApiError, UsageError } from "./cli/api.ts";
-import { create, destroy, destroyAll, extend, simulate } from "./cli/change.ts";
+import { create, destroy, destroyAll, extend, halt, simulate } from "./cli/change.ts";
 import { followLogs, health, list, status, waitUntilHealthy } from "./cli/show.ts";
+import { makeToken } from "./cli/token.ts";
 
 const commands: Record<string, () => Promise<void>> = {
   create,
   destroy,
   "destroy-all": destroyAll,
   extend,
+  halt,
   health,
   list,
   logs: followLogs,
   simulate,
   status,
+  token: makeToken,
   wait: waitUntilHealthy,
 };
 

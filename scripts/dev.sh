@@ -16,6 +16,7 @@ stage_nginx_only() {
 load_settings
 run_stage preflight stage_preflight
 setup_stages
+run_stage firewall stage_firewall
 run_stage start stage_nginx_only
 cd "$ROOT"
 exec npm run --silent dev

@@ -23,7 +23,7 @@ stage_environments() {
     note "destroyed through the API"
   else
     # The next stage removes them by their label.
-    note "the API does not answer: removing them without it"
+    note "the API does not answer or let us: removing them without it"
   fi
 }
 
@@ -84,11 +84,13 @@ if engine_answers; then
   run_stage envs stage_environments
   run_stage platform stage_platform
   run_stage files stage_files
+  run_stage firewall stage_firewall_down
   run_stage engine stage_stop_engine
 else
   echo '  The Docker engine is not running, so no container is; what a stopped engine still holds is'
   echo '  removed when the platform is started the next time.'
   run_stage files stage_files
+  run_stage firewall stage_firewall_down
 fi
 if port_in_use "$PLATFORM_HOST" "$PLATFORM_PORT"; then
   echo "  Something still listens on port $PLATFORM_PORT$(port_holder "$PLATFORM_PORT"): an API started with npm run dev is yours to stop."

@@ -16,6 +16,12 @@ stage_start() {
   note "$INSTANCE-nginx, $INSTANCE-api"
 }
 
+# A platform that refuses its settings would only be seen to start again and again.
+stage_settings() {
+  "$(node_package_dir)/bin/node" "$ROOT/scripts/check-settings.ts" || stage_fail "Correct .env, then run make up again."
+  note "the platform accepts them"
+}
+
 stage_health() {
   if ! "$(node_package_dir)/bin/node" "$ROOT/scripts/cli.ts" wait; then
     printf '\nThe API container (%s-api) says:\n' "$INSTANCE"
@@ -30,6 +36,8 @@ load_settings
 run_stage preflight stage_preflight
 run_stage ports stage_ports
 setup_stages
+run_stage firewall stage_firewall
+run_stage settings stage_settings
 run_stage start stage_start
 run_stage healthz stage_health
 

@@ -62,14 +62,20 @@ export const EnvironmentRecordSchema = z.strictObject({
   id: dnsLabel,
   /** What the caller asked for, any text; only ever shown, never part of a command, path or config. */
   name: z.string(),
+  /** The name of the token it was created with; null where the platform has none. */
+  owner: z.string().nullable().default(null),
   status: z.enum(STATUSES),
   created_at: timestamp,
   /** Lifetime in seconds, extensions included: expires_at - created_at. */
   ttl: z.int().positive(),
   expires_at: timestamp,
   network: NetworkSchema,
+  /** Whether its containers may open connections to the outside; false: to nothing but each other. */
+  egress: z.boolean().default(true),
   /** The first one is the service behind the environment's URL. */
   services: z.array(ServiceSchema).min(1),
+  /** Names of the secrets it was given. Their values are in the secret store and nowhere else. */
+  secrets: z.array(z.string()).default([]),
   outage: OutageSchema.nullable(),
   /** The Idempotency-Key it was created under, with a digest of that request. */
   idempotency: z.strictObject({ key: z.string(), digest: z.string() }).nullable(),

@@ -19,6 +19,7 @@ export type EnvironmentView = {
   port: number;
   health_path: string;
   services: { name: string; container: string; image: string; port: number; health_path: string }[];
+  egress: boolean;
   outage: Outage | null;
 };
 
@@ -59,6 +60,7 @@ export function viewEnvironment(record: EnvironmentRecord, door: FrontDoor, now:
       port: service.port,
       health_path: service.health_path,
     })),
+    egress: record.egress,
     outage: record.outage,
   };
 }

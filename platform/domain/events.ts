@@ -16,6 +16,7 @@ export const EVENT_TYPES = [
   "outage.ended",
   "orphan.removed",
   "state.quarantined",
+  "archive.pruned",
   "ingress.rejected",
   "drift.unrepaired",
 ] as const;
@@ -26,6 +27,8 @@ export type NewEvent = {
   type: EventType;
   /** The environment it is about; null for the platform itself. */
   env_id: string | null;
+  /** Who owns that environment; null when nobody does. Filled in from its record where left out. */
+  owner?: string | null;
   /** What a reader needs beside the type; never secrets. */
   data?: Record<string, unknown>;
 };

@@ -134,6 +134,7 @@ describe("taking down", () => {
       ["remove-network"],
       ["remove-route"],
       ["archive-logs"],
+      ["remove-secrets"],
       ["remove-record"],
     ]);
   });

@@ -47,7 +47,7 @@ export function planUp(desired: EnvironmentRecord, observed: Observed, now: numb
   return compact([
     stale.map((service) => ({ kind: "remove-container", env, container: service.container })),
     [
-      ...when(!observed.network, { kind: "create-network", env, network }),
+      ...when(!observed.network, { kind: "create-network", env, network, egress: desired.egress }),
       ...services.flatMap((steps) => steps.create),
     ],
     services.flatMap((steps) => steps.connect),
@@ -75,7 +75,8 @@ export function planDown(record: EnvironmentRecord): Plan {
     [{ kind: "disconnect-ingress", env, network }],
     [{ kind: "remove-network", env, network }],
     [{ kind: "remove-route", env }],
-    [{ kind: record.status === "creating" ? "discard-logs" : "archive-logs", env }],
+    [record.status === "creating" ? { kind: "discard-logs", env } : { kind: "archive-logs", env, owner: record.owner }],
+    [{ kind: "remove-secrets", env }],
     [{ kind: "remove-record", env }],
   ];
 }
@@ -94,7 +95,7 @@ function planService(desired: EnvironmentRecord, service: Service, observed: Obs
     // An outage cannot be in force on a container that is gone, save a crash: that one stays down.
     if (outage === "crash") return { create: [], connect: [], run: [], ship: [] };
     return {
-      create: [{ kind: "create-container", env, network, service }],
+      create: [{ kind: "create-container", env, network, service, egress: desired.egress }],
       connect: [],
       run: [{ kind: "start-container", env, container }],
       ship: [ship],

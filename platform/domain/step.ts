@@ -5,9 +5,9 @@ import type { NetworkRecord, Service } from "./environment-record.ts";
  * executor for each kind; a kind without one does not compile.
  */
 export type Step =
-  | { kind: "create-network"; env: string; network: NetworkRecord }
+  | { kind: "create-network"; env: string; network: NetworkRecord; egress: boolean }
   | { kind: "connect-ingress"; env: string; network: NetworkRecord }
-  | { kind: "create-container"; env: string; network: string; service: Service }
+  | { kind: "create-container"; env: string; network: string; service: Service; egress: boolean }
   | { kind: "connect-container"; env: string; network: string; service: Service }
   | { kind: "start-container"; env: string; container: string }
   | { kind: "unpause-container"; env: string; container: string }
@@ -19,8 +19,9 @@ export type Step =
   | { kind: "disconnect-ingress"; env: string; network: string }
   | { kind: "remove-network"; env: string; network: string }
   | { kind: "remove-route"; env: string }
-  | { kind: "archive-logs"; env: string }
+  | { kind: "archive-logs"; env: string; owner: string | null }
   | { kind: "discard-logs"; env: string }
+  | { kind: "remove-secrets"; env: string }
   | { kind: "remove-record"; env: string };
 
 export type StepKind = Step["kind"];

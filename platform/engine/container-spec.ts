@@ -8,8 +8,15 @@ import type { ContainerSpec, NetworkSpec } from "./engine.ts";
  */
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"] as const;
 
-/** A container's output on disk is at most size × files; what is read in time is shipped, the rest is the container's own loss. */
+/** A container's output on disk is at most size × files; what is not read before it is rotated away is lost. */
 const LOG_OPTIONS = { "max-size": "10m", "max-file": "3" } as const;
+
+/**
+ * Older engines hand the names that a container of an internal network asks for to the machine's resolvers
+ * (CVE-2024-29018), which is a way out. So its resolver is the container itself, where nobody answers, and
+ * is not waited for. Names of its own network the engine knows.
+ */
+const NO_RESOLVER = { Dns: ["127.0.0.1"], DnsOptions: ["timeout:1", "attempts:1"] } as const;
 
 const MIB = 1024 * 1024;
 const NANO = 1_000_000_000;
@@ -27,6 +34,7 @@ export function buildContainerBody(spec: ContainerSpec) {
     ...(spec.command === null ? {} : { Cmd: [...spec.command] }),
     HostConfig: {
       NetworkMode: spec.network,
+      ...(spec.internal === true ? NO_RESOLVER : {}),
       Memory: memory_mb * MIB,
       // Equal to Memory: no swap on top, so that a limit is a limit.
       MemorySwap: memory_mb * MIB,
@@ -65,7 +73,10 @@ export function buildNetworkBody(spec: NetworkSpec) {
   };
 }
 
-/** The create request for a container that is never started: only its files are read. Images made from scratch name no command, so it gets one. */
+/**
+ * The create request for a container that is never started: only its files are read. Images made from
+ * scratch name no command, so it gets one.
+ */
 export function buildToolBody(image: string, labels: Record<string, string>) {
   return { Image: image, Labels: { ...labels }, Cmd: ["/never-started"], HostConfig: { NetworkMode: "none" } };
 }

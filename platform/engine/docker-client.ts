@@ -112,8 +112,8 @@ export function createDockerClient(options: DockerOptions): DockerClient {
 export function chooseApiVersion(newest: string, oldest: string): string {
   const chosen = compareVersions(newest, NEWEST_API) < 0 ? newest : NEWEST_API;
   if (compareVersions(chosen, OLDEST_API) >= 0 && compareVersions(chosen, oldest) >= 0) return chosen;
-  const detail = `Cannot use this Docker engine: it speaks API ${oldest} to ${newest}, the platform ${OLDEST_API} to ${NEWEST_API}; install Docker 20.10 or newer`;
-  throw new PlatformError("engine_failed", detail);
+  const versions = `it speaks API ${oldest} to ${newest}, the platform ${OLDEST_API} to ${NEWEST_API}`;
+  throw new PlatformError("engine_failed", `Cannot use this Docker engine: ${versions}; install Docker 20.10 or newer`);
 }
 
 function compareVersions(a: string, b: string): number {
@@ -134,7 +134,7 @@ function connect(socketPath: string, timeout: number): Docker {
   } as Docker.DockerOptions);
 }
 
-/** The result of `work`, or an EngineTimeout. docker-modem by itself waits forever for the end of an answer that began. */
+/** The result of `work`, or an EngineTimeout: docker-modem itself waits forever for the end of an answer that began. */
 async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new EngineTimeout(limitMs)), limitMs);

@@ -15,8 +15,8 @@ export interface Engine {
   /** Every container and network that carries this instance's label, in two calls. */
   observe(): Promise<EngineFacts>;
   /**
-   * What happens to this instance's containers from this call on. Reconnects by itself, and loses no
-   * event meanwhile unless the engine itself was restarted or emitted more than it remembers (256);
+   * What happens to this instance's containers from this call on, to the millisecond. Reconnects by itself, and loses
+   * no event meanwhile unless the engine itself was restarted or emitted more than it remembers (256);
    * ends, without an error, when `signal` aborts.
    */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
@@ -57,7 +57,10 @@ export interface ContainerEngine {
   ): Promise<{ exitCode: number; output: string }>;
   /** Starts a command inside as root and leaves it running; not running, or paused → `conflict`. */
   execDetached(name: string, command: string[]): Promise<void>;
-  /** Copies a folder (absolute path) out of an image into the same place of a container, running or not. `image_not_found` as in create. */
+  /**
+   * Copies a folder (absolute path) out of an image into the same place of a container, running or not.
+   * `image_not_found` as in create.
+   */
   copyFromImage(name: string, image: string, folder: string): Promise<void>;
   /**
    * Lines the container wrote, oldest first, both streams, in batches of at most 256, as they arrive.
@@ -78,7 +81,10 @@ export interface NetworkEngine {
   create(spec: NetworkSpec): Promise<void>;
   /** Removes it; whatever is still connected is disconnected first. Absent is fine. */
   remove(name: string): Promise<void>;
-  /** Attaches a container, running or not, at a fixed address and under DNS aliases; moves it there when it is attached at another address. */
+  /**
+   * Attaches a container, running or not, at a fixed address and under DNS aliases; moves it there when
+   * it is attached at another address.
+   */
   connect(network: string, container: string, address: string, aliases?: string[]): Promise<void>;
   /** Detaches it; not attached, or either one gone, is fine. */
   disconnect(network: string, container: string): Promise<void>;
@@ -103,6 +109,8 @@ export type ContainerSpec = {
   network: string;
   address: string;
   aliases: string[];
+  /** As in its network's spec: names that are not of this network are not asked for anywhere else. */
+  internal?: boolean;
   /** MiB, cores, processes. */
   resources: { memory_mb: number; cpus: number; pids: number };
 };

@@ -11,7 +11,7 @@ const MAX_LINE_BYTES = 64 * 1024;
 /** Length of a timestamp with nine decimals, `2026-01-02T03:04:05.123456789Z`, which a space follows. */
 const STAMP_LENGTH = 30;
 
-/** A stamp that goes back further than this means that the machine's clock was set back, less that the engine repeats itself. */
+/** Going back by less, the engine repeats itself; by more, the machine's clock was set back. */
 const MAX_REPLAY_MS = 5_000;
 
 const LF = 0x0a;

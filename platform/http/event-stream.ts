@@ -2,6 +2,8 @@ import { once } from "node:events";
 import type { Response } from "express";
 
 const HEARTBEAT_MS = 15_000;
+/** A client that takes nothing for so long is gone, whatever its connection looks like. */
+const STALL_LIMIT_MS = 60_000;
 
 /** One server-sent event. A text with line breaks becomes several `data:` lines, as the standard wants. */
 export type ServerSentEvent = { event?: string; id?: string; data: string };
@@ -18,36 +20,48 @@ export function formatEvent({ event, id, data }: ServerSentEvent): string {
 
 /**
  * Streams events until the source ends, the client goes or the platform stops. Waits for a slow
- * client instead of collecting for it; a comment every 15 s keeps proxies from giving up.
+ * client instead of collecting for it, and drops one that takes nothing for `stallLimitMs`; a comment
+ * every 15 s keeps proxies from giving up.
  */
 export async function streamEvents(
   response: Response,
   stopping: AbortSignal,
   source: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
+  stallLimitMs = STALL_LIMIT_MS,
 ): Promise<void> {
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const signal = AbortSignal.any([gone.signal, stopping]);
-  response
-    .status(200)
-    .set({
-      "Content-Type": "text/event-stream; charset=utf-8",
-      "Cache-Control": "no-store",
-      "X-Accel-Buffering": "no",
-    });
+  response.status(200).set({
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+  });
   response.flushHeaders();
   response.write("retry: 1000\n\n");
   const heartbeat = setInterval(() => response.writableNeedDrain || response.write(": still here\n\n"), HEARTBEAT_MS);
   try {
     for await (const event of source(signal)) {
       if (signal.aborted) break;
-      if (!response.write(formatEvent(event))) await once(response, "drain", { signal });
+      if (!response.write(formatEvent(event))) await drained(response, signal, stallLimitMs);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
     clearInterval(heartbeat);
   }
-  if (!gone.signal.aborted)
+  // Whoever does not read would not read the goodbye either, and keep the platform from stopping.
+  if (response.writableNeedDrain) response.destroy();
+  else if (!gone.signal.aborted)
     response.end(formatEvent({ event: "end", data: stopping.aborted ? "platform stopping" : "ended" }));
+}
+
+/** Resolves when the client has taken what was written; rejects when `signal` aborts, which a stalled client's end does too. */
+async function drained(response: Response, signal: AbortSignal, stallLimitMs: number): Promise<void> {
+  const timer = setTimeout(() => response.destroy(), stallLimitMs);
+  try {
+    await once(response, "drain", { signal });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync } from "node:fs";
-import { lstat, readFile, readdir } from "node:fs/promises";
+import { lstat, open, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
 import { errnoOf, moveFile, removeFile, storageError, writeFileAtomic } from "../runtime/atomic-file.ts";
@@ -16,6 +16,8 @@ export type ConfFolder = {
   /** A file's text; null when it is absent or is no file. */
   read(name: string): Promise<string | null>;
   write(name: string, text: string): Promise<void>;
+  /** Replaces a text by one of about its length, in place where the disk is too full for a second file. */
+  rewrite(name: string, text: string): Promise<void>;
   /** Takes a file away, whatever it is; none is fine. */
   remove(name: string): Promise<void>;
   /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. */
@@ -55,6 +57,8 @@ export function openConfFolder(folder: string): ConfFolder {
     }
   }
 
+  const write = (name: string, text: string) => writeFileAtomic(at(name), text, { durable: false });
+
   return {
     async read(name) {
       try {
@@ -65,7 +69,14 @@ export function openConfFolder(folder: string): ConfFolder {
         throw storageError("read file", at(name), error);
       }
     },
-    write: (name, text) => writeFileAtomic(at(name), text, { durable: false }),
+    write,
+    async rewrite(name, text) {
+      try {
+        await write(name, text);
+      } catch (error) {
+        await writeInPlace(at(name), text).catch(() => Promise.reject(error)); // the first failure is the one to tell
+      }
+    },
     async remove(name) {
       const isFolder = await lstat(at(name)).then(
         (facts) => facts.isDirectory(),
@@ -105,6 +116,17 @@ export function idOf(name: string): string | null {
 /** As `include *.conf` sees it: glob(7) passes over names that begin with a dot. */
 function isIncluded(name: string): boolean {
   return name.endsWith(EXTENSION) && !name.startsWith(".");
+}
+
+/** Needs no room beyond what the file has. Whoever reads meanwhile may see half of it. */
+async function writeInPlace(path: string, text: string): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    await file.write(text, 0);
+    await file.truncate(Buffer.byteLength(text));
+  } finally {
+    await file.close();
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -186,7 +186,8 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
   async function reload(live: number | null): Promise<number> {
     const former = parseGeneration(await folder.read(GENERATION_FILE));
     const generation = nextGeneration(former, live, Date.now(), ports);
-    await folder.write(GENERATION_FILE, renderGeneration(generation, deniedSubnets, ports));
+    // A full disk must not keep a route from being removed.
+    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, deniedSubnets, ports));
     const old = new Set(live === null ? unconfirmed : [...unconfirmed, live]);
     unconfirmed.add(generation);
     const started = performance.now();

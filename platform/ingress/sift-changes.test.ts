@@ -12,6 +12,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
   const folder: ConfFolder = {
     read: async (name) => present.get(name) ?? null,
     write: async (name, text) => void present.set(name, text),
+    rewrite: async (name, text) => void present.set(name, text),
     remove: async (name) => void present.delete(name),
     async setAside(name) {
       if (!present.delete(name)) throw new Error(`${name} is not there`);

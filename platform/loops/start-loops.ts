@@ -2,12 +2,13 @@ import { checkAllHealth } from "../usecases/check-health.ts";
 import { cleanupExpired } from "../usecases/cleanup-expired.ts";
 import type { Context } from "../usecases/context.ts";
 import { endOutages } from "../usecases/end-outages.ts";
+import { pruneArchives } from "../usecases/guard-disk.ts";
 import { reactToEngine } from "../usecases/react-to-engine.ts";
 import { reconcile } from "../usecases/reconcile.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
 /** When each loop runs, as cron expressions. */
-export type Schedules = { cleanup: string; health: string; reconcile: string };
+export type Schedules = { cleanup: string; health: string; reconcile: string; prune: string };
 
 /** Outages end on the second. */
 const EVERY_SECOND = "* * * * * *";
@@ -26,6 +27,7 @@ export function startLoops(context: Context, schedules: Schedules): Scheduler {
         schedule: schedules.reconcile,
         run: async () => void (await reconcile(context, { startup: false })),
       },
+      { name: "prune", schedule: schedules.prune, run: () => pruneArchives(context) },
       { name: "outages", schedule: EVERY_SECOND, run: () => endOutages(context) },
     ],
     context.logger,

@@ -12,6 +12,7 @@ import {
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
 import { assertEnvironmentId } from "./assert-id.ts";
+import { findSetAside } from "./quarantine.ts";
 import { createRecordMemory } from "./record-memory.ts";
 import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "./store.ts";
@@ -20,6 +21,8 @@ const SUFFIX = ".json";
 const QUARANTINE = "quarantine";
 /** Misses the suffix of state files, so that one left by a killed process is never read as one. */
 const PROBE_FILE = ".write-check";
+/** A full disk still takes an empty file. */
+const PROBE_TEXT = "x".repeat(4096);
 /** State files hold the environment variables that users give, so they are nobody else's to read. */
 const MODE = 0o600;
 /** Far above any record; what is larger is not ours and not worth the memory. */
@@ -70,10 +73,14 @@ export function createDiskEnvironmentStore({
         memory.delete(id);
       });
     },
+    async setAside() {
+      const found = await findSetAside(folder, join(folder, QUARANTINE));
+      return found.filter(({ id }) => memory.get(id) === null);
+    },
     async check() {
       const probe = join(folder, PROBE_FILE);
       try {
-        await writeFileAtomic(probe, "", { mode: MODE, durable: false });
+        await writeFileAtomic(probe, PROBE_TEXT, { mode: MODE, durable: false });
         await removeFile(probe);
         return { ok: true, detail: "the state folder can be written to" };
       } catch (error) {

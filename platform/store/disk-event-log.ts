@@ -6,14 +6,13 @@ import { systemClock, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createEventRing } from "./event-ring.ts";
 import { chainBackwards, closeFiles, openChain } from "./file-chain.ts";
-import { createRotatingFile, type RotatingFile } from "./rotating-file.ts";
+import { createLineWriter } from "./line-writer.ts";
+import { createRotatingFile } from "./rotating-file.ts";
 import type { EventLog } from "./store.ts";
 
 const EVENTS_FILE = "events.jsonl";
 const KEPT_FILES = 3;
 const HELD_EVENTS = 1_000;
-/** Lines kept for a disk that does not take them now; older ones are given up. */
-const MAX_PENDING = 1_000;
 
 const EventSchema = z.looseObject({
   id: z.int().positive(),
@@ -63,45 +62,6 @@ export async function createDiskEventLog({
       await writer.flush();
       await file.close().catch(() => undefined); // what could not be written has been told
     },
-  };
-}
-
-/** Writes line after line in the background. A line that fails stays first in the queue until the next write. */
-function createLineWriter(
-  file: RotatingFile,
-  onFailure: (error: unknown) => void,
-): { write(line: string): void; flush(): Promise<void> } {
-  const pending: string[] = [];
-  let flushing: Promise<void> | null = null;
-  let failing = false;
-
-  async function writeAll(): Promise<void> {
-    for (let [line] = pending; line !== undefined; [line] = pending) {
-      try {
-        await file.append(line);
-        if (pending[0] === line) pending.shift();
-        failing = false;
-      } catch (error) {
-        if (!failing) onFailure(error);
-        failing = true;
-        break;
-      }
-    }
-    flushing = null; // in the same turn as the last look at the queue: a line that comes later begins anew
-  }
-
-  function flush(): Promise<void> {
-    if (flushing === null && pending.length > 0) flushing = writeAll();
-    return flushing ?? Promise.resolve();
-  }
-
-  return {
-    write(line) {
-      pending.push(line);
-      if (pending.length > MAX_PENDING) pending.shift();
-      void flush();
-    },
-    flush,
   };
 }
 

@@ -2,10 +2,10 @@ import { appendFile, mkdir, open, readdir, readFile, rm, stat, writeFile } from 
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { createFakeClock } from "../runtime/clock.ts";
-import { aLine, collect, collectAll, describeLogStoreContract } from "../test/contracts/log-store-contract.ts";
+import { describeLogStoreContract } from "../test/contracts/log-store-contract.ts";
+import { aLine, appendNumbers, collectAll, numbersOf, range } from "../test/support/log-lines.ts";
 import { openFilesBelow } from "../test/support/open-files.ts";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
-import { waitUntil } from "../test/support/wait-until.ts";
 import { createDiskLogStore } from "./disk-log-store.ts";
 import type { LogStore } from "./store.ts";
 
@@ -37,23 +37,9 @@ async function openStore(maxSize = LARGE, folder?: string): Promise<{ store: Log
   return { store, folder: place, logs: join(place, ID) };
 }
 
-/** Lines numbered from `first`, ten to an append. */
-async function appendNumbers(store: LogStore, first: number, count: number): Promise<void> {
-  for (let number = first; number < first + count; number += 10) {
-    const numbers = Array.from({ length: Math.min(10, first + count - number) }, (_, index) => number + index);
-    await store.append(
-      ID,
-      numbers.map((each) => aLine(each, `line ${each}`)),
-    );
-  }
-}
-
-const numbersOf = (lines: string[] | null) => lines?.map((line) => Number(line.split(" ").at(-1))) ?? [];
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
-
 test("app.log is rotated at its size, keeps three old files, and no line is split or lost among those kept", async () => {
   const { store, logs } = await openStore(4096);
-  await appendNumbers(store, 0, 1000);
+  await appendNumbers(store, ID, 0, 1000);
   expect((await readdir(logs)).sort()).toEqual(["app.log", "app.log.1", "app.log.2", "app.log.3"]);
   for (const file of await readdir(logs)) {
     const content = await readFile(join(logs, file), "utf8");
@@ -80,10 +66,10 @@ test("a batch larger than a file is split between lines, and a line larger than 
 
 test("lines go on in the same file after a restart, up to the same size", async () => {
   const { store, folder, logs } = await openStore(4096);
-  await appendNumbers(store, 0, 30);
+  await appendNumbers(store, ID, 0, 30);
   await store.close();
   const later = (await openStore(4096, folder)).store;
-  await appendNumbers(later, 30, 100);
+  await appendNumbers(later, ID, 30, 100);
   expect(numbersOf(await later.read(ID, { lines: 10_000 }))).toEqual(range(0, 130));
   expect((await stat(join(logs, "app.log.1"))).size).toBeLessThanOrEqual(4096);
 });
@@ -144,7 +130,7 @@ test("a rotation that a kill cut short leaves a gap that readers and the next ro
   await writeFile(join(logs, "app.log.1"), "2030-01-01T00:00:01.000000000Z app stdout line 1\n");
   await store.append(ID, [aLine(2, "line 2")]);
   expect(numbersOf(await store.read(ID, { lines: 9 }))).toEqual([0, 1, 2]);
-  await appendNumbers(store, 3, 100);
+  await appendNumbers(store, ID, 3, 100);
   const numbers = numbersOf(await store.read(ID, { lines: 100 }));
   expect(numbers).toEqual(range(103 - numbers.length, 103));
 });
@@ -166,55 +152,13 @@ test("a read while lines are appended and files rotated sees every line once and
   const { store } = await openStore(2048);
   const progress = { appended: 0 };
   const appending = (async () => {
-    for (; progress.appended < 3000; progress.appended += 10) await appendNumbers(store, progress.appended, 10);
+    for (; progress.appended < 3000; progress.appended += 10) await appendNumbers(store, ID, progress.appended, 10);
   })();
   while (progress.appended < 3000) {
     const numbers = numbersOf(await store.read(ID, { lines: 10_000 }));
     expect(numbers).toEqual(range(numbers[0] ?? 0, (numbers[0] ?? 0) + numbers.length));
   }
   await appending;
-});
-
-test("a follower gets every line once and in order across many rotations", async () => {
-  const { store } = await openStore(1024);
-  const stop = new AbortController();
-  const { seen, ended } = collect(store.follow(ID, {}, stop.signal));
-  for (let first = 0; first < 500; first += 10) {
-    await appendNumbers(store, first, 10);
-    // About two thirds of a file at a time, so that what is next is always kept.
-    if (first % 20 === 10) await waitUntil("the follower", () => seen.length === first + 10, 2_000, 10);
-  }
-  stop.abort();
-  await ended;
-  expect(numbersOf(seen)).toEqual(range(0, 500));
-});
-
-test("a follower in the middle of the files reads them one after the other, also once they are archived", async () => {
-  const { store } = await openStore(1024);
-  await appendNumbers(store, 0, 10);
-  const lines = store.follow(ID, { lines: 1 }, new AbortController().signal)[Symbol.asyncIterator]();
-  expect(numbersOf([(await lines.next()).value])).toEqual([9]);
-  await appendNumbers(store, 10, 30);
-  await store.archive(ID);
-  const rest: string[] = [];
-  for (let next = await lines.next(); next.done !== true; next = await lines.next()) rest.push(next.value);
-  expect(numbersOf(rest)).toEqual(range(10, 40));
-});
-
-test("a stalled follower costs one open file, skips what was deleted meanwhile, and goes on in order", async () => {
-  const { store, logs } = await openStore(1024);
-  await appendNumbers(store, 0, 10);
-  const lines = store.follow(ID, { lines: 1 }, new AbortController().signal)[Symbol.asyncIterator]();
-  await lines.next();
-  await appendNumbers(store, 10, 2000);
-  expect((await openFilesBelow(logs)).length).toBe(2);
-  const seen: number[] = [];
-  while (seen.at(-1) !== 2009) seen.push(...numbersOf([(await lines.next()).value]));
-  expect(seen).toEqual([...seen].sort((a, b) => a - b));
-  expect(new Set(seen).size).toBe(seen.length);
-  expect(seen.length).toBeLessThan(200);
-  await lines.return?.();
-  expect((await openFilesBelow(logs)).length).toBe(1);
 });
 
 test("no file stays open after archive, discard, close, and after reads and followers ended", async () => {

@@ -9,6 +9,7 @@ import { assertEnvironmentId } from "./assert-id.ts";
 import { createLineFilter, formatLine } from "./app-log-line.ts";
 import { findResumePoint, readLastLines } from "./app-log-reader.ts";
 import { isFolder, KEPT_FILES, moveLogs } from "./archive-folder.ts";
+import { noteOwner, readOwner } from "./archive-owner.ts";
 import { closeFiles, openChain, type OpenFile } from "./file-chain.ts";
 import { createFollowers } from "./followers.ts";
 import { readLastChecks } from "./health-log.ts";
@@ -173,14 +174,19 @@ export function createDiskLogStore({
       });
     },
     readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
-    async archive(id) {
+    async archive(id, owner = null) {
       assertEnvironmentId(id, "keep logs of");
       await change(id, "archive logs", async () => {
         await closeWriters(id);
+        await noteOwner(livePath(id), owner);
         await moveLogs(livePath(id), archivedPath(id));
         retired.add(id);
         endFollowers(id, true);
       });
+    },
+    async archivedOwner(id) {
+      if (!isEnvironmentId(id)) return null;
+      return await guarded("read owner of logs", archivedPath(id), () => readOwner(archivedPath(id)));
     },
     archivePath(id) {
       assertEnvironmentId(id, "keep logs of");

@@ -7,14 +7,19 @@ import { formatStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "./store.ts";
 import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
-/** An EnvironmentStore without a disk. `records` are what its load finds. */
-export function createFakeEnvironmentStore(records: EnvironmentRecord[] = []): EnvironmentStore & WriteFailures {
+/** An EnvironmentStore without a disk. `records` are what its load finds, `heldBack` what it says is set aside. */
+export function createFakeEnvironmentStore(
+  records: EnvironmentRecord[] = [],
+): EnvironmentStore & WriteFailures & { heldBack: { id: string; since: number }[] } {
   const memory = createRecordMemory();
   const lock = createKeyedLock();
   const { attempt, failNextWrites } = createWriteFailures();
 
+  const heldBack: { id: string; since: number }[] = [];
   return {
     failNextWrites,
+    heldBack,
+    setAside: async () => heldBack.filter(({ id }) => memory.get(id) === null),
     async load() {
       for (const record of records) memory.put(record);
       return { loaded: records.length, quarantined: [] };

@@ -9,7 +9,7 @@ import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
 /** `none`: nothing was ever written; `gone`: discarded, or archived without ever having been. */
 type Place = "none" | "live" | "archived" | "gone";
-type Logs = { place: Place; lines: string[]; checks: HealthCheck[]; sleepers: Set<() => void> };
+type Logs = { place: Place; lines: string[]; checks: HealthCheck[]; owner: string | null; sleepers: Set<() => void> };
 
 export type FakeLogStore = LogStore & WriteFailures & { readonly cleanup: Record<string, unknown>[] };
 
@@ -22,7 +22,7 @@ export function createFakeLogStore(): FakeLogStore {
 
   function logsOf(id: string): Logs {
     assertEnvironmentId(id, "keep logs of");
-    const logs = environments.get(id) ?? { place: "none", lines: [], checks: [], sleepers: new Set() };
+    const logs = environments.get(id) ?? { place: "none", lines: [], checks: [], owner: null, sleepers: new Set() };
     environments.set(id, logs);
     return logs;
   }
@@ -99,11 +99,13 @@ export function createFakeLogStore(): FakeLogStore {
       logs.checks.push(structuredClone(check));
     },
     readHealth: async (id, count) => lastOf(readable(id)?.checks ?? [], count),
-    async archive(id) {
+    async archive(id, owner = null) {
       assertEnvironmentId(id, "keep logs of");
       await write("archive logs");
+      if (logsOf(id).place === "live") logsOf(id).owner = owner;
       retire(id, "archived");
     },
+    archivedOwner: async (id) => environments.get(id)?.owner ?? null,
     archivePath(id) {
       assertEnvironmentId(id, "keep logs of");
       return `logs/archived/${id}`;

@@ -1,3 +1,6 @@
+import type { Archive } from "../domain/archive-rule.ts";
+import type { AuditEntry, NewAuditEntry } from "../domain/audit.ts";
+import type { Caller } from "../domain/caller.ts";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import type { HealthCheck } from "../domain/health-rule.ts";
 import type { LogQuery } from "../domain/log-query.ts";
@@ -14,6 +17,11 @@ export interface EnvironmentStore {
   save(record: EnvironmentRecord): Promise<void>;
   /** None is fine. */
   remove(id: string): Promise<void>;
+  /**
+   * Environments whose state file was set aside or cannot be read, and since when (milliseconds since the epoch): they
+   * may be running, so nothing of theirs is an orphan. Asked anew each time, as whoever repairs them moves files.
+   */
+  setAside(): Promise<{ id: string; since: number }[]>;
   /** Proves that the folder can be written to. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }
@@ -65,8 +73,10 @@ export interface LogStore {
   appendHealth(id: string, check: HealthCheck): Promise<void>;
   /** The last `count` checks, oldest first. */
   readHealth(id: string, count: number): Promise<HealthCheck[]>;
-  /** Closes and moves the logs to `archivePath(id)`. Done before, or nothing to move, is fine. */
-  archive(id: string): Promise<void>;
+  /** Closes and moves the logs to `archivePath(id)`, noting whose they are. Done before, or nothing to move, is fine. */
+  archive(id: string, owner?: string | null): Promise<void>;
+  /** Whose archived logs these are; null when nobody's, or there are none. */
+  archivedOwner(id: string): Promise<string | null>;
   /** Where an environment's logs are kept after its end, such as `logs/archived/<id>`. */
   archivePath(id: string): string;
   /** Closes and deletes the live logs; none is fine. */
@@ -79,6 +89,19 @@ export interface LogStore {
   close(): Promise<void>;
 }
 
+/** Logs of destroyed environments, as a whole each. Failures are `storage_failed`. */
+export interface ArchiveStore {
+  list(): Promise<Archive[]>;
+  /** None is fine. Whoever is reading it reads on. */
+  remove(id: string): Promise<void>;
+}
+
+/** How much can still be written, in bytes. */
+export interface DiskSpace {
+  /** Where the state files and where the logs are; often the same file system. */
+  free(): Promise<{ state: number; logs: number }>;
+}
+
 /** What happened, in order: `logs/events.jsonl`, and to whoever listens. */
 export interface EventLog {
   /** Numbers, stamps, appends and hands out an event. Never throws: a full disk must not stop what it tells of. */
@@ -89,4 +112,31 @@ export interface EventLog {
    */
   subscribe(afterId: number | null, signal: AbortSignal): AsyncIterable<PlatformEvent>;
   close(): Promise<void>;
+}
+
+/** Values of environments' secrets: on disk only, readable by the platform's user alone. Failures are `storage_failed`. */
+export interface SecretStore {
+  /** Durable once it resolves. */
+  save(id: string, secrets: Record<string, string>): Promise<void>;
+  /** Null when none were saved. */
+  read(id: string): Promise<Record<string, string> | null>;
+  /** None is fine. */
+  remove(id: string): Promise<void>;
+  /** Environments that have secrets saved. */
+  list(): Promise<string[]>;
+}
+
+/** Who changed what: `logs/audit.jsonl`. */
+export interface AuditLog {
+  /** Stamps and appends an entry. Never throws: what was done is done, a full disk is told to the logger. */
+  append(entry: NewAuditEntry): void;
+  /** The last `limit` entries, oldest first. */
+  read(limit: number): Promise<AuditEntry[]>;
+  close(): Promise<void>;
+}
+
+/** The tokens that open the API, from a file that may change while the platform runs. */
+export interface TokenBook {
+  /** Whose token this is; null when it is nobody's. */
+  identify(token: string): Promise<Caller | null>;
 }

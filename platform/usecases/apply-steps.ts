@@ -1,35 +1,27 @@
 import { environmentLabels } from "../domain/labels.ts";
+import { createRedactor } from "../domain/redaction.ts";
 import { environmentHost } from "../domain/environment-view.ts";
 import type { Plan, Step, StepKind } from "../domain/step.ts";
 import { FAULTS } from "../outages/registry.ts";
+import { between } from "./checkpoint.ts";
 import type { Context } from "./context.ts";
+import { redactError, secretsOf } from "./secrets-of.ts";
 
 type Executors = { [K in StepKind]: (step: Extract<Step, { kind: K }>, context: Context) => Promise<unknown> };
 
 /** The one place where a step becomes a call of an adapter. */
 const EXECUTORS: Executors = {
-  "create-network": ({ env, network }, { engine, settings }) =>
+  "create-network": ({ env, network, egress }, { engine, settings }) =>
     engine.networks.create({
       name: network.name,
       subnet: network.subnet,
       gateway: network.gateway,
       labels: environmentLabels(settings.instance, env, "network"),
-      internal: false,
+      internal: !egress,
     }),
   "connect-ingress": ({ network }, { engine, settings }) =>
     engine.networks.connect(network.name, settings.nginxContainer, network.ingress_address),
-  "create-container": ({ env, network, service }, { engine, settings }) =>
-    engine.containers.create({
-      name: service.container,
-      image: service.image,
-      labels: environmentLabels(settings.instance, env, "app", service.name),
-      env: { ...service.env, ENV_ID: env, PORT: String(service.port) },
-      command: service.command,
-      network,
-      address: service.address,
-      aliases: [service.name],
-      resources: service.resources,
-    }),
+  "create-container": createContainer,
   "connect-container": ({ network, service }, { engine }) =>
     engine.networks.connect(network, service.container, service.address, [service.name]),
   "start-container": ({ container }, { engine }) => engine.containers.start(container),
@@ -45,10 +37,39 @@ const EXECUTORS: Executors = {
     engine.networks.disconnect(network, settings.nginxContainer),
   "remove-network": ({ network }, { engine }) => engine.networks.remove(network),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
-  "archive-logs": ({ env }, { logs }) => logs.archive(env),
+  "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
   "discard-logs": ({ env }, { logs }) => logs.discard(env),
+  "remove-secrets": ({ env }, { secrets }) => secrets.remove(env),
   "remove-record": ({ env }, { environments }) => environments.remove(env),
 };
+
+/** Every kind of step there is. */
+export const STEP_KINDS = Object.keys(EXECUTORS) as StepKind[];
+
+/** What the engine says of a container it cannot create may quote its environment variables. */
+async function createContainer(
+  { env, network, service, egress }: Extract<Step, { kind: "create-container" }>,
+  context: Context,
+): Promise<void> {
+  const { engine, settings } = context;
+  const secrets = await secretsOf(context, env);
+  try {
+    await engine.containers.create({
+      name: service.container,
+      image: service.image,
+      labels: environmentLabels(settings.instance, env, "app", service.name),
+      env: { ...service.env, ...secrets, ENV_ID: env, PORT: String(service.port) },
+      command: service.command,
+      network,
+      address: service.address,
+      aliases: [service.name],
+      resources: service.resources,
+      internal: !egress,
+    });
+  } catch (error) {
+    throw redactError(error, createRedactor(Object.values(secrets)));
+  }
+}
 
 /**
  * Applies a plan: stage after stage, the steps of a stage at once. Every step of a stage has ended
@@ -66,7 +87,7 @@ export async function applySteps(plan: Plan, context: Context): Promise<void> {
 async function execute<K extends StepKind>(step: Extract<Step, { kind: K }>, context: Context): Promise<void> {
   const started = performance.now();
   const executor = EXECUTORS[step.kind] as (step: Step, context: Context) => Promise<unknown>;
-  await executor(step, context);
+  await between(context.checkpoint, step.kind, () => executor(step, context));
   const ms = Math.round(performance.now() - started);
   context.logger.debug({ step: step.kind, env_id: step.env, ms }, "step done");
 }

@@ -1,3 +1,4 @@
+import { platformDeed } from "../domain/audit.ts";
 import { describeError } from "../domain/errors.ts";
 import { isExpired } from "../domain/lifetime.ts";
 import type { Context } from "./context.ts";
@@ -11,14 +12,16 @@ export async function cleanupExpired(context: Context): Promise<void> {
 }
 
 async function expire(context: Context, id: string, expiredAt: string): Promise<void> {
-  const { events, logger } = context;
+  const { audit, events, logger } = context;
   events.emit({ type: "environment.expired", env_id: id, data: { expired_at: expiredAt } });
   await note(context, { action: "expired", env_id: id, expired_at: expiredAt });
   try {
     const { archived_logs } = await destroyEnvironment(context, id);
+    audit.append(platformDeed("expire", id, null));
     await note(context, { action: "destroyed", env_id: id, archived_logs });
   } catch (error) {
     logger.error({ err: error, env_id: id }, "cannot destroy an expired environment; the next sweep tries again");
+    audit.append(platformDeed("expire", id, describeError(error)));
     await note(context, { action: "failed", env_id: id, reason: describeError(error) });
   }
 }

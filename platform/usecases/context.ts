@@ -1,5 +1,6 @@
 import type { EnvironmentRecord, Resources } from "../domain/environment-record.ts";
 import type { FrontDoor } from "../domain/environment-view.ts";
+import type { QuotaLimits } from "../domain/quota.ts";
 import type { SubnetAllocator } from "../domain/subnets.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Ingress } from "../ingress/ingress.ts";
@@ -7,7 +8,17 @@ import type { Probe } from "../probes/probe.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { KeyedLock } from "../runtime/keyed-lock.ts";
 import type { Logger } from "../runtime/logger.ts";
-import type { EnvironmentStore, EventLog, LogStore } from "../store/store.ts";
+import type {
+  ArchiveStore,
+  AuditLog,
+  DiskSpace,
+  EnvironmentStore,
+  EventLog,
+  LogStore,
+  SecretStore,
+  TokenBook,
+} from "../store/store.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { LogShippers } from "./ship-logs.ts";
 
 /** What the use-cases need to know of the configuration. Times in seconds. */
@@ -22,8 +33,14 @@ export type Settings = {
   maxTtl: number;
   createTimeout: number;
   defaultResources: Resources;
+  quota: QuotaLimits;
   healthTimeout: number;
   healthConcurrency: number;
+  /** Bytes that must be free for a new environment. */
+  minFreeDisk: number;
+  /** How long, and in how many bytes, the logs of destroyed environments are kept. */
+  archiveMaxAge: number;
+  archiveMaxSize: number;
 };
 
 /** Consecutive failed probes by environment id. In memory: after a restart counting begins anew. */
@@ -37,6 +54,8 @@ export type Ongoing = {
   destroying: Map<string, Promise<DestroyedEnvironment>>;
   /** Creations by Idempotency-Key, until their record is there to be found. */
   idempotent: Map<string, { digest: string; result: Promise<EnvironmentRecord> }>;
+  /** Creations that count towards the quotas before their record is saved, by id. */
+  admitted: Map<string, EnvironmentRecord>;
 };
 
 /** What may cut the health gate of a creation short: somebody destroys it, or the engine reports that its container ended. */
@@ -55,16 +74,25 @@ export type Context = {
   probe: Probe;
   environments: EnvironmentStore;
   logs: LogStore;
+  archives: ArchiveStore;
+  disk: DiskSpace;
   events: EventLog;
+  secrets: SecretStore;
+  audit: AuditLog;
+  /** Null: there are no tokens, and every caller is the machine's own user. */
+  tokens: TokenBook | null;
   shippers: LogShippers;
   /** One operation at a time per environment id. */
   locks: KeyedLock;
   subnets: SubnetAllocator;
   makeId: (name: string, now: number) => string;
   failures: FailureCounts;
+  /** Environments without a readable state file that have been reported. */
+  heldBack: Set<string>;
   /** Environments being probed once a second because something just happened to them. */
   watches: Map<string, AbortController>;
   ongoing: Ongoing;
+  checkpoint: Checkpoint;
   /** Aborts when the platform shuts down: waits end, work under way is finished. */
   stopping: AbortSignal;
 };

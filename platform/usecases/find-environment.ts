@@ -5,13 +5,16 @@ import type { Context } from "./context.ts";
 /** The record of a living environment; `environment_not_found` when there is none. */
 export function findEnvironment({ environments }: Pick<Context, "environments">, id: string): EnvironmentRecord {
   const record = environments.get(id);
-  if (record === null) {
-    throw new PlatformError(
-      "environment_not_found",
-      `Cannot find environment "${id}": it does not exist or has been destroyed. GET /envs lists the living ones.`,
-    );
-  }
+  if (record === null) throw environmentNotFound(id);
   return record;
+}
+
+/** Nothing of that id is there for the caller; the same words whether it never was or is somebody else's. */
+export function environmentNotFound(id: string): PlatformError {
+  return new PlatformError(
+    "environment_not_found",
+    `Cannot find environment "${id}": it does not exist or has been destroyed. GET /envs lists the living ones.`,
+  );
 }
 
 /** The record, if it is up; `conflict` while it is being created or destroyed. */

@@ -2,43 +2,58 @@ import { createHash } from "node:crypto";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { PlatformError } from "../domain/errors.ts";
 import type { Context } from "./context.ts";
+import { secretsOf } from "./secrets-of.ts";
 
 type Idempotency = { key: string; digest: string };
+type Request = { secrets?: Record<string, string> | undefined };
 
 /**
- * Runs `create` at most once per key: a repeated request joins the one under way or gets the
+ * Runs `create` at most once per key and owner: a repeated request joins the one under way or gets the
  * environment it made, for as long as that lives. The same key with another request is a conflict
- * (IETF draft-ietf-httpapi-idempotency-key-header, section 2.6).
+ * (IETF draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
  */
 export async function idempotently(
-  { environments, ongoing }: Pick<Context, "environments" | "ongoing">,
-  key: string | null,
-  request: unknown,
+  context: Pick<Context, "environments" | "ongoing" | "secrets">,
+  { key, owner, request }: { key: string | null; owner: string | null; request: Request },
   create: (idempotency: Idempotency | null) => Promise<EnvironmentRecord>,
 ): Promise<EnvironmentRecord> {
   if (key === null) return create(null);
-  const digest = createHash("sha256").update(canonicalJson(request)).digest("hex");
-  const underWay = ongoing.idempotent.get(key);
+  const { environments, ongoing } = context;
+  const wholeDigest = digestOf(request);
+  const place = JSON.stringify([owner, key]);
+  const underWay = ongoing.idempotent.get(place);
   if (underWay !== undefined) {
-    assertSame(key, digest, underWay.digest);
+    assertSame(key, wholeDigest === underWay.digest);
     return underWay.result;
   }
-  const made = environments.all().find((record) => record.idempotency?.key === key && record.status !== "destroying");
-  if (made?.idempotency != null) {
-    assertSame(key, digest, made.idempotency.digest);
+  const made = environments
+    .all()
+    .find((record) => record.idempotency?.key === key && record.owner === owner && record.status !== "destroying");
+  if (made !== undefined) {
+    assertSame(key, made.idempotency?.digest === savedDigest(request));
+    assertSame(key, canonicalJson(await secretsOf(context, made.id)) === canonicalJson(request.secrets ?? {}));
     return made;
   }
-  const result = create({ key, digest });
-  ongoing.idempotent.set(key, { digest, result });
+  const result = create({ key, digest: savedDigest(request) });
+  ongoing.idempotent.set(place, { digest: wholeDigest, result });
   try {
     return await result;
   } finally {
-    ongoing.idempotent.delete(key);
+    ongoing.idempotent.delete(place);
   }
 }
 
-function assertSame(key: string, digest: string, known: string): void {
-  if (digest === known) return;
+/** The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed. */
+function savedDigest(request: Request): string {
+  return digestOf({ ...request, secrets: Object.keys(request.secrets ?? {}).sort() });
+}
+
+function digestOf(request: object): string {
+  return createHash("sha256").update(canonicalJson(request)).digest("hex");
+}
+
+function assertSame(key: string, same: boolean): void {
+  if (same) return;
   throw new PlatformError(
     "idempotency_key_reused",
     `Cannot use Idempotency-Key "${key}": it belongs to a request with another body. Choose a new key.`,

@@ -3,6 +3,7 @@ import { PlatformError } from "../domain/errors.ts";
 import { isAppOf } from "../domain/labels.ts";
 import { FAULTS } from "../outages/registry.ts";
 import { watchHealth } from "./check-health.ts";
+import { between } from "./checkpoint.ts";
 import type { Context } from "./context.ts";
 import { findLiving } from "./find-environment.ts";
 
@@ -49,9 +50,9 @@ async function start(
   const broken: EnvironmentRecord = { ...record, outage };
   await environments.save(broken);
   try {
-    await fault.inject(
-      { engine, container: service.container, network: record.network.name, stressImage: settings.stressImage },
-      duration,
+    const target = { engine, container: service.container, network: record.network.name };
+    await between(context.checkpoint, "inject-fault", () =>
+      fault.inject({ ...target, stressImage: settings.stressImage }, duration),
     );
   } catch (error) {
     await environments.save(record);

@@ -1,5 +1,7 @@
 import { describeError } from "../domain/errors.ts";
+import { delay } from "../runtime/delay.ts";
 import type { Context } from "./context.ts";
+import { diskHealth } from "./guard-disk.ts";
 
 /** One part of the platform: well, or why not. */
 export type PartHealth = { ok: boolean; detail: string };
@@ -9,24 +11,41 @@ export type PlatformHealth = {
   parts: Record<"engine" | "ingress" | "store" | "loops", PartHealth>;
 };
 
-/** Asks every part the platform cannot do without. `loops` is passed in, since they sit above the use-cases. */
-export async function platformHealth(
-  { engine, ingress, environments }: Context,
-  loops: PartHealth,
-): Promise<PlatformHealth> {
+/** A part that says nothing for so long is not well. */
+const PART_LIMIT_MS = 3_000;
+
+/**
+ * Asks every part the platform cannot do without, 3 s at most. `loops` is passed in, since they sit
+ * above the use-cases.
+ */
+export async function platformHealth(context: Context, loops: PartHealth): Promise<PlatformHealth> {
+  const { engine, ingress } = context;
   const [engineHealth, ingressHealth, store] = await Promise.all([
     part(async () => ({ ok: true, detail: `Docker ${(await engine.info()).version}` })),
     part(() => ingress.check()),
-    part(() => environments.check()),
+    part(() => storeHealth(context)),
   ]);
   const parts = { engine: engineHealth, ingress: ingressHealth, store, loops };
   return { status: Object.values(parts).every(({ ok }) => ok) ? "ok" : "failing", parts };
 }
 
+async function storeHealth(context: Context): Promise<PartHealth> {
+  const [writable, disk] = await Promise.all([context.environments.check(), diskHealth(context)]);
+  return { ok: writable.ok && disk.ok, detail: `${writable.detail}; ${disk.detail}` };
+}
+
 async function part(look: () => Promise<PartHealth>): Promise<PartHealth> {
+  const answered = new AbortController();
   try {
-    return await look();
+    return await Promise.race([look(), silence(answered.signal)]);
   } catch (error) {
     return { ok: false, detail: describeError(error) };
+  } finally {
+    answered.abort();
   }
+}
+
+async function silence(signal: AbortSignal): Promise<PartHealth> {
+  await delay(PART_LIMIT_MS, signal);
+  return { ok: false, detail: `no answer within ${PART_LIMIT_MS / 1000} s` };
 }

@@ -2,11 +2,13 @@ import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
 import { LABEL_ENV, LABEL_ROLE } from "../domain/labels.ts";
 import { plan, type Observed } from "../domain/plan.ts";
+import { parseSubnet } from "../domain/subnets.ts";
 import { describeStep, type Plan, type Step } from "../domain/step.ts";
 import { applySteps } from "./apply-steps.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 import { takeDown } from "./destroy-environment.ts";
+import { heldBack } from "./hold-back.ts";
 import { observeWorld, observedOf, type World } from "./observe-environment.ts";
 
 /** What one pass did. */
@@ -23,8 +25,9 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   const world = await observeWorld(context);
   const known = new Set(context.environments.all().map((record) => record.id));
   await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, world, startup, report)));
-  await removeOrphans(context, world, known, startup, report);
-  await removeStrayFiles(context, report);
+  const held = await heldBack(context, world);
+  await removeOrphans(context, world, new Set([...known, ...held]), startup, report);
+  await removeStrayFiles(context, held, report);
   return report;
 }
 
@@ -104,36 +107,45 @@ async function removeOrphans(
       await removeOrphan(context, { kind: "remove-container", env: env ?? "", container: name }, report);
     else if (isOrphan(env)) await removeOrphan(context, { kind: "remove-container", env, container: name }, report);
   }
-  for (const { name, labels } of world.engine.networks) {
+  for (const { name, labels, subnet } of world.engine.networks) {
     const env = labels[LABEL_ENV];
     if (name === settings.instance || !isOrphan(env)) continue;
     await removeOrphan(context, { kind: "disconnect-ingress", env, network: name }, report);
-    await removeOrphan(context, { kind: "remove-network", env, network: name }, report);
+    const removed = await removeOrphan(context, { kind: "remove-network", env, network: name }, report);
+    // It was kept from everybody else while it was held back.
+    if (removed && context.heldBack.delete(env)) context.subnets.free(parseSubnet(subnet));
   }
 }
 
-async function removeStrayFiles(context: Context, report: ReconcileReport): Promise<void> {
-  const { ingress, logs, environments, logger } = context;
+async function removeStrayFiles(context: Context, held: ReadonlySet<string>, report: ReconcileReport): Promise<void> {
+  const { ingress, logs, secrets, environments, logger } = context;
   try {
-    const strays = await ingress.removeStrays(new Set(environments.all().map((record) => record.id)));
+    const strays = await ingress.removeStrays(new Set([...environments.all().map((record) => record.id), ...held]));
     for (const file of strays) noteOrphan(context, "conf file", file, report);
     for (const id of await logs.list()) {
-      if (environments.get(id) !== null) continue;
+      if (environments.get(id) !== null || held.has(id)) continue;
       await logs.archive(id);
       noteOrphan(context, "logs", id, report);
+    }
+    for (const id of await secrets.list()) {
+      if (environments.get(id) !== null || held.has(id)) continue;
+      await secrets.remove(id);
+      noteOrphan(context, "secrets", id, report);
     }
   } catch (error) {
     logger.error({ err: error }, "cannot remove stray files; trying again in a minute");
   }
 }
 
-async function removeOrphan(context: Context, step: Step, report: ReconcileReport): Promise<void> {
+async function removeOrphan(context: Context, step: Step, report: ReconcileReport): Promise<boolean> {
   try {
     await applySteps([[step]], context);
     if (step.kind !== "disconnect-ingress") noteOrphan(context, step.kind, describeStep(step), report);
+    return true;
   } catch (error) {
     report.failed.push(describeStep(step));
     context.logger.error({ err: error, step: describeStep(step) }, "cannot remove an orphan; trying again in a minute");
+    return false;
   }
 }
 

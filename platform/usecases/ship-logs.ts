@@ -23,6 +23,8 @@ export type LogShipperOptions = {
   engine: { containers: Pick<ContainerEngine, "logs"> };
   logs: Pick<LogStore, "resumePoint" | "append">;
   logger: Pick<Logger, "info" | "warn">;
+  /** What masks an environment's secrets in a text: an application may print them. */
+  redactorOf?: (env: string) => Promise<(text: string) => string>;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
   backoff?: { first: number; longest: number };
 };
@@ -37,7 +39,13 @@ type Shipper = Source & {
 
 const BACKOFF = { first: 250, longest: 10_000 };
 
-export function createLogShippers({ engine, logs, logger, backoff = BACKOFF }: LogShipperOptions): LogShippers {
+export function createLogShippers({
+  engine,
+  logs,
+  logger,
+  redactorOf = async () => (text) => text,
+  backoff = BACKOFF,
+}: LogShipperOptions): LogShippers {
   // A shipper is in here from its start until its loop has ended: two never append for one service.
   const shippers = new Map<string, Shipper>();
 
@@ -47,13 +55,14 @@ export function createLogShippers({ engine, logs, logger, backoff = BACKOFF }: L
     signal: AbortSignal,
     onProgress: () => void,
   ): Promise<void> {
+    const redact = await redactorOf(env);
     const resume = await logs.resumePoint(env, service);
     const isNew = createSkipper(resume);
     const options = { follow: true, signal, ...(resume === null ? {} : { since: resume.since }) };
     for await (const batch of engine.containers.logs(container, options)) {
       // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
       if (signal.aborted) return;
-      const lines = batch.filter(isNew).map((line) => ({ ...line, service }));
+      const lines = batch.filter(isNew).map((line) => ({ ...line, text: redact(line.text), service }));
       if (lines.length > 0) await logs.append(env, lines);
       onProgress();
     }

@@ -47,6 +47,7 @@ export async function call(
   options: { body?: unknown; accept?: string; signal?: AbortSignal } = {},
 ): Promise<Response> {
   const headers: Record<string, string> = { accept: options.accept ?? "application/json" };
+  if (process.env.API_TOKEN) headers["authorization"] = `Bearer ${process.env.API_TOKEN}`;
   if (options.body !== undefined) headers["content-type"] = "application/json";
   let response: Response;
   try {
@@ -74,6 +75,8 @@ async function describeProblem(response: Response): Promise<string> {
   const text = await response.text();
   try {
     const problem = JSON.parse(text) as Problem;
+    if (response.status === 401)
+      return "The API wants a token: set API_TOKEN in .env or before make. make token NAME= ROLE= makes one.";
     const fields = (problem.errors ?? []).map((field) => `\n  ${field.path}: ${field.message}`);
     return (problem.detail ?? problem.title ?? `HTTP ${response.status}`) + fields.join("");
   } catch {

@@ -86,6 +86,17 @@ export async function simulate(): Promise<void> {
   console.log(`${id} has a ${env.outage.mode} outage, ${end}\nWatch it: make health ENV=${id}`);
 }
 
+/** Ends every running outage; fails if one could not be ended. */
+export async function halt(): Promise<void> {
+  const { result, took } = await withProgress("Ending every outage", () =>
+    callJson<{ recovered: string[]; failed: { id: string; detail: string }[] }>("POST", "/halt"),
+  );
+  for (const id of result.recovered) console.log(`Recovered ${id}`);
+  for (const { id, detail } of result.failed) console.error(`Failed ${id}: ${detail}`);
+  if (result.failed.length > 0) process.exitCode = 1;
+  else console.log(`${result.recovered.length} outages ended in ${took}`);
+}
+
 /** ENV= TTL=: lets it live that much longer. */
 export async function extend(): Promise<void> {
   const usage = "make extend ENV=env-hello-1a2b3c TTL=15m";

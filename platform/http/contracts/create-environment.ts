@@ -18,7 +18,13 @@ const variableName = z
 
 /** The body of `POST /envs`. Everything is optional; what is not named here is refused. */
 export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: CreateLimits) {
-  return z.strictObject({
+  const variables = (what: string) =>
+    z
+      .record(variableName, withoutNul.max(MAX_ENV_VALUE))
+      .refine((values) => Object.keys(values).length <= 100, `must hold at most 100 ${what}`)
+      .optional();
+
+  const body = z.strictObject({
     name: z
       .string()
       .refine((name) => [...name].length <= MAX_NAME, `must be at most ${MAX_NAME} characters`)
@@ -36,10 +42,9 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
       .regex(/^\/[\x21-\x7e]*$/, 'must begin with "/" and hold printable ASCII without spaces')
       .optional(),
     command: z.array(withoutNul.max(8192)).min(1).max(128).optional(),
-    env: z
-      .record(variableName, withoutNul.max(MAX_ENV_VALUE))
-      .refine((env) => Object.keys(env).length <= 100, "must hold at most 100 variables")
-      .optional(),
+    env: variables("variables"),
+    secrets: variables("secrets"),
+    egress: z.boolean().optional(),
     resources: z
       .strictObject({
         memory_mb: z
@@ -55,5 +60,11 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
         pids: z.int().min(8).max(32_768).optional(),
       })
       .optional(),
+  });
+
+  return body.superRefine(({ env = {}, secrets = {} }, { addIssue }) => {
+    for (const name of Object.keys(secrets))
+      if (Object.hasOwn(env, name))
+        addIssue({ code: "custom", path: ["secrets", name], message: "is in env too: give it in one of them" });
   });
 }

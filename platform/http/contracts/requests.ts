@@ -24,6 +24,11 @@ export const LogQuerySchema = z.strictObject({
   grep: z.string().max(1024).optional(),
 });
 
+/** The query of `GET /audit`. */
+export const AuditQuerySchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(MAX_LINES).default(100),
+});
+
 /** The `Idempotency-Key` header. */
 export const IdempotencyKeySchema = z
   .string()

@@ -1,4 +1,5 @@
 import { Router, type Request } from "express";
+import { maySee } from "../../domain/caller.ts";
 import { viewEnvironment } from "../../domain/environment-view.ts";
 import type { EnvironmentRecord } from "../../domain/environment-record.ts";
 import type { Context } from "../../usecases/context.ts";
@@ -6,6 +7,7 @@ import { createEnvironment } from "../../usecases/create-environment.ts";
 import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
 import { extendEnvironment } from "../../usecases/extend-environment.ts";
 import { findEnvironment } from "../../usecases/find-environment.ts";
+import { callerOf } from "../caller.ts";
 import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-environment.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
@@ -19,10 +21,18 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
   const view = (record: EnvironmentRecord) => viewEnvironment(record, context.settings.door, context.clock.now());
 
   addRoute(router, "/envs", {
-    get: (_request, response) => void response.json(context.environments.all().map(view)),
+    get: (_request, response) => {
+      const caller = callerOf(response);
+      response.json(
+        context.environments
+          .all()
+          .filter(({ owner }) => maySee(caller, owner))
+          .map(view),
+      );
+    },
     post: async (request, response) => {
       const body = parseInput(schema, request.body, "request body");
-      const record = await createEnvironment(context, body, idempotencyKey(request));
+      const record = await createEnvironment(context, body, idempotencyKey(request), callerOf(response).name);
       response.status(201).location(`/envs/${record.id}`).json(view(record));
     },
   });

@@ -1,6 +1,8 @@
 import { Router, type Request } from "express";
+import { maySee, type Caller } from "../../domain/caller.ts";
 import type { PlatformEvent } from "../../domain/events.ts";
 import type { Context } from "../../usecases/context.ts";
+import { callerOf } from "../caller.ts";
 import { streamEvents, type ServerSentEvent } from "../event-stream.ts";
 import { addRoute } from "../route-table.ts";
 
@@ -8,16 +10,22 @@ import { addRoute } from "../route-table.ts";
 export function eventRoutes(context: Context): Router {
   const router = Router();
   addRoute(router, "/events", {
-    get: (request, response) =>
-      streamEvents(response, context.stopping, (signal) =>
-        asEvents(context.events.subscribe(lastEventId(request), signal)),
-      ),
+    get: (request, response) => {
+      const caller = callerOf(response);
+      return streamEvents(response, context.stopping, (signal) =>
+        asEvents(context.events.subscribe(lastEventId(request), signal), caller),
+      );
+    },
   });
   return router;
 }
 
-async function* asEvents(events: AsyncIterable<PlatformEvent>): AsyncIterable<ServerSentEvent> {
-  for await (const event of events) yield { id: String(event.id), event: event.type, data: JSON.stringify(event) };
+/** Members see what happens to their own environments, and nothing of the platform's. */
+async function* asEvents(events: AsyncIterable<PlatformEvent>, caller: Caller): AsyncIterable<ServerSentEvent> {
+  for await (const event of events) {
+    if (maySee(caller, event.owner ?? null))
+      yield { id: String(event.id), event: event.type, data: JSON.stringify(event) };
+  }
 }
 
 function lastEventId(request: Request): number | null {

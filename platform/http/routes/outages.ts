@@ -1,6 +1,7 @@
 import { Router } from "express";
 import { viewEnvironment } from "../../domain/environment-view.ts";
 import type { Context } from "../../usecases/context.ts";
+import { haltOutages } from "../../usecases/halt-outages.ts";
 import { injectOutage } from "../../usecases/inject-outage.ts";
 import { recoverEnvironment } from "../../usecases/recover.ts";
 import { parseInput } from "../contracts/parse.ts";
@@ -8,7 +9,7 @@ import { OutageSchema } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
 import { addRoute } from "../route-table.ts";
 
-/** `/envs/:id/outage`: break an environment on purpose, or recover it. */
+/** `/envs/:id/outage`: break an environment on purpose, or recover it; `/halt`: end every outage there is. */
 export function outageRoutes(context: Context): Router {
   const router = Router();
   addRoute(router, "/envs/:id/outage", {
@@ -19,6 +20,9 @@ export function outageRoutes(context: Context): Router {
         mode === "recover" ? await recoverEnvironment(context, id) : await injectOutage(context, id, { mode, ...rest });
       response.json(viewEnvironment(record, context.settings.door, context.clock.now()));
     },
+  });
+  addRoute(router, "/halt", {
+    post: async (_request, response) => void response.json(await haltOutages(context)),
   });
   return router;
 }

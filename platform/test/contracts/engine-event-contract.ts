@@ -110,7 +110,8 @@ export function describeEvents(bench: EngineBench): void {
       await engine.networks.disconnect(network.name, spec.name);
       await subject.exit(spec.name, 1);
       await waitUntil("its end", () => events.some(({ action }) => action === "die"));
-      expect(events[0]).toMatchObject({ action: "disconnect", container: spec.name, env: id, network: network.name });
+      const disconnect = events.find(({ action }) => action === "disconnect");
+      expect(disconnect).toMatchObject({ container: spec.name, env: id, network: network.name });
     });
 
     test("tell what others do to our containers", async () => {
@@ -125,8 +126,13 @@ export function describeEvents(bench: EngineBench): void {
       const { spec } = await runningEnvironment();
       const stream = engine.events(abortedAfterTest().signal);
       await engine.containers.pause(spec.name);
-      const first = await stream[Symbol.asyncIterator]().next();
-      expect(first).toMatchObject({ done: false, value: { action: "pause", container: spec.name } });
+      const seen: string[] = [];
+      for await (const { action } of stream) {
+        seen.push(action);
+        if (action === "pause") break;
+      }
+      // What happened in the very millisecond of the call may come first.
+      expect(["pause", "start pause"]).toContain(seen.join(" "));
     });
 
     test("end without an error when the signal aborts", async () => {

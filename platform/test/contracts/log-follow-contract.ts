@@ -115,6 +115,5 @@ export function describeLogFollowContract(name: string, newStore: () => Promise<
       await store.append(ID, [aLine(3, "three")]);
       await waitUntil("three lines", () => seen.length === 3, 2_000, 10);
     });
-
   });
 }

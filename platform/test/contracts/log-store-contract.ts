@@ -25,7 +25,6 @@ const HOSTILE = [
   `env-${"a".repeat(60)}`,
 ];
 
-
 /** What every LogStore does beside following; run against the fake and the one on disk. */
 export function describeLogStoreContract(name: string, makeSubject: () => Promise<LogStoreSubject>): void {
   async function makeStore(): Promise<LogStore> {

@@ -13,6 +13,10 @@ export type ApiRunner = {
   stop(signal: NodeJS.Signals): Promise<number | null>;
   /** Throws with its last words when it is not running. */
   assertRunning(): Promise<void>;
+  /** The signal that ended it; null while it runs, and when it ended by itself. */
+  endedBy(): NodeJS.Signals | null;
+  /** Its process on this machine; null when it has none of its own. */
+  pid(): number | null;
   /** What it printed so far. */
   output(): string;
 };
@@ -45,9 +49,11 @@ export function processRunner(environment: Variables): ApiRunner {
       return ended;
     },
     async assertRunning() {
-      if (child === null || child.exitCode !== null)
-        throw new Error(`the API exited with ${child?.exitCode}: ${output.slice(-2000)}`);
+      if (child === null || child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the API exited with ${child?.exitCode ?? child?.signalCode}: ${output.slice(-2000)}`);
     },
+    endedBy: () => child?.signalCode ?? null,
+    pid: () => child?.pid ?? null,
     output: () => output,
   };
 }
@@ -78,6 +84,8 @@ export function containerRunner(container: string, compose: (...args: string[]) 
       const { stderr, stdout: said } = await run("docker", ["logs", "--tail", "20", container]);
       throw new Error(`the API's container is ${stdout.trim()}: ${said}${stderr}`);
     },
+    endedBy: () => null,
+    pid: () => null,
     output: () => output,
   };
 }

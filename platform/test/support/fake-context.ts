@@ -6,10 +6,17 @@ import { createFakeProbe, type FakeProbe } from "../../probes/fake-probe.ts";
 import { createFakeClock } from "../../runtime/clock.ts";
 import { createKeyedLock } from "../../runtime/keyed-lock.ts";
 import { createLogger } from "../../runtime/logger.ts";
+import { createFakeArchiveStore } from "../../store/fake-archive-store.ts";
+import { createFakeDiskSpace } from "../../store/fake-disk-space.ts";
+import { createFakeAuditLog } from "../../store/fake-audit-log.ts";
 import { createFakeEnvironmentStore } from "../../store/fake-environment-store.ts";
 import { createFakeEventLog } from "../../store/fake-event-log.ts";
 import { createFakeLogStore } from "../../store/fake-log-store.ts";
+import { createFakeSecretStore } from "../../store/fake-secret-store.ts";
+import { checkpointSaves, type Checkpoint } from "../../usecases/checkpoint.ts";
 import type { Context } from "../../usecases/context.ts";
+import { eventsWithOwners } from "../../usecases/events-with-owners.ts";
+import { redactorOf } from "../../usecases/secrets-of.ts";
 import { createLogShippers } from "../../usecases/ship-logs.ts";
 
 export const INSTANCE = "sandbox";
@@ -22,12 +29,17 @@ export type FakeContext = Context & {
   probe: FakeProbe;
   clock: ReturnType<typeof createFakeClock>;
   environments: ReturnType<typeof createFakeEnvironmentStore>;
+  events: ReturnType<typeof createFakeEventLog>;
+  archives: ReturnType<typeof createFakeArchiveStore>;
+  disk: ReturnType<typeof createFakeDiskSpace>;
+  secrets: ReturnType<typeof createFakeSecretStore>;
+  audit: ReturnType<typeof createFakeAuditLog>;
   /** Aborting it is what SIGTERM does. */
   stop: AbortController;
 };
 
-/** Every environment is healthy unless a test says otherwise with `probe.set`. */
-export async function createFakeContext(): Promise<FakeContext> {
+/** Every environment is healthy unless a test says otherwise with `probe.set`. `checkpoint` is told every step boundary. */
+export async function createFakeContext(checkpoint: Checkpoint = () => {}): Promise<FakeContext> {
   const engine = createFakeEngine({ instance: INSTANCE });
   engine.addImage(DEMO_IMAGE, [3000]);
   engine.addImage("sandbox-stress-ng:latest", []);
@@ -55,6 +67,8 @@ export async function createFakeContext(): Promise<FakeContext> {
   const logger = createLogger("silent");
   const logs = createFakeLogStore();
   const stop = new AbortController();
+  const environments = checkpointSaves(createFakeEnvironmentStore(), checkpoint);
+  const secrets = createFakeSecretStore();
   return {
     settings: {
       instance: INSTANCE,
@@ -67,24 +81,40 @@ export async function createFakeContext(): Promise<FakeContext> {
       maxTtl: 86_400,
       createTimeout: 1,
       defaultResources: { memory_mb: 256, cpus: 1, pids: 256 },
+      quota: { environments: 0, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 },
       healthTimeout: 1,
       healthConcurrency: 256,
+      minFreeDisk: 2 ** 30,
+      archiveMaxAge: 604_800,
+      archiveMaxSize: 2 ** 30,
     },
     clock,
     logger,
     engine,
     ingress: createFakeIngress(),
     probe: healthyUnlessSet(createFakeProbe()),
-    environments: createFakeEnvironmentStore(),
+    environments,
     logs,
-    events: createFakeEventLog(),
-    shippers: createLogShippers({ engine, logs, logger }),
+    archives: createFakeArchiveStore(),
+    disk: createFakeDiskSpace(),
+    events: eventsWithOwners(createFakeEventLog(), environments),
+    secrets,
+    audit: createFakeAuditLog(),
+    tokens: null,
+    shippers: createLogShippers({
+      engine,
+      logs,
+      logger,
+      redactorOf: (id) => redactorOf({ environments, secrets }, id),
+    }),
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(parseSubnet("10.172.0.0/26"), 28),
     makeId: createIdMaker(),
     failures: new Map(),
+    heldBack: new Set(),
     watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map() },
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+    checkpoint,
     stopping: stop.signal,
     stop,
   };

@@ -7,11 +7,13 @@ export function aRecord(changes: Partial<EnvironmentRecord> = {}): EnvironmentRe
     version: 1,
     id,
     name: "hello",
+    owner: null,
     status: "running",
     created_at: "2030-01-01T00:00:00.000Z",
     ttl: 1800,
     expires_at: "2030-01-01T00:30:00.000Z",
     network: { name: `sandbox-${id}`, subnet: "10.172.0.0/28", gateway: "10.172.0.1", ingress_address: "10.172.0.2" },
+    egress: true,
     services: [
       {
         name: "app",
@@ -25,6 +27,7 @@ export function aRecord(changes: Partial<EnvironmentRecord> = {}): EnvironmentRe
         resources: { memory_mb: 256, cpus: 1, pids: 256 },
       },
     ],
+    secrets: [],
     outage: null,
     idempotency: null,
     ...changes,

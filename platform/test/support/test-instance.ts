@@ -22,6 +22,10 @@ export type TestInstance = {
   startApi(extra?: Record<string, string>): Promise<void>;
   /** Ends the API with a signal and waits for its end; returns its exit code (null when killed). */
   stopApi(signal?: NodeJS.Signals): Promise<number | null>;
+  /** The signal that ended the API's process; null while it runs. */
+  endedBy(): NodeJS.Signals | null;
+  /** The API's process; null where it has none of its own. */
+  pid(): number | null;
   /** What the API printed so far. */
   output(): string;
   /** Removes everything, also after a failed test. */
@@ -70,6 +74,9 @@ export async function createTestInstance(
   const environment = { ...process.env, ...variables };
   const composeRun = (...args: string[]) => run(compose[0] ?? "", [...composeArgs, ...args], { env: environment });
 
+  // The rules that `make up` sets, for this instance's subnets.
+  const firewall = (verb: "up" | "down") => run(join(ROOT, "scripts/firewall.sh"), [verb], { env: environment });
+
   const runner = mode === "process" ? processRunner(environment) : containerRunner(`${name}-api`, composeRun);
   const apiUrl = `http://127.0.0.1:${platformPort}`;
 
@@ -79,6 +86,8 @@ export async function createTestInstance(
     variables,
     apiUrl,
     nginxPort,
+    endedBy: () => runner.endedBy(),
+    pid: () => runner.pid(),
     output: () => runner.output(),
     async startApi(more = {}) {
       await runner.start(more);
@@ -89,6 +98,7 @@ export async function createTestInstance(
           return (await fetch(`${apiUrl}/healthz`)).ok;
         },
         30_000,
+        25,
       );
     },
     stopApi: (signal = "SIGTERM") => runner.stop(signal),
@@ -97,11 +107,13 @@ export async function createTestInstance(
       await removeLabelled(name);
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
+      await firewall("down");
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
     },
   };
   try {
+    await firewall("up");
     await composeRun("up", "-d", "nginx");
   } catch (error) {
     await instance.remove();
@@ -158,7 +170,8 @@ async function composeCommand(): Promise<string[]> {
   return plugin === null ? ["docker-compose"] : ["docker", "compose"];
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const { port } = server.address() as AddressInfo;

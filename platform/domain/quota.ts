@@ -1,0 +1,72 @@
+import type { ErrorCode } from "./errors.ts";
+import type { EnvironmentRecord, Resources } from "./environment-record.ts";
+
+/** What may be promised at most; 0 is no limit. */
+export type QuotaLimits = {
+  environments: number;
+  environmentsPerOwner: number;
+  /** MiB, all environments together. */
+  memoryMb: number;
+  /** Cores, all environments together. */
+  cpus: number;
+};
+
+export type QuotaRefusal = { code: Extract<ErrorCode, "quota_exceeded" | "capacity_exhausted">; detail: string };
+
+type Promised = Pick<EnvironmentRecord, "id" | "owner"> & { services: { resources: Resources }[] };
+
+/**
+ * Whether one more environment fits beside those there are, which count until they are gone; null
+ * when it does. An owner's own limit is told first: that one the owner can do something about.
+ */
+export function checkQuota(
+  present: readonly Promised[],
+  wanted: { owner: string | null; resources: Resources },
+  limits: QuotaLimits,
+): QuotaRefusal | null {
+  const owned = present.filter(({ owner }) => owner === wanted.owner).length;
+  if (wanted.owner !== null && isOver(owned + 1, limits.environmentsPerOwner)) {
+    return {
+      code: "quota_exceeded",
+      detail: `Cannot create an environment: "${wanted.owner}" has ${owned} of ${limits.environmentsPerOwner} (MAX_ENVS_PER_OWNER). Destroy one of them first.`,
+    };
+  }
+  if (isOver(present.length + 1, limits.environments)) {
+    return exhausted(`${present.length} of ${limits.environments} environments exist`, "MAX_ENVS");
+  }
+  const memory = sum(present, ({ memory_mb }) => memory_mb);
+  if (isOver(memory + wanted.resources.memory_mb, limits.memoryMb)) {
+    return exhausted(
+      `${memory} of ${limits.memoryMb} MiB of memory are promised and it asks for ${wanted.resources.memory_mb}`,
+      "MAX_MEMORY_MB",
+    );
+  }
+  const cpus = sum(present, (resources) => resources.cpus);
+  if (isOver(cpus + wanted.resources.cpus, limits.cpus)) {
+    return exhausted(
+      `${rounded(cpus)} of ${limits.cpus} CPUs are promised and it asks for ${wanted.resources.cpus}`,
+      "MAX_CPUS",
+    );
+  }
+  return null;
+}
+
+function exhausted(numbers: string, setting: string): QuotaRefusal {
+  return {
+    code: "capacity_exhausted",
+    detail: `Cannot create an environment: ${numbers} (${setting}). Ask for less, or try again when others have ended.`,
+  };
+}
+
+function isOver(amount: number, limit: number): boolean {
+  return limit > 0 && rounded(amount) > limit;
+}
+
+function sum(present: readonly Promised[], amountOf: (resources: Resources) => number): number {
+  return present.flatMap(({ services }) => services).reduce((total, { resources }) => total + amountOf(resources), 0);
+}
+
+/** Fractions of CPUs add up with an error in the last digits; thousandths are fine enough. */
+function rounded(amount: number): number {
+  return Math.round(amount * 1000) / 1000;
+}

@@ -1,0 +1,28 @@
+import type { Request, Response } from "express";
+import type { Caller } from "../domain/caller.ts";
+
+/** Who makes the request, as authentication found out. Throws where it has not been asked: no route answers before. */
+export function callerOf(response: Response): Caller {
+  const caller = response.locals["caller"] as Caller | undefined;
+  if (caller === undefined) throw new TypeError("the caller is not known before authentication");
+  return caller;
+}
+
+/** Like callerOf, where a request may have been let through without one. */
+export function knownCaller(response: Response): Caller | null {
+  return (response.locals["caller"] as Caller | undefined) ?? null;
+}
+
+export function setCaller(response: Response, caller: Caller): void {
+  response.locals["caller"] = caller;
+}
+
+/** The client's address, an IPv4 one as IPv4 also where the server listens on IPv6. */
+export function clientAddress(request: Request): string {
+  return (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+}
+
+/** Whether the request may change something; the other methods only look. */
+export function isChange(request: Request): boolean {
+  return !["GET", "HEAD", "OPTIONS"].includes(request.method);
+}

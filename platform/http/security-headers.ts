@@ -1,0 +1,31 @@
+import type { RequestHandler } from "express";
+import helmet from "helmet";
+
+/** What our own pages may do: load and ask the API itself, and nothing else; nobody may frame them. */
+const PAGE_POLICY = {
+  "default-src": ["'none'"],
+  "script-src": ["'self'"],
+  "style-src": ["'self'"],
+  "img-src": ["'self'", "data:"],
+  "font-src": ["'self'"],
+  "connect-src": ["'self'"],
+  "base-uri": ["'none'"],
+  "form-action": ["'none'"],
+  "frame-ancestors": ["'none'"],
+};
+
+/** Headers that keep browsers strict, on every answer. No CORS header is among them: no other site may read one. */
+export function securityHeaders(): RequestHandler[] {
+  return [
+    helmet({
+      contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
+      frameguard: { action: "deny" },
+      // The API speaks plain HTTP; whoever puts TLS before it sets this there, where it counts.
+      strictTransportSecurity: false,
+    }),
+    (_request, response, next) => {
+      response.set("Cache-Control", "no-store");
+      next();
+    },
+  ];
+}

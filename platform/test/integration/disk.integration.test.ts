@@ -1,0 +1,216 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { PlatformEvent } from "../../domain/events.ts";
+import { apiClient, visit } from "../support/api-client.ts";
+import { countingApp, countsIn } from "../support/counting-app.ts";
+import { hostOf } from "../support/describe-platform.ts";
+import { canMount, mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
+import { createTestInstance, labelledObjects, leftovers, type TestInstance } from "../support/test-instance.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const MIB = 2 ** 20;
+
+function eventsIn(logs: string): PlatformEvent[] {
+  const text = readFileSync(join(logs, "events.jsonl"), "utf8");
+  return text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as PlatformEvent]));
+}
+
+describe("state files that cannot be read", () => {
+  let instance: TestInstance;
+  let api: ReturnType<typeof apiClient>;
+  const envs = () => join(instance.folder, "envs");
+  const events = (type: string) => eventsIn(join(instance.folder, "logs")).filter((event) => event.type === type);
+  const quarantine = (id: string) =>
+    readdirSync(join(envs(), "quarantine")).filter((name) => name.startsWith(`${id}.json.`));
+  const objectsOf = async (id: string) => (await labelledObjects(instance.name)).filter((name) => name.includes(id));
+
+  beforeAll(async () => {
+    instance = await createTestInstance({ RECONCILE_SCHEDULE: "*/2 * * * * *" });
+    api = apiClient(instance);
+    await instance.startApi();
+  });
+
+  afterAll(async () => {
+    await instance.remove();
+    expect(await labelledObjects(instance.name)).toEqual([]);
+  });
+
+  test("are set aside with an event, never deleted, never fatal, and cost no running environment anything", async () => {
+    const [kept, broken] = await Promise.all([api.create({ name: "kept" }), api.create({ name: "broken" })]);
+    const id = broken.body.id;
+    await instance.stopApi();
+    const good = await readFile(join(envs(), `${id}.json`), "utf8");
+    const half = good.length >> 1;
+    await truncate(join(envs(), `${id}.json`), half);
+    await writeFile(join(envs(), "env-empty-1.json"), "");
+    await writeFile(join(envs(), "env-foreign-1.json"), good.replace('"version": 1', '"version": 99'));
+    await writeFile(join(envs(), "env-bits-1.json"), Buffer.from([0xff, 0, 0x7b, 0xfe]));
+    await mkdir(join(envs(), "env-folder-1.json"));
+    await symlink("nowhere", join(envs(), "env-dangling-1.json"));
+    await instance.startApi();
+
+    const told = events("state.quarantined").map(({ env_id }) => env_id);
+    expect(told.toSorted()).toEqual(
+      ["env-bits-1", "env-dangling-1", "env-empty-1", "env-folder-1", "env-foreign-1", id].toSorted(),
+    );
+    expect(quarantine(id)).toHaveLength(1);
+    expect(await readFile(join(envs(), "quarantine", quarantine(id)[0] ?? ""), "utf8")).toBe(
+      good.slice(0, half),
+    );
+    expect((await api.list()).body.map((environment) => environment.id)).toEqual([kept.body.id]);
+    expect((await visit(instance, hostOf(kept.body.id))).status).toBe(200);
+
+    // Two passes of the reconciler later it still answers, and has been reported once.
+    const before = readFileSync(join(instance.folder, "logs/events.jsonl"), "utf8").length;
+    await waitUntil("the report", () => events("drift.unrepaired").some(({ env_id }) => env_id === id));
+    const other = await api.create({ name: "other" });
+    expect(other.status).toBe(201);
+    await rm(join(instance.folder, "conf.d", `${other.body.id}.conf`));
+    await waitUntil(
+      "a pass",
+      () => events("environment.repaired").some(({ env_id }) => env_id === other.body.id),
+      10_000,
+    );
+    expect(before).toBeGreaterThan(0);
+    expect((await visit(instance, hostOf(id))).status).toBe(200);
+    expect(events("drift.unrepaired").filter(({ env_id }) => env_id === id)).toHaveLength(1);
+    expect((await api.show(id)).status).toBe(404);
+
+    // Put right by hand, it is taken up again as it was.
+    await instance.stopApi();
+    await rm(join(envs(), "quarantine", quarantine(id)[0] ?? ""));
+    await writeFile(join(envs(), `${id}.json`), good);
+    await instance.startApi();
+    expect((await api.show(id)).body).toMatchObject({ status: "running", expires_at: broken.body.expires_at });
+    expect((await visit(instance, hostOf(id))).status).toBe(200);
+    expect((await api.destroy(id)).status).toBe(200);
+  });
+
+  test("are given up with their environment when somebody deletes them", async () => {
+    const { id } = (await api.create({ name: "given-up" })).body;
+    await instance.stopApi();
+    await rename(join(envs(), `${id}.json`), join(envs(), `${id}.json.away`));
+    await writeFile(join(envs(), `${id}.json`), "{");
+    await instance.startApi();
+    expect(await objectsOf(id)).toHaveLength(2);
+    await rm(join(envs(), `${id}.json.away`));
+    await rm(join(envs(), "quarantine", quarantine(id)[0] ?? ""));
+    await waitUntil("the orphans to go", async () => (await objectsOf(id)).length === 0, 20_000);
+    await waitUntil("its route to go", () => !existsSync(join(instance.folder, "conf.d", `${id}.conf`)), 20_000);
+  });
+});
+
+describe.skipIf(!canMount)("a disk that fills up", () => {
+  let disk: SmallDisk;
+  let instance: TestInstance;
+  let api: ReturnType<typeof apiClient>;
+  const events = () => eventsIn(join(disk.folder, "logs"));
+  const remains = () => leftovers({ ...instance, folder: disk.folder });
+
+  beforeAll(async () => {
+    disk = await mountSmallDisk(16);
+    instance = await createTestInstance({
+      ...disk.variables,
+      MIN_FREE_DISK: String(4 * MIB),
+      RECONCILE_SCHEDULE: "*/2 * * * * *",
+      HEALTH_SCHEDULE: "* * * * * *",
+      PRUNE_SCHEDULE: "* * * * * *",
+    });
+    api = apiClient(instance);
+    await instance.startApi();
+  });
+
+  afterAll(async () => {
+    await instance?.remove();
+    await disk?.remove();
+    expect(await labelledObjects(instance.name)).toEqual([]);
+  });
+
+  async function anArchive(id: string, bytes: number, ageDays: number): Promise<void> {
+    const place = join(disk.folder, "logs/archived", id);
+    await mkdir(place, { recursive: true });
+    await writeFile(join(place, "app.log"), "x".repeat(bytes));
+    const time = Date.now() / 1000 - ageDays * 86_400;
+    await utimes(join(place, "app.log"), time, time);
+  }
+
+  test("below MIN_FREE_DISK archives go oldest first, and then creates are refused with the numbers", async () => {
+    await anArchive("env-ancient-1", 1000, 8);
+    await anArchive("env-old-1", 2 * MIB, 3);
+    await anArchive("env-young-1", 2 * MIB, 1);
+    const pruned = () => events().filter(({ type }) => type === "archive.pruned");
+    await waitUntil("the ancient one to go", () => pruned().length === 1);
+    expect(pruned()).toMatchObject([{ env_id: "env-ancient-1", data: { reason: "age" } }]);
+
+    disk.fill(3 * MIB);
+    await waitUntil("the older one to go", () => pruned().length === 2);
+    expect(pruned()[1]).toMatchObject({ env_id: "env-old-1", data: { reason: "disk" } });
+    expect((await api.create({ name: "fits" })).status).toBe(201);
+
+    disk.fill(1 * MIB);
+    await waitUntil("the last one to go", () => pruned().length === 3);
+    const { status, body } = await api.create({ name: "no-room" });
+    expect([status, body["code"]]).toEqual([503, "disk_full"]);
+    expect(body["detail"]).toMatch(/has [0-3] MiB free, less than the 4 MiB of MIN_FREE_DISK/);
+    const health = await api.call<{ parts: { store: { ok: boolean; detail: string } } }>("GET", "/healthz");
+    expect(health.status).toBe(503);
+    expect(health.body.parts.store).toMatchObject({ ok: false, detail: expect.stringContaining("MIN_FREE_DISK") });
+    disk.empty();
+    expect((await api.call("GET", "/healthz")).status).toBe(200);
+  });
+
+  test("a full disk refuses creates, corrupts and loses nothing, and keeps nobody from reading or destroying", async () => {
+    await instance.stopApi();
+    await instance.startApi({ MIN_FREE_DISK: "0" });
+    const [steady, goner] = [
+      (await api.create(countingApp("steady", 20))).body,
+      (await api.create({ name: "goner" })).body,
+    ];
+    const stateFile = () => readFileSync(join(disk.folder, "envs", `${steady.id}.json`), "utf8");
+    const state = stateFile();
+    const others = (list: string[]) => list.filter((name) => !name.includes(steady.id) && !name.includes("fits"));
+    const countNow = async () => Number((await visit(instance, hostOf(steady.id))).text);
+    disk.fill();
+
+    const refused = await api.create({ name: "refused" });
+    expect([refused.status, refused.body["code"]]).toEqual([503, "storage_failed"]);
+    expect(refused.body["detail"]).toMatch(/ENOSPC/);
+    expect(others(await remains()).filter((name) => name.includes("refused"))).toEqual([]);
+    expect((await api.list()).body).toHaveLength(3);
+    expect((await api.logs(steady.id)).status).toBe(200);
+    expect((await api.health(steady.id)).body.status).toBe("running");
+    const health = await api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
+    expect([health.status, health.body.parts["store"]?.ok]).toEqual([503, false]);
+    expect((await api.outage(steady.id, "pause")).body["code"]).toBe("storage_failed");
+    expect(stateFile()).toBe(state);
+
+    const gone = await api.destroy(goner.id);
+    expect(gone.body).toMatchObject({ status: "destroyed" });
+    expect(others(await remains())).toEqual([]);
+
+    // What is written while the disk takes nothing is kept by the engine, and shipped afterwards.
+    disk.fill();
+    const from = await countNow();
+    await waitUntil("lines that cannot be written", async () => (await countNow()) > from + 50);
+    disk.fill();
+    disk.empty();
+    const until = await countNow();
+    await waitUntil(
+      "every line",
+      async () => (countsIn((await api.logs(steady.id)).body.lines).at(-1) ?? 0) > until,
+      30_000,
+    );
+    const counts = countsIn((await api.logs(steady.id, "?lines=10000")).body.lines);
+    expect(counts).toEqual(counts.map((_, index) => index));
+
+    expect((await api.call("GET", "/healthz")).status).toBe(200);
+    expect((await api.create({ name: "again" })).status).toBe(201);
+    await waitUntil("the events of the meantime", () =>
+      events().some(({ type, env_id }) => type === "environment.destroyed" && env_id === goner.id),
+    );
+    const ids = events().map(({ id }) => id);
+    expect(ids).toEqual(ids.map((_, index) => (ids[0] ?? 0) + index));
+  });
+});

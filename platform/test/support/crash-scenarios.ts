@@ -1,0 +1,166 @@
+import { OUTAGE_MODES, type OutageMode } from "../../domain/environment-record.ts";
+import { createEnvironment } from "../../usecases/create-environment.ts";
+import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
+import { extendEnvironment } from "../../usecases/extend-environment.ts";
+import { haltOutages } from "../../usecases/halt-outages.ts";
+import { injectOutage } from "../../usecases/inject-outage.ts";
+import { reconcile } from "../../usecases/reconcile.ts";
+import { recoverEnvironment } from "../../usecases/recover.ts";
+import { createFakeContext, DEMO_IMAGE } from "./fake-context.ts";
+
+/** What a scenario can do, on the platform in memory and on the real one alike. */
+export type Operations = {
+  create(): Promise<unknown>;
+  /** Creates one whose container exits at once, so that the creation is undone. */
+  createDying(): Promise<unknown>;
+  destroy(id: string): Promise<unknown>;
+  outage(id: string, mode: OutageMode): Promise<unknown>;
+  recover(id: string): Promise<unknown>;
+  extend(id: string): Promise<unknown>;
+  halt(): Promise<unknown>;
+  /** Somebody takes its network away, while its container stays. */
+  loseNetwork(id: string): Promise<unknown>;
+  /** The platform is killed while creating an environment, and its container is lost meanwhile. */
+  dieCreating(): Promise<unknown>;
+  dieDestroying(id: string): Promise<unknown>;
+  dieAndLoseContainer(id: string): Promise<unknown>;
+  /** Starts the platform again, to its first reconcile. */
+  start(): Promise<unknown>;
+};
+
+/** `act` is what the platform is killed in; `prepare` goes before. `living` ones have an environment to work on. */
+export type Scenario = {
+  name: string;
+  living: boolean;
+  prepare?(operations: Operations, id: string): Promise<unknown>;
+  act(operations: Operations, id: string): Promise<unknown>;
+};
+
+/** Every use-case that changes something, with each way it can go. */
+export const SCENARIOS: Scenario[] = [
+  { name: "create", living: false, act: (platform) => platform.create() },
+  { name: "create that fails", living: false, act: (platform) => platform.createDying() },
+  ...OUTAGE_MODES.map((mode) => ({
+    name: `${mode} outage`,
+    living: true,
+    act: (platform: Operations, id: string) => platform.outage(id, mode),
+  })),
+  ...OUTAGE_MODES.map((mode) => ({
+    name: `recovery from ${mode}`,
+    living: true,
+    prepare: (platform: Operations, id: string) => platform.outage(id, mode),
+    act: (platform: Operations, id: string) => platform.recover(id),
+  })),
+  {
+    name: "recovery of what lost its network",
+    living: true,
+    prepare: (platform, id) => platform.loseNetwork(id),
+    act: (platform, id) => platform.recover(id),
+  },
+  {
+    name: "halt",
+    living: true,
+    prepare: (platform, id) => platform.outage(id, "pause"),
+    act: (platform) => platform.halt(),
+  },
+  { name: "extend", living: true, act: (platform, id) => platform.extend(id) },
+  {
+    name: "repair at start",
+    living: true,
+    prepare: (platform, id) => platform.dieAndLoseContainer(id),
+    act: (platform) => platform.start(),
+  },
+  {
+    name: "undoing a creation at start",
+    living: false,
+    prepare: (platform) => platform.dieCreating(),
+    act: (platform) => platform.start(),
+  },
+  {
+    name: "finishing a destruction at start",
+    living: true,
+    prepare: (platform, id) => platform.dieDestroying(id),
+    act: (platform) => platform.start(),
+  },
+  { name: "destroy", living: true, act: (platform, id) => platform.destroy(id) },
+];
+
+/**
+ * The boundaries that a scenario passes, in order, as CRASH_AT_FILE names them, found by running it on
+ * the platform in memory. The end of one effect and the beginning of the next, with nothing between
+ * them, are one place to die at, named for the latter.
+ */
+export async function boundariesOf(scenario: Scenario): Promise<string[]> {
+  const passed: string[] = [];
+  const { context, operations, dispose } = await createOperations((boundary) => passed.push(boundary));
+  try {
+    if (scenario.living) await operations.create();
+    const id = context.environments.all()[0]?.id ?? "";
+    await scenario.prepare?.(operations, id);
+    passed.length = 0;
+    await scenario.act(operations, id).catch(() => {}); // the one that fails is meant to
+    return numbered(passed);
+  } finally {
+    await dispose();
+  }
+}
+
+function numbered(passed: string[]): string[] {
+  const times = new Map<string, number>();
+  return passed
+    .map((boundary) => {
+      const count = (times.get(boundary) ?? 0) + 1;
+      times.set(boundary, count);
+      return count === 1 ? boundary : `${boundary}#${count}`;
+    })
+    .filter((boundary, index) => !(boundary.startsWith("after:") && passed[index + 1]?.startsWith("before:")));
+}
+
+/** What every environment of a scenario is created with: it has a file of its own to be left behind. */
+export const SECRETS = { PASSWORD: "crash-and-burn" };
+
+const DYING_IMAGE = "dying:latest";
+
+async function createOperations(checkpoint: (boundary: string) => void) {
+  const context = await createFakeContext(checkpoint);
+  const { engine, environments, probe, settings } = context;
+  engine.addImage(DYING_IMAGE, [3000], { exitCode: 1 });
+  const container = (id: string) => environments.get(id)?.services[0]?.container ?? "";
+  const setStatus = async (status: "creating" | "destroying") => {
+    for (const record of environments.all()) await environments.save({ ...record, status });
+  };
+  const create = () => createEnvironment(context, { image: DEMO_IMAGE, secrets: SECRETS });
+  const operations: Operations = {
+    create,
+    async createDying() {
+      const check = probe.check;
+      probe.check = async (target) => ({ ...(await check(target)), ok: false });
+      await createEnvironment(context, { image: DYING_IMAGE });
+    },
+    destroy: (id) => destroyEnvironment(context, id),
+    outage: (id, mode) => injectOutage(context, id, { mode }),
+    recover: (id) => recoverEnvironment(context, id),
+    extend: (id) => extendEnvironment(context, id, 60),
+    halt: () => haltOutages(context),
+    async loseNetwork(id) {
+      const network = environments.get(id)?.network.name ?? "";
+      for (const name of [container(id), settings.nginxContainer]) await engine.networks.disconnect(network, name);
+      engine.removeBehindOurBack(network);
+    },
+    async dieCreating() {
+      await create();
+      await setStatus("creating");
+    },
+    dieDestroying: () => setStatus("destroying"),
+    dieAndLoseContainer: async (id) => engine.removeBehindOurBack(container(id)),
+    start: () => reconcile(context, { startup: true }),
+  };
+  return {
+    context,
+    operations,
+    async dispose() {
+      context.stop.abort();
+      await context.shippers.stopAll();
+    },
+  };
+}

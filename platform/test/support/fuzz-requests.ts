@@ -1,0 +1,303 @@
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+
+/** One request as it will be sent, byte by byte; `{id}` in the target stands for a living environment's id. */
+export type FuzzRequest = {
+  method: string;
+  target: string;
+  headers: [name: string, value: string][];
+  framing: "exact" | "chunked" | "short" | "long" | "both" | "broken-chunks" | "none";
+  body: Uint8Array;
+};
+
+const NASTY = [
+  "../../../../etc/passwd",
+  "..%2f..%2f..%2fetc%2fpasswd",
+  "..\\..\\windows",
+  "/etc/passwd",
+  "__proto__",
+  "constructor",
+  "prototype",
+  "toString",
+  "hasOwnProperty",
+  "$(touch /tmp/owned)",
+  "`touch /tmp/owned`",
+  "; touch /tmp/owned;",
+  "a;}server{listen 80;",
+  "x{y}z;#",
+  "$request_uri",
+  "${jndi:ldap://x}",
+  "a\r\nX-Injected: yes",
+  "a\nb",
+  "\0",
+  "%00",
+  "%",
+  "%zz",
+  "%ff%fe",
+  "\u{1f4a5}",
+  "\u202eevil",
+  "e\u0301",
+  "\ud800",
+  "x".repeat(64),
+  "x".repeat(5000),
+  "-1",
+  "1e999",
+  "NaN",
+  "9007199254740993",
+  "env-",
+  "env--",
+  "ENV-A-1",
+  "env-a-1.json",
+  "quarantine",
+  "archived",
+  "00-generation",
+  "sandbox",
+  "sandbox-nginx",
+  "sandbox-demo-app:latest",
+  "demo:latest",
+  "localhost",
+  "127.0.0.1",
+  "' OR 1=1 --",
+  "<script>alert(1)</script>",
+  "*",
+  "",
+  " ",
+  ".",
+  "..",
+  "~root",
+  "null",
+];
+
+const nasty = fc.constantFrom(...NASTY);
+const text = fc.oneof(
+  { weight: 3, arbitrary: nasty },
+  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 80 }) },
+);
+const number = fc.oneof(
+  fc.constantFrom(0, -0, -1, 1, 9, 10, 60, 80, 3000, 65_535, 65_536, 86_400, 2 ** 31, 2 ** 53, 1e21, 1e308, 0.1, -1e-7),
+  fc.integer(),
+  fc.double(),
+);
+const anything = fc.oneof(
+  { weight: 4, arbitrary: text },
+  { weight: 3, arbitrary: number },
+  { weight: 2, arbitrary: fc.constantFrom(null, true, false, [], {}) },
+  { weight: 1, arbitrary: fc.array(text, { maxLength: 5 }) },
+  { weight: 1, arbitrary: fc.dictionary(text, text, { maxKeys: 5 }) },
+);
+
+/** Mostly right, so that the wrong part is reached. */
+function likely<T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> {
+  return fc.oneof({ weight: 3, arbitrary: right as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: anything });
+}
+
+const createBody = fc.record(
+  {
+    name: likely(text),
+    ttl: likely(fc.integer({ min: 10, max: 86_400 })),
+    image: likely(fc.constantFrom("demo:latest", "nowhere/nothing:1", "Not An Image")),
+    port: likely(fc.integer({ min: 1, max: 65_535 })),
+    health_path: likely(nasty.map((part) => `/${part}`)),
+    command: likely(fc.array(text, { minLength: 1, maxLength: 3 })),
+    env: likely(fc.dictionary(fc.oneof(fc.constantFrom("A", "PATH", "_x"), text), text, { maxKeys: 4 })),
+    resources: likely(fc.record({ memory_mb: number, cpus: number, pids: number }, { requiredKeys: [] })),
+    secrets: likely(fc.dictionary(fc.constantFrom("TOKEN", "KEY"), text, { maxKeys: 2 })),
+    egress: likely(fc.boolean()),
+    services: anything,
+    __proto__2: anything,
+  },
+  { requiredKeys: [] },
+);
+
+const otherBody = fc.oneof(
+  fc.record({ seconds: likely(number) }, { requiredKeys: [] }),
+  fc.record(
+    {
+      mode: likely(fc.constantFrom("crash", "pause", "network", "stress", "recover", "constructor")),
+      service: likely(text),
+      duration: likely(number),
+    },
+    { requiredKeys: [] },
+  ),
+  anything,
+);
+
+const bytesOf = (value: string): Uint8Array => Buffer.from(value, "utf8");
+const nested = fc
+  .tuple(fc.constantFrom("[", '{"a":', '{"env":', '{"__proto__":'), fc.constantFrom(10, 1000, 20_000, 100_000))
+  .map(([opening, depth]) =>
+    bytesOf(opening.repeat(depth) + (opening === "[" ? "]" : "1}").repeat(opening === "[" ? depth : 1)),
+  );
+
+const body: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { weight: 12, arbitrary: createBody.map((value) => bytesOf(JSON.stringify(value))) },
+  { weight: 10, arbitrary: otherBody.map((value) => bytesOf(JSON.stringify(value) ?? "")) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(
+        '{"__proto__":{"polluted":true}}',
+        '{"constructor":{"prototype":{"polluted":true}}}',
+        '{"env":{"__proto__":{"polluted":"x"}}}',
+        '{"ttl":60,"ttl":"x"}',
+        '{"name":"\\ud800"}',
+        '{"ttl":1e400}',
+        "\ufeff{}",
+        "{",
+        "'",
+        "undefined",
+      )
+      .map(bytesOf),
+  },
+  { weight: 1, arbitrary: nested },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(200_000, 262_144, 300_000).map((size) => bytesOf(`{"name":"${"x".repeat(size)}"}`)),
+  },
+  { weight: 1, arbitrary: fc.constantFrom(10, 20_000_000).map((size) => gzipSync(Buffer.alloc(size, " "))) },
+);
+
+const header: fc.Arbitrary<[string, string]> = fc.oneof(
+  fc.tuple(
+    fc.constant("Accept"),
+    fc.constantFrom("*/*", "text/event-stream", "text/plain", "application/xml", ";;q=x", ""),
+  ),
+  fc.tuple(fc.constant("Idempotency-Key"), fc.oneof(fc.constantFrom("k1", "k2"), text)),
+  fc.tuple(fc.constant("X-Request-Id"), text),
+  fc.tuple(fc.constant("Last-Event-ID"), fc.constantFrom("0", "-1", "1e9", "9".repeat(40), "x")),
+  fc.tuple(fc.constant("Content-Encoding"), fc.constantFrom("gzip", "br", "deflate", "identity", "x", "gzip, gzip")),
+  fc.tuple(fc.constant("Expect"), fc.constantFrom("100-continue", "the-unexpected")),
+  fc.tuple(fc.constant("Authorization"), text),
+  fc.tuple(fc.constant("Origin"), fc.constantFrom("null", "http://evil.example", "http://env-a-1.localhost")),
+  fc.tuple(fc.constant("Upgrade"), fc.constantFrom("websocket", "h2c")),
+  fc.tuple(
+    fc.constantFrom("X-Forwarded-For", "X-Forwarded-Host", "X-HTTP-Method-Override", "Range", "Cookie", "Host"),
+    text,
+  ),
+  fc.tuple(text, text),
+);
+
+const contentType: fc.Arbitrary<[string, string]> = fc.tuple(
+  fc.constant("Content-Type"),
+  fc.oneof(
+    { weight: 12, arbitrary: fc.constant("application/json") },
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom(
+        "application/json; charset=utf-16",
+        "application/json;charset=x",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/problem+json",
+        "application/json, text/html",
+        "",
+      ),
+    },
+    { weight: 1, arbitrary: text },
+  ),
+);
+
+const idPart = fc.oneof(
+  { weight: 4, arbitrary: fc.constant("{id}") },
+  { weight: 3, arbitrary: text.map((part) => encodeURIComponent(part.toWellFormed())) },
+  { weight: 1, arbitrary: nasty },
+);
+const query = fc.oneof(
+  fc.constant(""),
+  fc
+    .array(
+      fc.tuple(
+        fc.oneof(fc.constantFrom("lines", "since", "grep", "service", "limit", "lines[]", "__proto__"), text),
+        fc.oneof(fc.constantFrom("0", "10", "10m"), text),
+      ),
+      { maxLength: 3 },
+    )
+    .map(
+      (pairs) =>
+        `?${pairs.map(([key, value]) => `${encodeURIComponent(key.toWellFormed())}=${encodeURIComponent(value.toWellFormed())}`).join("&")}`,
+    ),
+  text.map((part) => `?${part}`),
+);
+const target = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom("/envs", "/envs/", "/ENVS", "/envs?x=1") },
+  {
+    weight: 12,
+    arbitrary: fc
+      .tuple(
+        idPart,
+        fc.constantFrom("", "/logs", "/health", "/outage", "/extend", "/deploy", "/rollback", "/deploys"),
+        query,
+      )
+      .map(([id, rest, search]) => `/envs/${id}${rest}${search}`),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom("/healthz", "/events", "/audit", "/halt", "/metrics", "/docs", "/"), query)
+      .map((parts) => parts.join("")),
+  },
+  { weight: 2, arbitrary: text.map((part) => `/${part}`) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      "*",
+      "http://evil.example/envs",
+      "//envs",
+      "/envs//",
+      "/%2e%2e/%2e%2e/etc/passwd",
+      "/envs/%",
+      "evil.example:443",
+      "",
+    ),
+  },
+);
+
+/** Requests of every kind that a program, a browser, or somebody with bad intent could send. */
+export const fuzzRequest: fc.Arbitrary<FuzzRequest> = fc.record({
+  method: fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom("GET", "POST", "POST", "POST", "DELETE") },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom("HEAD", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "NONSENSE"),
+    },
+  ),
+  target,
+  headers: fc.tuple(contentType, fc.array(header, { maxLength: 3 })).map(([type, more]) => [type, ...more]),
+  framing: fc.oneof(
+    { weight: 14, arbitrary: fc.constant("exact" as const) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        "chunked" as const,
+        "short" as const,
+        "long" as const,
+        "both" as const,
+        "broken-chunks" as const,
+        "none" as const,
+      ),
+    },
+  ),
+  body,
+});
+
+/** The bytes on the wire. Each asks for its connection to be closed after the answer. */
+export function encodeRequest(request: FuzzRequest, host: string, id: string): Buffer {
+  const { method, framing, body: content } = request;
+  const lines = [`${method} ${request.target.replaceAll("{id}", id)} HTTP/1.1`];
+  if (!request.headers.some(([name]) => name === "Host")) lines.push(`Host: ${host}`);
+  lines.push("Connection: close", ...request.headers.map(([name, value]) => `${name}: ${value}`));
+  const length = { exact: content.length, short: content.length >> 1, long: content.length + 10, both: content.length }[
+    framing as "exact"
+  ];
+  if (length !== undefined) lines.push(`Content-Length: ${length}`);
+  if (framing === "chunked" || framing === "both" || framing === "broken-chunks")
+    lines.push("Transfer-Encoding: chunked");
+  const head = Buffer.from(`${lines.join("\r\n")}\r\n\r\n`);
+  if (framing === "chunked") {
+    const size = content.length === 0 ? "" : `${content.length.toString(16)}\r\n`;
+    return Buffer.concat([head, Buffer.from(size), content, Buffer.from(`${size === "" ? "" : "\r\n"}0\r\n\r\n`)]);
+  }
+  return Buffer.concat([head, content]);
+}

@@ -1,0 +1,90 @@
+import { Agent, request, type IncomingMessage } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** What a steady stream of requests has met so far. */
+export type Tally = {
+  answered: number;
+  /** Anything but a whole 200: the error's code or the status, with how often. */
+  failures: Record<string, number>;
+  /** Milliseconds of each answered request. */
+  latencies: number[];
+};
+
+export type SteadyOptions = {
+  port: number;
+  host: string;
+  path?: string;
+  /** Connections that ask at the same time. */
+  clients: number;
+  /** Milliseconds between an answer and the next request of a client. */
+  pauseMs: number;
+  /** Kept and used again, as browsers do; otherwise one for each request. */
+  keepAlive: boolean;
+  /** Asks once more where a connection that was used before ended without a word: what browsers and HTTP libraries do. */
+  retryIdle?: boolean;
+};
+
+/** Asks without end until stopped, which returns the tally; every request under way is finished first. */
+export function startSteadyClients(options: SteadyOptions): { tally: Tally; stop(): Promise<Tally> } {
+  const tally: Tally = { answered: 0, failures: {}, latencies: [] };
+  const stopping = new AbortController();
+  const clients = Array.from({ length: options.clients }, () => run(options, tally, stopping.signal));
+  return {
+    tally,
+    async stop() {
+      stopping.abort();
+      await Promise.all(clients);
+      return tally;
+    },
+  };
+}
+
+/** One number of a sorted copy: `quantile(values, 0.95)`. 0 where there are none. */
+export function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): Promise<void> {
+  const agent = options.keepAlive ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
+  while (!signal.aborted) {
+    const started = performance.now();
+    const outcome = await askWell(options, agent);
+    if (outcome === "200") {
+      tally.answered++;
+      tally.latencies.push(performance.now() - started);
+    } else {
+      tally.failures[outcome] = (tally.failures[outcome] ?? 0) + 1;
+    }
+    await sleep(options.pauseMs);
+  }
+  if (agent !== false) agent.destroy();
+}
+
+async function askWell(options: SteadyOptions, agent: Agent | false): Promise<string> {
+  const first = await ask(options, agent);
+  const isStale = first.reused && (first.outcome === "ECONNRESET" || first.outcome === "EPIPE");
+  return isStale && options.retryIdle === true ? (await ask(options, agent)).outcome : first.outcome;
+}
+
+/** One request: its status, or what cut it. `reused`: on a connection that had served before. */
+function ask(
+  { port, host, path = "/" }: SteadyOptions,
+  agent: Agent | false,
+): Promise<{ outcome: string; reused: boolean }> {
+  return new Promise((done) => {
+    const end = (outcome: string): void => done({ outcome, reused: outgoing.reusedSocket });
+    const fail = (error: NodeJS.ErrnoException): void => end(error.code ?? error.message);
+    const outgoing = request(
+      { host: "127.0.0.1", port, path, agent, headers: { host } },
+      (response: IncomingMessage) => {
+        response.on("error", fail);
+        response.on("end", () => end(String(response.statusCode)));
+        response.resume();
+      },
+    );
+    outgoing.setTimeout(20_000, () => outgoing.destroy(new Error("silent for 20 s")));
+    outgoing.on("error", fail);
+    outgoing.end();
+  });
+}

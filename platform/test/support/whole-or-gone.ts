@@ -1,0 +1,44 @@
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { EnvironmentView } from "../../domain/environment-view.ts";
+import { apiClient, visit } from "./api-client.ts";
+import { leftovers, type TestInstance } from "./test-instance.ts";
+import { waitUntil } from "./wait-until.ts";
+
+let visits = 0;
+
+/**
+ * Asserts that every environment the platform knows is up and running, an outage in force ended first,
+ * and that there is nothing on the machine of any other. Returns the living ones.
+ */
+export async function expectWholeOrGone(instance: TestInstance): Promise<EnvironmentView[]> {
+  const { body: environments } = await apiClient(instance).list();
+  await Promise.all(environments.map((environment) => expectWhole(instance, environment)));
+  const ids = environments.map(({ id }) => id);
+  const strays = [...(await leftovers(instance)), ...(await secretFiles(instance))].filter((name) => !ids.some((id) => name.includes(id)));
+  expect(strays, `left over beside ${ids.join(", ") || "nothing"}`).toEqual([]);
+  return environments;
+}
+
+async function secretFiles(instance: TestInstance): Promise<string[]> {
+  const folder = join(instance.folder, "envs/secrets");
+  return existsSync(folder) ? (await readdir(folder)).map((name) => `secrets/${name}`) : [];
+}
+
+/** It answers through the front door, counts as running, and what it prints arrives in its log. */
+async function expectWhole(instance: TestInstance, { id, outage }: EnvironmentView): Promise<void> {
+  const api = apiClient(instance);
+  if (outage !== null) expect(await api.outage(id, "recover")).toMatchObject({ status: 200 });
+  const path = `/visit-${++visits}-`;
+  await waitUntil(`${id} to answer`, async () => (await visit(instance, `${id}.localhost`, "/health")).status === 200);
+  await waitUntil(`${id} to be running`, async () => (await api.show(id)).body.status === "running");
+  await visit(instance, `${id}.localhost`, path);
+  await waitUntil(
+    `the log line of ${path} in ${id}`,
+    async () => (await api.logs(id, `?lines=1&grep=${path}`)).body.lines.length > 0,
+    10_000,
+    20,
+  );
+}

@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { PlatformError } from "../domain/errors.ts";
+import { createFakeContext, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { createEnvironment } from "./create-environment.ts";
+import { haltOutages } from "./halt-outages.ts";
+import { injectOutage } from "./inject-outage.ts";
+
+let context: FakeContext;
+
+beforeEach(async () => {
+  context = await createFakeContext();
+});
+
+afterEach(async () => {
+  context.stop.abort();
+  await context.shippers.stopAll();
+});
+
+const stateOf = async (id: string) => (await context.engine.containers.inspect(`${INSTANCE}-${id}-app`))?.state;
+
+test("every running outage ends, and what is well is left alone", async () => {
+  const [paused, crashed] = [await createEnvironment(context, {}), await createEnvironment(context, {})];
+  await createEnvironment(context, { name: "well" });
+  await injectOutage(context, paused.id, { mode: "pause" });
+  await injectOutage(context, crashed.id, { mode: "crash", duration: 600 });
+  const { recovered, failed } = await haltOutages(context);
+  expect(new Set(recovered)).toEqual(new Set([paused.id, crashed.id]));
+  expect(failed).toEqual([]);
+  expect([await stateOf(paused.id), await stateOf(crashed.id)]).toEqual(["running", "running"]);
+  expect(context.environments.all().map(({ outage }) => outage)).toEqual([null, null, null]);
+});
+
+test("one that cannot be ended is told and keeps no other from ending", async () => {
+  const [stuck, other] = [await createEnvironment(context, {}), await createEnvironment(context, {})];
+  await injectOutage(context, stuck.id, { mode: "pause" });
+  await injectOutage(context, other.id, { mode: "crash" });
+  context.engine.failNext("containers.unpause", new PlatformError("engine_failed", "Cannot unpause: no"));
+  expect(await haltOutages(context)).toEqual({
+    recovered: [other.id],
+    failed: [{ id: stuck.id, code: "engine_failed", detail: "Cannot unpause: no" }],
+  });
+  expect(context.environments.get(stuck.id)?.outage).toMatchObject({ mode: "pause" });
+});
+
+test("only those of the chosen owners", async () => {
+  const { id } = await createEnvironment(context, {});
+  await injectOutage(context, id, { mode: "pause" });
+  expect(await haltOutages(context, () => false)).toEqual({ recovered: [], failed: [] });
+  expect((await haltOutages(context)).recovered).toEqual([id]);
+});
