@@ -66,6 +66,7 @@ stage_files() {
     rm -f "$file"
     count=$((count + 1))
   done
+  rm -rf "$envs/secrets"
   for file in "$conf"/*.conf; do
     [ ! -f "$file" ] || rm -f "$file"
   done

@@ -18,7 +18,8 @@ stage_start() {
 
 # A platform that refuses its settings would only be seen to start again and again.
 stage_settings() {
-  "$(node_package_dir)/bin/node" "$ROOT/scripts/check-settings.ts" || stage_fail "Correct .env, then run make up again."
+  cd "$ROOT"
+  "$(node_package_dir)/bin/node" scripts/check-settings.ts || stage_fail "Correct .env, then run make up again."
   note "the platform accepts them"
 }
 

@@ -11,6 +11,7 @@ export const EVENT_TYPES = [
   "environment.destroying",
   "environment.destroyed",
   "environment.failed",
+  "environment.out_of_memory",
   "environment.repaired",
   "outage.started",
   "outage.ended",

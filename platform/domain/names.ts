@@ -1,3 +1,5 @@
+import type { EnvironmentRecord } from "./environment-record.ts";
+
 const ADJECTIVES = [
   "amber",
   "brave",
@@ -61,6 +63,17 @@ export function networkName(instance: string, id: string): string {
   return `${instance}-${id}`;
 }
 
+/** The container of one of an environment's services. */
 export function containerName(instance: string, id: string, service: string): string {
   return `${instance}-${id}-${service}`;
+}
+
+/**
+ * What in a record names an object that cannot be this environment's own, or null. A state file can be
+ * edited; what it says must never lead the platform to stop or remove anything else.
+ */
+export function foreignName(record: EnvironmentRecord, instance: string): string | null {
+  const { id, network, services } = record;
+  if (network.name !== networkName(instance, id)) return network.name;
+  return services.find(({ name, container }) => container !== containerName(instance, id, name))?.container ?? null;
 }

@@ -30,7 +30,7 @@ test("a container spec becomes exactly this create request", () => {
       CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"],
       SecurityOpt: ["no-new-privileges:true"],
       Init: true,
-      LogConfig: { Type: "json-file", Config: { "max-size": "10m", "max-file": "3" } },
+      LogConfig: { Type: "json-file", Config: { "max-size": "50m", "max-file": "2" } },
       RestartPolicy: { Name: "no" },
     },
     NetworkingConfig: {

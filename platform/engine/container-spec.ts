@@ -9,7 +9,7 @@ import type { ContainerSpec, NetworkSpec } from "./engine.ts";
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"] as const;
 
 /** A container's output on disk is at most size × files; what is not read before it is rotated away is lost. */
-const LOG_OPTIONS = { "max-size": "10m", "max-file": "3" } as const;
+const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" } as const;
 
 /**
  * Older engines hand the names that a container of an internal network asks for to the machine's resolvers

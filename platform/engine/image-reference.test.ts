@@ -21,6 +21,7 @@ describe("an image reference", () => {
     "",
     " node",
     "Node",
+    "UPPER/x",
     "node:",
     "node:-x",
     "node:a b",

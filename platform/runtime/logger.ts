@@ -1,14 +1,24 @@
-import { pino, type Logger } from "pino";
+import { destination, pino, type DestinationStream, type Logger } from "pino";
 
 export type { Logger };
 
+/** Fields that may hold a secret, at the depths at which objects are logged: an application's secrets, and the API's tokens. */
+const PRIVATE_FIELDS = ["secrets", "token", "authorization"];
+const DEPTHS = ["", "*.", "*.*."];
+
 /** The platform's own log: JSON lines on standard output. Object first, static message second. */
-export function createLogger(level: string): Logger {
-  return pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    redact: { paths: ["req.headers.authorization", "*.secrets", "secrets", "*.token", "token"], censor: "[redacted]" },
-  });
+export function createLogger(level: string, sink: DestinationStream = destination(1)): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: {
+        paths: PRIVATE_FIELDS.flatMap((field) => DEPTHS.map((depth) => `${depth}${field}`)),
+        censor: "[redacted]",
+      },
+    },
+    sink,
+  );
 }

@@ -3,13 +3,22 @@ import { chainBackwards, type OpenFile } from "./file-chain.ts";
 import { createResumeSearch } from "./resume-search.ts";
 import type { ResumePoint } from "./store.ts";
 
-/** The last `count` lines that match, oldest first. Holds them and one block in memory, however large the files are. */
+/** One answer holds at most so many bytes of lines, so that a few slow readers of long lines cannot fill the memory. */
+const MAX_BYTES = 8 * 1024 * 1024;
+
+/**
+ * The last `count` lines that match, oldest first, as far as they fit into 8 MiB. Holds them and one
+ * block in memory, however large the files are.
+ */
 export async function readLastLines(files: OpenFile[], count: number, matches: LineFilter): Promise<string[]> {
   const found: string[] = [];
+  let bytes = 0;
   if (count <= 0) return found;
   for await (const batch of chainBackwards(files)) {
     for (const line of batch) {
       if (!matches(line)) continue;
+      bytes += Buffer.byteLength(line);
+      if (bytes > MAX_BYTES) return found.toReversed();
       found.push(detach(line));
       if (found.length >= count) return found.toReversed();
     }

@@ -1,3 +1,5 @@
+import type { NetworkRecord } from "../domain/environment-record.ts";
+import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import { environmentLabels } from "../domain/labels.ts";
 import { createRedactor } from "../domain/redaction.ts";
 import { environmentHost } from "../domain/environment-view.ts";
@@ -19,8 +21,7 @@ const EXECUTORS: Executors = {
       labels: environmentLabels(settings.instance, env, "network"),
       internal: !egress,
     }),
-  "connect-ingress": ({ network }, { engine, settings }) =>
-    engine.networks.connect(network.name, settings.nginxContainer, network.ingress_address),
+  "connect-ingress": connectIngress,
   "create-container": createContainer,
   "connect-container": ({ network, service }, { engine }) =>
     engine.networks.connect(network, service.container, service.address, [service.name]),
@@ -68,6 +69,22 @@ async function createContainer(
     });
   } catch (error) {
     throw redactError(error, createRedactor(Object.values(secrets)));
+  }
+}
+
+/** An Nginx container that is not there is the platform's trouble, not a conflict with what the caller asked for. */
+async function connectIngress({ network }: { network: NetworkRecord }, { engine, settings }: Context): Promise<void> {
+  try {
+    await engine.networks.connect(network.name, settings.nginxContainer, network.ingress_address);
+  } catch (error) {
+    if (!isPlatformError(error, "conflict")) throw error;
+    throw new PlatformError(
+      "ingress_unavailable",
+      "Cannot reach Nginx: its container is not there. Start it with `make up`.",
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,16 +1,21 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
-import { isPlatformError } from "../domain/errors.ts";
+import { isPlatformError, type PlatformError } from "../domain/errors.ts";
 import { planDown } from "../domain/plan.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import { applySteps } from "./apply-steps.ts";
 import type { Context, DestroyedEnvironment } from "./context.ts";
-import { findEnvironment } from "./find-environment.ts";
+import { assertOwnNames, findEnvironment } from "./find-environment.ts";
 
 /**
  * Destroys an environment, cutting a creation under way short. Two calls at once share one
  * destruction and one answer. A step that fails is thrown; the reconciler finishes the rest.
+ * `unless`, asked once nothing else works on the environment, may still call it off with an error.
  */
-export async function destroyEnvironment(context: Context, id: string): Promise<DestroyedEnvironment> {
+export async function destroyEnvironment(
+  context: Context,
+  id: string,
+  unless: (record: EnvironmentRecord) => PlatformError | null = () => null,
+): Promise<DestroyedEnvironment> {
   const { destroying, creating } = context.ongoing;
   const underWay = destroying.get(id);
   if (underWay !== undefined) return underWay;
@@ -21,7 +26,10 @@ export async function destroyEnvironment(context: Context, id: string): Promise<
     // A creation that was cut short has taken itself down by now.
     if (creation !== undefined && context.environments.get(id) === null)
       return { id, status: "destroyed", archived_logs: null };
-    return takeDown(context, findEnvironment(context, id));
+    const record = findEnvironment(context, id);
+    const objection = unless(record);
+    if (objection !== null) throw objection;
+    return takeDown(context, record);
   });
   destroying.set(id, destruction);
   try {
@@ -35,6 +43,7 @@ export async function destroyEnvironment(context: Context, id: string): Promise<
 export async function takeDown(context: Context, record: EnvironmentRecord): Promise<DestroyedEnvironment> {
   const { events, failures, logs, subnets } = context;
   const { id } = record;
+  assertOwnNames(context, record);
   // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
   const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
   if (leaving.status !== record.status) await noteIntent(context, leaving);

@@ -1,5 +1,6 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { PlatformError } from "../domain/errors.ts";
+import { foreignName } from "../domain/names.ts";
 import type { Context } from "./context.ts";
 
 /** The record of a living environment; `environment_not_found` when there is none. */
@@ -27,4 +28,14 @@ export function findLiving(context: Pick<Context, "environments">, id: string): 
     );
   }
   return record;
+}
+
+/** `protected_target` when the record names an object that is not this environment's own: its state file was edited. */
+export function assertOwnNames({ settings }: Pick<Context, "settings">, record: EnvironmentRecord): void {
+  const foreign = foreignName(record, settings.instance);
+  if (foreign === null) return;
+  throw new PlatformError(
+    "protected_target",
+    `Cannot touch "${foreign}": it is not part of environment "${record.id}". Correct its state file, envs/${record.id}.json, and restart the platform.`,
+  );
 }

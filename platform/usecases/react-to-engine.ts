@@ -1,6 +1,7 @@
 import type { EngineEventAction } from "../engine/engine.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
+import { reconcile } from "./reconcile.ts";
 
 /** What can change whether an environment answers. */
 const TELLING: ReadonlySet<EngineEventAction> = new Set([
@@ -20,9 +21,18 @@ const TELLING: ReadonlySet<EngineEventAction> = new Set([
  */
 export async function reactToEngine(context: Context, signal: AbortSignal): Promise<void> {
   for await (const event of context.engine.events(signal)) {
+    if (event.action === "start" && event.container === context.settings.nginxContainer) onNginxStart(context);
     if (event.env === "" || !TELLING.has(event.action)) continue;
+    if (event.action === "oom") context.events.emit({ type: "environment.out_of_memory", env_id: event.env });
     if (event.action === "die") context.ongoing.creating.get(event.env)?.died.abort();
     const status = context.environments.get(event.env)?.status;
     if (status === "running" || status === "degraded") watchHealth(context, event.env);
   }
+}
+
+/** A new Nginx container is on no environment's network: put it back now instead of within the minute. */
+function onNginxStart(context: Context): void {
+  reconcile(context, { startup: false }).catch((error: unknown) => {
+    context.logger.error({ err: error }, "cannot reconcile after a start of Nginx; the loop will");
+  });
 }

@@ -2,9 +2,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
 import { environmentLabels } from "../domain/labels.ts";
 import { createFakeContext, DEMO_IMAGE, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { waitUntil } from "../test/support/wait-until.ts";
+import { cleanupExpired } from "./cleanup-expired.ts";
 import { createEnvironment } from "./create-environment.ts";
+import { destroyEnvironment } from "./destroy-environment.ts";
+import { extendEnvironment } from "./extend-environment.ts";
 import { injectOutage } from "./inject-outage.ts";
 import { observeWorld } from "./observe-environment.ts";
+import { reactToEngine } from "./react-to-engine.ts";
 import { reconcile } from "./reconcile.ts";
 
 let context: FakeContext;
@@ -136,4 +141,58 @@ test("at startup shippers are started and no repair is reported", async () => {
   await context.shippers.stop(id);
   expect(await reconcile(context, { startup: true })).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
   expect(context.shippers.active(id)).toEqual(["app"]);
+});
+
+describe("a state file that was edited to name another's objects", () => {
+  test.each(["container", "network"] as const)("by its %s makes nobody touch them", async (what) => {
+    const record = await createEnvironment(context, {});
+    const other = await createEnvironment(context, {});
+    const edited =
+      what === "container"
+        ? { ...record, services: record.services.map((service) => ({ ...service, container: `${INSTANCE}-nginx` })) }
+        : { ...record, network: { ...record.network, name: other.network.name } };
+    await context.environments.save(edited);
+    const before = await context.engine.observe();
+
+    await expect(destroyEnvironment(context, record.id)).rejects.toMatchObject({ code: "protected_target" });
+    await context.shippers.stop(record.id);
+    expect((await pass()).failed).toEqual([record.id]);
+    context.clock.advance(3_600_000);
+    await context.environments.save({ ...other, expires_at: new Date(context.clock.now() + 60_000).toISOString() });
+    await cleanupExpired(context);
+
+    expect(await context.engine.observe()).toEqual(before);
+    expect(context.shippers.active(record.id)).toEqual([]);
+  });
+});
+
+test("an environment that is extended while its expiry waits for its turn lives on", async () => {
+  const { id } = await createEnvironment(context, { ttl: 10 });
+  context.clock.advance(11_000);
+  const held = Promise.withResolvers<void>();
+  const busy = context.locks.run(id, () => held.promise);
+  const extending = extendEnvironment(context, id, 3600);
+  const sweep = cleanupExpired(context);
+  held.resolve();
+  await Promise.all([busy, extending, sweep]);
+  expect(context.environments.get(id)?.status).toBe("running");
+});
+
+test("an Nginx that was started anew is put back on every network at once", async () => {
+  void reactToEngine(context, context.stopping);
+  const { id, network } = await createEnvironment(context, {});
+  await context.engine.networks.disconnect(network.name, `${INSTANCE}-nginx`);
+  await context.engine.containers.kill(`${INSTANCE}-nginx`, "SIGKILL");
+  await context.engine.containers.start(`${INSTANCE}-nginx`);
+  await waitUntil("Nginx on the network", async () => {
+    const facts = await context.engine.containers.inspect(`${INSTANCE}-nginx`);
+    return facts !== null && network.name in facts.networks;
+  });
+  expect(context.environments.get(id)?.status).toBe("running");
+});
+
+test("without an Nginx container a creation says that Nginx is not there, and leaves nothing", async () => {
+  await context.engine.containers.remove(`${INSTANCE}-nginx`);
+  await expect(createEnvironment(context, {})).rejects.toMatchObject({ code: "ingress_unavailable" });
+  expect((await context.engine.observe()).containers).toEqual([]);
 });

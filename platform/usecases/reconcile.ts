@@ -8,6 +8,7 @@ import { applySteps } from "./apply-steps.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 import { takeDown } from "./destroy-environment.ts";
+import { assertOwnNames } from "./find-environment.ts";
 import { heldBack } from "./hold-back.ts";
 import { observeWorld, observedOf, type World } from "./observe-environment.ts";
 
@@ -70,6 +71,7 @@ async function settleLocked(
     report.retired.push(record.id);
     return;
   }
+  assertOwnNames(context, record);
   await applySteps(steps, context);
   watchHealth(context, record.id);
   const repairs = steps.flat().filter((step) => !isRoutine(step, startup));

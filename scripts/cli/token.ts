@@ -19,7 +19,7 @@ export async function makeToken(): Promise<void> {
   const role = asRole(required("ROLE", USAGE));
   const setting = process.env.API_TOKENS_FILE || "";
   const path = resolve(ROOT, setting || DEFAULT_FILE);
-  const { tokens } = existsSync(path) ? await readTokenFile(path) : { tokens: [] };
+  const { tokens } = existsSync(path) ? await readTokenFile(path).catch(toUsageError) : { tokens: [] };
   const others = tokens.filter((token) => token.name === name.data);
 
   // 256 random bits; the prefix lets scanners of repositories and logs recognise a token.
@@ -36,6 +36,11 @@ export async function makeToken(): Promise<void> {
     );
   if (setting === "")
     console.log(`To do        API_TOKENS_FILE=${DEFAULT_FILE} in .env, then make up: until then no token is asked for`);
+}
+
+/** A file that cannot be read must not be written over. */
+function toUsageError(error: unknown): never {
+  throw new UsageError(error instanceof Error ? error.message : String(error));
 }
 
 function asRole(text: string): Role {

@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { parseSince } from "./requests.ts";
+import { createEnvironmentSchema } from "./create-environment.ts";
+import { parseInput } from "./parse.ts";
+import { LogQuerySchema, parseSince } from "./requests.ts";
 
 const NOW = Date.UTC(2030, 0, 1, 12);
 
@@ -15,4 +17,13 @@ test.each([
   ["", null],
 ])("since=%s", (text, expected) => {
   expect(parseSince(text, NOW)).toBe(expected);
+});
+
+test.each(["", "-1", "0x10", "1e1", "1.5", "10001", " 1"])("lines=%j is refused", (lines) => {
+  expect(LogQuerySchema.safeParse({ lines }).success).toBe(false);
+});
+
+test("a reserved variable's refusal says why", () => {
+  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
+  expect(() => parseInput(schema, { env: { ENV_ID: "x" } }, "request body")).toThrow("env.ENV_ID: is set by the platform");
 });

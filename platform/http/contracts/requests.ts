@@ -16,9 +16,18 @@ export const OutageSchema = z.strictObject({
   duration: z.int().min(1).max(MAX_OUTAGE_SECONDS).optional(),
 });
 
+/** A number in a query: plain digits, nothing that a number parser would also take. */
+function wholeNumber(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .pipe(z.int().min(min).max(max));
+}
+
 /** The query of `GET /envs/:id/logs`. */
 export const LogQuerySchema = z.strictObject({
-  lines: z.coerce.number().int().min(0).max(MAX_LINES).default(100),
+  lines: wholeNumber(0, MAX_LINES).default(100),
   service: z.string().max(63).optional(),
   since: z.string().max(64).optional(),
   grep: z.string().max(1024).optional(),
@@ -26,7 +35,7 @@ export const LogQuerySchema = z.strictObject({
 
 /** The query of `GET /audit`. */
 export const AuditQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(MAX_LINES).default(100),
+  limit: wholeNumber(1, MAX_LINES).default(100),
 });
 
 /** The `Idempotency-Key` header. */

@@ -203,6 +203,20 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(store.archivePath(ID)).toBe(`logs/archived/${ID}`);
     });
 
+    test("an archive tells whose it is, also after it was archived once more", async () => {
+      const store = await makeStore();
+      await store.append(ID, [aLine(1, "kept")]);
+      expect(await store.archivedOwner(ID)).toBeNull();
+      await store.archive(ID, "ann");
+      await store.archive(ID, "ann");
+      await store.append(OTHER, [aLine(1, "nobody's")]);
+      await store.archive(OTHER);
+      expect(await store.archivedOwner(ID)).toBe("ann");
+      expect(await store.archivedOwner(OTHER)).toBeNull();
+      expect(await store.archivedOwner("../outside")).toBeNull();
+      expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
+    });
+
     test("archiving what never wrote leaves nothing", async () => {
       const store = await makeStore();
       await store.archive(ID);

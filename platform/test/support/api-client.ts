@@ -4,8 +4,9 @@ import type { TestInstance } from "./test-instance.ts";
 
 export type Answer<T = never> = { status: number; headers: Headers; body: T & Record<string, unknown> };
 
-/** Calls an instance's API the way a user would. */
-export function apiClient(instance: Pick<TestInstance, "apiUrl">) {
+/** Calls an instance's API the way a user would, with a token where the platform wants one. */
+export function apiClient(instance: Pick<TestInstance, "apiUrl">, token?: string) {
+  const credentials: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   async function call<T>(
     method: string,
     path: string,
@@ -14,7 +15,7 @@ export function apiClient(instance: Pick<TestInstance, "apiUrl">) {
   ): Promise<Answer<T>> {
     const response = await fetch(instance.apiUrl + path, {
       method,
-      headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      headers: { ...credentials, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return {

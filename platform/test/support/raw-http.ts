@@ -5,9 +5,13 @@ export type RawAnswer = { status: number; headers: Record<string, string>; body:
 
 /**
  * Sends bytes over a connection of their own and returns every answer that comes back. Event streams
- * are left as soon as they begin. Rejects when the connection neither ends nor streams within `limitMs`.
+ * are left as soon as they begin. `halfClose`: nothing more will come. Rejects when the connection neither ends nor streams within `limitMs`.
  */
-export function sendRaw(port: number, bytes: Buffer, limitMs = 30_000): Promise<RawAnswer[]> {
+export function sendRaw(
+  port: number,
+  bytes: Buffer,
+  { limitMs = 30_000, halfClose = false }: { limitMs?: number; halfClose?: boolean } = {},
+): Promise<RawAnswer[]> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");
     const chunks: Buffer[] = [];
@@ -32,7 +36,8 @@ export function sendRaw(port: number, bytes: Buffer, limitMs = 30_000): Promise<
     socket.on("error", () => {});
     socket.on("close", settle);
     socket.on("end", settle);
-    socket.end(bytes);
+    if (halfClose) socket.end(bytes);
+    else socket.write(bytes);
   });
 }
 

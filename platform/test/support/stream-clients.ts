@@ -2,11 +2,23 @@ import { request, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 
 /** Sends `bytes` in chunks, without announcing how many. */
-export function upload(address: string, host: string, bytes: number): Promise<{ body: string; endedAt: number }> {
+export function upload(
+  address: string,
+  host: string,
+  bytes: number,
+  port = 80,
+): Promise<{ body: string; endedAt: number }> {
   return new Promise((done, fail) => {
     let endedAt = 0;
     const outgoing = request(
-      { host: address, method: "POST", headers: { host, "transfer-encoding": "chunked" }, agent: false },
+      {
+        host: address,
+        port,
+        method: "POST",
+        path: "/upload",
+        headers: { host, "transfer-encoding": "chunked" },
+        agent: false,
+      },
       (response) => {
         let body = "";
         response.setEncoding("utf8").on("data", (text: string) => (body += text));
@@ -29,10 +41,10 @@ export function upload(address: string, host: string, bytes: number): Promise<{ 
 }
 
 /** Opens a WebSocket as far as HTTP knows: what follows the 101 are plain bytes. */
-export function upgrade(address: string, host: string): Promise<Duplex> {
+export function upgrade(address: string, host: string, port = 80): Promise<Duplex> {
   return new Promise((done, fail) => {
     const headers = { host, connection: "Upgrade", upgrade: "websocket" };
-    const outgoing = request({ host: address, headers, agent: false });
+    const outgoing = request({ host: address, port, headers, agent: false });
     outgoing.once("upgrade", (_, socket) => done(socket));
     outgoing.once("response", ({ statusCode }) => fail(new Error(`answered ${statusCode} to an upgrade`)));
     outgoing.on("error", fail);
@@ -44,9 +56,10 @@ export function upgrade(address: string, host: string): Promise<Duplex> {
 export function follow(
   address: string,
   host: string,
+  port = 80,
 ): Promise<{ numbers: number[]; ended: () => boolean; response: IncomingMessage }> {
   return new Promise((done, fail) => {
-    const outgoing = request({ host: address, headers: { host }, agent: false }, (response) => {
+    const outgoing = request({ host: address, port, path: "/events", headers: { host }, agent: false }, (response) => {
       const numbers: number[] = [];
       let ended = false;
       response.setEncoding("utf8").on("data", (text: string) => {

@@ -141,7 +141,8 @@ export async function leftovers(instance: TestInstance): Promise<string[]> {
   const state = (await files("envs")).filter((file) => file.endsWith(".json"));
   const routes = (await files("conf.d")).filter((file) => file.startsWith("env-"));
   const logs = (await files("logs")).filter((file) => file.startsWith("env-"));
-  return [...objects, ...state, ...routes, ...logs.map((folder) => `logs/${folder}`)];
+  const secrets = (await files("envs/secrets")).map((file) => `envs/secrets/${file}`);
+  return [...objects, ...state, ...routes, ...secrets, ...logs.map((folder) => `logs/${folder}`)];
 }
 
 async function removeLabelled(instance: string): Promise<void> {

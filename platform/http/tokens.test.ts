@@ -1,0 +1,207 @@
+import request from "supertest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { createFakeTokens } from "../test/support/fake-tokens.ts";
+import { waitUntil } from "../test/support/wait-until.ts";
+import { createApp } from "./app.ts";
+
+let context: FakeContext;
+let app: ReturnType<typeof createApp>;
+
+beforeEach(async () => {
+  context = await createFakeContext();
+  context.tokens = createFakeTokens({
+    "t-ann": { name: "ann", role: "member" },
+    "t-bob": { name: "bob", role: "member" },
+    "t-eve": { name: "eve", role: "viewer" },
+    "t-root": { name: "root", role: "admin" },
+  });
+  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
+});
+
+afterEach(async () => {
+  context.stop.abort();
+  await context.shippers.stopAll();
+});
+
+type Name = "ann" | "bob" | "eve" | "root";
+const as = (name: Name) => request.agent(app).set("authorization", `Bearer t-${name}`);
+const createAs = async (name: Name, body: object = {}) => (await as(name).post("/envs").send(body)).body.id as string;
+
+describe("without a good token", () => {
+  test.each([
+    ["none", undefined],
+    ["a wrong one", "Bearer t-nobody"],
+    ["another scheme", "Basic dDp0"],
+    ["an empty one", "Bearer "],
+    ["one in two words", "Bearer t-ann t-bob"],
+  ])("%s answers 401 and says what is wanted", async (_name, header) => {
+    const call = request(app).get("/envs");
+    const response = await (header === undefined ? call : call.set("authorization", header));
+    expect(response.status).toBe(401);
+    expect(response.headers["www-authenticate"]).toBe("Bearer");
+    expect(response.body).toMatchObject({ code: "unauthorized", detail: expect.stringContaining("make token") });
+    expect(context.audit.entries).toMatchObject([{ who: null, what: "authenticate", result: 401, from: "127.0.0.1" }]);
+  });
+
+  test.each(["/nowhere", "/audit", "/events", "/envs/env-a-1/logs", "/healthz/x"])("%s is closed", async (path) => {
+    expect((await request(app).get(path)).status).toBe(401);
+  });
+
+  test("a body is not even read", async () => {
+    const response = await request(app).post("/envs").set("content-type", "application/json").send("{ half");
+    expect(response.status).toBe(401);
+  });
+
+  test("/healthz answers", async () => {
+    expect((await request(app).get("/healthz")).status).toBe(200);
+  });
+
+  test("refusals are limited by address, and good tokens from there still pass", async () => {
+    const attempt = () => request(app).get("/envs").set("authorization", "Bearer guess");
+    for (let i = 0; i < 10; i++) expect((await attempt()).status).toBe(401);
+    const response = await attempt();
+    expect(response.status).toBe(429);
+    expect(response.body.code).toBe("too_many_requests");
+    expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
+    expect((await as("ann").get("/envs")).status).toBe(200);
+    expect(context.audit.entries).toHaveLength(10);
+  });
+});
+
+describe("a member", () => {
+  test("owns what it creates and sees only that", async () => {
+    const [ann, bob] = [await createAs("ann"), await createAs("bob")];
+    expect(context.environments.get(ann)?.owner).toBe("ann");
+    expect((await as("ann").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann]);
+    expect((await as("root").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann, bob]);
+    expect((await as("eve").get("/envs")).body).toHaveLength(2);
+  });
+
+  test.each([
+    ["get", "", undefined],
+    ["delete", "", undefined],
+    ["put", "", undefined],
+    ["post", "/extend", { seconds: 60 }],
+    ["post", "/extend", { seconds: "wrong" }],
+    ["post", "/outage", { mode: "pause" }],
+    ["get", "/logs", undefined],
+    ["get", "/logs/", undefined],
+    ["get", "/health", undefined],
+    ["get", "/deploys", undefined],
+  ] as const)("%s of another's %s answers as if it did not exist", async (method, path, body) => {
+    const other = await createAs("bob");
+    for (const root of ["/envs", "/ENVS"]) {
+      const call = (id: string) => as("ann")[method](`${root}/${id}${path}`).send(body);
+      const [response, never] = [await call(other), await call("env-never-1")];
+      expect(response.status).toBe(404);
+      expect(response.body.detail.replace(other, "")).toBe(never.body.detail.replace("env-never-1", ""));
+    }
+    expect(context.environments.get(other)).toMatchObject({ status: "running", outage: null, ttl: 1800 });
+  });
+
+  test("may do everything with its own", async () => {
+    const id = await createAs("ann");
+    expect((await as("ann").get(`/envs/${id}`)).status).toBe(200);
+    expect((await as("ann").post(`/envs/${id}/extend`).send({ seconds: 60 })).status).toBe(200);
+    expect((await as("ann").post(`/envs/${id}/outage`).send({ mode: "pause" })).status).toBe(200);
+    expect((await as("ann").delete(`/envs/${id}`)).status).toBe(200);
+  });
+
+  test("reads the logs of its own after they are archived, and not another's", async () => {
+    const id = await createAs("ann");
+    await context.logs.append(id, [
+      { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "hello" },
+    ]);
+    await as("ann").delete(`/envs/${id}`);
+    expect((await as("ann").get(`/envs/${id}/logs`)).body.lines).toHaveLength(1);
+    expect((await as("bob").get(`/envs/${id}/logs`)).status).toBe(404);
+    expect((await as("eve").get(`/envs/${id}/logs`)).status).toBe(200);
+  });
+
+  test("has Idempotency-Keys of its own", async () => {
+    const once = (name: Name) => as(name).post("/envs").set("idempotency-key", "k").send({});
+    const [ann, bob] = [(await once("ann")).body.id, (await once("bob")).body.id];
+    expect(ann).not.toBe(bob);
+    expect((await once("ann")).body.id).toBe(ann);
+  });
+
+  test("hears of its own environments only, also of their end", async () => {
+    const stream = as("ann")
+      .get("/events")
+      .set("last-event-id", "0")
+      .then(({ text }) => text);
+    const [ann, bob] = [await createAs("ann"), await createAs("bob")];
+    await as("bob").delete(`/envs/${bob}`);
+    await as("ann").delete(`/envs/${ann}`);
+    context.events.emit({ type: "platform.stopping", env_id: null });
+    await context.events.close(); // ends the stream after what was emitted before
+    const heard = await stream;
+    expect(heard.match(/^event: environment\..*$/gm)).toEqual([
+      "event: environment.creating",
+      "event: environment.running",
+      "event: environment.destroying",
+      "event: environment.destroyed",
+    ]);
+    expect(heard).not.toContain(bob);
+    expect(heard).not.toContain("platform.stopping");
+  });
+
+  test.each(["/halt", "/HALT/"])("may not POST %s", async (path) => {
+    expect((await as("ann").post(path)).body.code).toBe("forbidden");
+  });
+});
+
+describe("a viewer", () => {
+  test("reads everything and changes nothing", async () => {
+    const id = await createAs("ann");
+    expect((await as("eve").get(`/envs/${id}`)).status).toBe(200);
+    for (const call of [
+      as("eve").post("/envs").send({}),
+      as("eve").delete(`/envs/${id}`),
+      as("eve").post(`/envs/${id}/outage`).send({ mode: "crash" }),
+      as("eve").post("/halt"),
+    ]) {
+      expect((await call).body).toMatchObject({ status: 403, code: "forbidden" });
+    }
+    expect(context.environments.all()).toHaveLength(1);
+  });
+});
+
+describe("the audit log", () => {
+  test("has every change: who, what, from where and how it ended, and admins read it", async () => {
+    const id = await createAs("ann");
+    await as("ann").post(`/envs/${id}/outage`).send({ mode: "pause" });
+    await as("ann").post(`/envs/${id}/outage`).send({ mode: "recover" });
+    await as("bob").delete(`/envs/${id}`);
+    await as("root").delete(`/envs/${id}`).set("x-request-id", "r-1");
+    await as("eve").post("/halt");
+    const read = () => as("root").get("/audit");
+    await waitUntil("six entries", async () => (await read()).body.length === 6);
+    const entries = (await read()).body as Record<string, unknown>[];
+    expect(entries.map(({ who, role, what, env_id, result }) => [who, role, what, env_id, result])).toEqual([
+      ["ann", "member", "create", id, 201],
+      ["ann", "member", "outage pause", id, 200],
+      ["ann", "member", "recover", id, 200],
+      ["bob", "member", "destroy", id, 404],
+      ["root", "admin", "destroy", id, 200],
+      ["eve", "viewer", "halt", null, 403],
+    ]);
+    expect(entries[4]).toMatchObject({ from: "127.0.0.1", request_id: "r-1", timestamp: expect.any(String) });
+    expect((await read().query({ limit: 2 })).body).toHaveLength(2);
+    expect((await read().query({ limit: 0 })).status).toBe(400);
+  });
+
+  test.each(["ann", "eve"] as const)("is not for %s", async (name) => {
+    for (const path of ["/audit", "/AUDIT", "/audit/"]) expect((await as(name).get(path)).status).toBe(403);
+  });
+
+  test("without tokens is the machine's own user's, who may do everything", async () => {
+    context.tokens = null;
+    const open = createApp(context, { maxTtl: 60, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
+    await request(open).post("/envs").send({ ttl: 30 });
+    await waitUntil("the entry", () => context.audit.entries.length === 1);
+    expect((await request(open).get("/audit")).body).toMatchObject([{ who: "local", role: "admin", what: "create" }]);
+    expect(context.environments.all()[0]?.owner).toBeNull();
+  });
+});

@@ -1,0 +1,222 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { apiClient, visit } from "../support/api-client.ts";
+import { hostOf } from "../support/describe-platform.ts";
+import { createTestInstance, leftovers, type TestInstance } from "../support/test-instance.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../../..");
+const SECRET = "s3cret-0f-this-test-4711";
+const DIGEST = createHash("sha256").update(SECRET).digest("hex");
+/** Answers with a digest of its secret: that it has it shows, and the secret does not. */
+const TELLS_DIGEST =
+  "require('http').createServer((q, r) => r.end(require('crypto').createHash('sha256').update(process.env.DB_PASSWORD ?? '').digest('hex'))).listen(3000)";
+
+let instance: TestInstance;
+let tokensFile: string;
+const tokens: Record<string, string> = {};
+
+const as = (name: string) => apiClient(instance, tokens[name]);
+
+/** `make token` as a user runs it; returns what it showed. */
+async function makeToken(name: string, role: string): Promise<string> {
+  const { stdout } = await run(process.execPath, [join(ROOT, "scripts/cli.ts"), "token"], {
+    env: { ...process.env, API_TOKENS_FILE: tokensFile, NAME: name, ROLE: role },
+  });
+  return /^ {2}(sbx_[\w-]{43})$/m.exec(stdout)?.[1] ?? "";
+}
+
+beforeAll(async () => {
+  instance = await createTestInstance({ MAX_ENVS_PER_OWNER: "2" });
+  tokensFile = join(instance.folder, "tokens.json");
+  for (const [name, role] of [
+    ["ann", "member"],
+    ["bob", "member"],
+    ["eve", "viewer"],
+    ["root", "admin"],
+  ] as const)
+    tokens[name] = await makeToken(name, role);
+  await instance.startApi({ API_TOKENS_FILE: tokensFile });
+});
+
+afterAll(async () => {
+  await instance?.remove();
+});
+
+/** Starts the platform with settings it must refuse; returns what it said. */
+async function refusedStart(settings: Record<string, string>): Promise<string> {
+  const failed = await run(process.execPath, [join(ROOT, "platform/main.ts")], {
+    cwd: ROOT,
+    env: { ...process.env, ...instance.variables, PLATFORM_PORT: "1", ...settings },
+    timeout: 20_000,
+  }).catch((error: { code: number; stderr: string }) => error);
+  expect(failed).toMatchObject({ code: 1 });
+  return failed.stderr;
+}
+
+describe("tokens", () => {
+  test("without them the platform refuses to start anywhere but on loopback", async () => {
+    for (const host of ["0.0.0.0", "::", "10.171.0.1"])
+      expect(await refusedStart({ PLATFORM_HOST: host })).toMatch(/loopback only.*make token/);
+  });
+
+  test("a tokens file that is missing or bad keeps the platform from starting", async () => {
+    expect(await refusedStart({ API_TOKENS_FILE: "nowhere.json" })).toMatch(/Cannot read tokens file.*make token/);
+    const bad = join(instance.folder, "bad.json");
+    await writeFile(bad, '{"tokens":[{"name":"ann"}]}');
+    expect(await refusedStart({ API_TOKENS_FILE: bad })).toMatch(/Cannot use tokens file.*tokens\.0\.role/);
+  });
+
+  test("the file holds hashes, for its owner's eyes", async () => {
+    expect((await stat(tokensFile)).mode & 0o777).toBe(0o600);
+    const content = await readFile(tokensFile, "utf8");
+    for (const token of Object.values(tokens)) {
+      expect(token).toMatch(/^sbx_/);
+      expect(content).not.toContain(token);
+    }
+  });
+
+  test("members have their own environments, viewers look, admins do everything, others nothing", async () => {
+    const { body: env } = await as("ann").create({ name: "anns" });
+    expect((await apiClient(instance).create()).status).toBe(401);
+    expect((await as("eve").create()).status).toBe(403);
+    expect((await as("bob").list()).body).toEqual([]);
+    for (const answer of [
+      await as("bob").show(env.id),
+      await as("bob").destroy(env.id),
+      await as("bob").outage(env.id, "crash"),
+      await as("bob").logs(env.id),
+    ])
+      expect(answer.status).toBe(404);
+    expect((await visit(instance, hostOf(env.id), "/health")).status).toBe(200);
+    expect((await as("eve").show(env.id)).body.id).toBe(env.id);
+    expect((await as("eve").destroy(env.id)).status).toBe(403);
+    await instance.stopApi("SIGKILL");
+    await instance.startApi({ API_TOKENS_FILE: tokensFile });
+    expect((await as("ann").list()).body).toHaveLength(1);
+    expect((await as("root").destroy(env.id)).status).toBe(200);
+    expect((await as("ann").logs(env.id)).status).toBe(200);
+    expect((await as("bob").logs(env.id)).status).toBe(404);
+  });
+
+  test("an owner's quota counts creations at once", async () => {
+    const answers = await Promise.all(Array.from({ length: 4 }, () => as("bob").create()));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 429, 429]);
+    expect(answers.find(({ status }) => status === 429)?.body).toMatchObject({ code: "quota_exceeded" });
+    await Promise.all((await as("bob").list()).body.map(({ id }) => as("bob").destroy(id)));
+    expect(await leftovers(instance)).toEqual([]);
+  });
+
+  test("admins read in the audit log who changed what", async () => {
+    expect((await as("ann").call("GET", "/audit")).status).toBe(403);
+    const { body } = await as("root").call<Record<string, unknown>[]>("GET", "/audit?limit=1000");
+    const told = body.map(({ who, what, result }) => `${who} ${what} ${result}`);
+    expect(told).toContain("ann create 201");
+    expect(told).toContain("bob destroy 404");
+    expect(told).toContain("eve create 403");
+    expect(told).toContain("null authenticate 401");
+    const lines = readFileSync(join(instance.folder, "logs/audit.jsonl"), "utf8").trim().split("\n");
+    expect(lines).toHaveLength(body.length);
+  });
+
+  test("a token taken out of the file is refused within seconds, without a restart", async () => {
+    const gone = await makeToken("guest", "viewer");
+    const guest = apiClient(instance, gone);
+    await waitUntil("the new token", async () => (await guest.list()).status === 200, 5_000);
+    const file = JSON.parse(await readFile(tokensFile, "utf8")) as { tokens: { name: string }[] };
+    await writeFile(tokensFile, JSON.stringify({ tokens: file.tokens.filter(({ name }) => name !== "guest") }));
+    await waitUntil("its refusal", async () => (await guest.list()).status === 401, 5_000);
+    expect((await as("ann").list()).status).toBe(200);
+  });
+});
+
+describe("secrets", () => {
+  test("reach the container, also one that is made anew, and appear nowhere else", async () => {
+    const since = String(Math.floor(Date.now() / 1000) - 1);
+    const commandLines: string[] = [];
+    let creating = true;
+    const watching = (async () => {
+      while (creating) commandLines.push(...(await allCommandLines()));
+    })();
+    const command = ["node", "-e", `console.log('mine is', process.env.DB_PASSWORD); ${TELLS_DIGEST}`];
+    const { body: env } = await as("ann").create({ name: "keeper", command, secrets: { DB_PASSWORD: SECRET } });
+    creating = false;
+    await watching;
+    expect(env.status).toBe("running");
+    expect((await visit(instance, hostOf(env.id))).text).toBe(DIGEST);
+    await waitUntil(
+      "its masked line",
+      async () => (await as("ann").logs(env.id)).body.lines[0]?.endsWith("mine is [redacted]") === true,
+    );
+
+    await instance.stopApi("SIGKILL");
+    await run("docker", ["rm", "-f", env.container]);
+    await instance.startApi({ API_TOKENS_FILE: tokensFile });
+    await waitUntil("the container made anew", async () => (await visit(instance, hostOf(env.id))).text === DIGEST);
+
+    const saved = join(instance.folder, "envs/secrets", `${env.id}.json`);
+    expect((await stat(saved)).mode & 0o777).toBe(0o600);
+    expect((await stat(join(instance.folder, "envs/secrets"))).mode & 0o777).toBe(0o700);
+    expect(await filesWith(instance.folder, SECRET)).toEqual([saved]);
+    expect(await calls(env.id)).not.toContain(SECRET);
+    expect(instance.output()).not.toContain(SECRET);
+    expect(commandLines.length).toBeGreaterThan(0);
+    expect(commandLines.join("\n")).not.toContain(SECRET);
+    const until = String(Math.ceil(Date.now() / 1000));
+    const { stdout: events } = await run("docker", [
+      "events",
+      "--since",
+      since,
+      "--until",
+      until,
+      "--format",
+      "{{json .}}",
+    ]);
+    expect(events).toContain(env.container);
+    expect(events).not.toContain(SECRET);
+
+    await as("ann").destroy(env.id);
+    expect(await filesWith(instance.folder, SECRET)).toEqual([]);
+    expect(await leftovers(instance)).toEqual([]);
+  });
+
+  test("are masked in the last words of a container that fails, and leave nothing", async () => {
+    const command = ["node", "-e", "console.error('cannot log in with ' + process.env.DB_PASSWORD); process.exit(3)"];
+    const { status, body } = await as("ann").create({ command, secrets: { DB_PASSWORD: SECRET } });
+    expect(status).toBe(422);
+    expect(body["detail"]).toContain("cannot log in with [redacted]");
+    expect(await filesWith(instance.folder, SECRET)).toEqual([]);
+    expect(instance.output()).not.toContain(SECRET);
+  });
+});
+
+/** Everything the API says that could tell of an environment. */
+async function calls(id: string): Promise<string> {
+  const headers = { authorization: `Bearer ${tokens["root"]}`, "last-event-id": "0" };
+  const paths = ["/envs", `/envs/${id}`, `/envs/${id}/logs`, `/envs/${id}/health`, "/audit", "/healthz"];
+  const texts = paths.map(async (path) => (await fetch(instance.apiUrl + path, { headers })).text());
+  return (await Promise.all(texts)).join("\n");
+}
+
+/** What `ps` would show of every process. */
+async function allCommandLines(): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const lines = pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""));
+  return (await Promise.all(lines)).filter((line) => line !== "");
+}
+
+async function filesWith(folder: string, text: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await readdir(folder, { recursive: true })) {
+    const path = join(folder, name);
+    if (existsSync(path) && (await stat(path)).isFile() && (await readFile(path, "utf8")).includes(text))
+      found.push(path);
+  }
+  return found;
+}

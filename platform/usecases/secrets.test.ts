@@ -1,0 +1,141 @@
+import request from "supertest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PlatformError } from "../domain/errors.ts";
+import { createApp } from "../http/app.ts";
+import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { reconcile } from "./reconcile.ts";
+
+const VALUE = 's3cret-value-"quoted"-42';
+const secrets = { DB_PASSWORD: VALUE };
+
+let context: FakeContext;
+let app: ReturnType<typeof createApp>;
+
+beforeEach(async () => {
+  context = await createFakeContext();
+  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
+});
+
+afterEach(async () => {
+  context.stop.abort();
+  await context.shippers.stopAll();
+});
+
+const create = (body: object, key = "") =>
+  request(app)
+    .post("/envs")
+    .set(key === "" ? {} : { "idempotency-key": key })
+    .send(body);
+
+/** What the fake engine's container was given. */
+async function givenEnv(create: () => Promise<unknown>): Promise<Record<string, string>[]> {
+  const given: Record<string, string>[] = [];
+  const original = context.engine.containers.create;
+  context.engine.containers.create = (spec) => {
+    given.push(spec.env);
+    return original(spec);
+  };
+  await create();
+  return given;
+}
+
+test("a container gets its secrets, and nobody is shown them", async () => {
+  let body: unknown;
+  const [env] = await givenEnv(async () => {
+    body = (await create({ env: { A: "b" }, secrets })).body;
+  });
+  expect(env).toMatchObject({ A: "b", DB_PASSWORD: VALUE });
+  const [record] = context.environments.all();
+  expect(record?.secrets).toEqual(["DB_PASSWORD"]);
+  const shown = [body, record, context.events.emitted, (await request(app).get("/envs")).body];
+  expect(JSON.stringify(shown)).not.toContain("s3cret-value");
+});
+
+test("a container that is made again gets them again", async () => {
+  const { body } = await create({ secrets });
+  await context.engine.containers.remove(body.container);
+  const [env] = await givenEnv(() => reconcile(context, { startup: false }));
+  expect(env).toMatchObject({ DB_PASSWORD: VALUE });
+});
+
+test("a container is not made again without them when they are gone", async () => {
+  const { body } = await create({ secrets });
+  await context.secrets.remove(body.id);
+  await context.engine.containers.remove(body.container);
+  expect((await reconcile(context, { startup: false })).failed).toEqual([body.id]);
+  expect(await context.engine.containers.inspect(body.container)).toBeNull();
+});
+
+describe("they are gone", () => {
+  test("with their environment", async () => {
+    const { body } = await create({ secrets });
+    expect(await context.secrets.list()).toEqual([body.id]);
+    await request(app).delete(`/envs/${body.id}`);
+    expect(await context.secrets.list()).toEqual([]);
+  });
+
+  test("with a failed creation", async () => {
+    expect((await create({ image: "missing:1", secrets })).status).toBe(422);
+    context.ingress.put = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
+    expect((await create({ secrets })).status).toBe(503);
+    expect(await context.secrets.list()).toEqual([]);
+  });
+
+  test("when no record speaks of them, but not while its state file is set aside", async () => {
+    await context.secrets.save("env-stray-1", secrets);
+    await context.secrets.save("env-held-1", secrets);
+    context.environments.heldBack.push({ id: "env-held-1", since: context.clock.now() });
+    expect((await reconcile(context, { startup: false })).orphans).toContain("env-stray-1");
+    expect(await context.secrets.list()).toEqual(["env-held-1"]);
+  });
+});
+
+test("nothing is created when they cannot be saved", async () => {
+  context.secrets.failNextWrites();
+  const response = await create({ secrets });
+  expect(response.body.code).toBe("storage_failed");
+  expect(context.environments.all()).toEqual([]);
+});
+
+test("an error of the engine that quotes them is masked, in the answer and in the events", async () => {
+  context.engine.containers.create = () =>
+    Promise.reject(new PlatformError("engine_failed", `Cannot create: bad variable DB_PASSWORD=${VALUE}`));
+  const { body } = await create({ secrets });
+  expect(body.detail).toBe("Cannot create: bad variable DB_PASSWORD=[redacted]");
+  expect(JSON.stringify(context.events.emitted)).not.toContain("s3cret-value");
+});
+
+test.each([
+  [{ env: { A: "x" }, secrets: { A: "y" } }, "secrets.A"],
+  [{ secrets: { PORT: "1" } }, "secrets.PORT"],
+  [{ secrets: { A: 7 } }, "secrets.A"],
+  [{ secrets: { "a-b": VALUE } }, "secrets.a-b"],
+])("%j is refused, naming the secret and not quoting it", async (body, path) => {
+  const response = await create(body);
+  expect(response.status).toBe(400);
+  expect(response.body.errors.map((error: { path: string }) => error.path)).toContain(path);
+  expect(JSON.stringify(response.body)).not.toContain("s3cret-value");
+});
+
+test("under an Idempotency-Key they count, and the state file's digest does not know them", async () => {
+  const first = (await create({ secrets }, "k")).body.id;
+  expect((await create({ secrets }, "k")).body.id).toBe(first);
+  expect((await create({ secrets: { DB_PASSWORD: "other" } }, "k")).body.code).toBe("idempotency_key_reused");
+  const digest = context.environments.get(first)?.idempotency?.digest;
+  await create({ secrets: { DB_PASSWORD: "other" } }, "k2");
+  expect(context.environments.all().map(({ idempotency }) => idempotency?.digest)).toEqual([digest, digest]);
+});
+
+describe("quotas", () => {
+  test("creations at once cannot overshoot them, and a failed one gives its place back", async () => {
+    context.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 };
+    const codes = (await Promise.all(Array.from({ length: 6 }, () => create({})))).map(({ status }) => status).sort();
+    expect(codes).toEqual([201, 201, 503, 503, 503, 503]);
+    const refused = await create({});
+    expect(refused.body).toMatchObject({ code: "capacity_exhausted", detail: expect.stringContaining("2 of 2") });
+    const [record] = context.environments.all();
+    await request(app).delete(`/envs/${record?.id}`);
+    expect((await create({ image: "missing:1" })).status).toBe(422);
+    expect((await create({})).status).toBe(201);
+  });
+});
