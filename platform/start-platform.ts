@@ -32,7 +32,8 @@ import { reconcile } from "./usecases/reconcile.ts";
 import { redactorOf } from "./usecases/secrets-of.ts";
 import { createLogShippers } from "./usecases/ship-logs.ts";
 
-const RELOAD_TIMEOUT_MS = 10_000;
+/** A busy engine takes long to run `nginx -t`, and a busy machine to take a configuration up. */
+const RELOAD_TIMEOUT_MS = 30_000;
 const NGINX_INTERNAL_PORT = 8081;
 /** Of the machine's memory, what environments are promised together unless MAX_MEMORY_MB says otherwise: the rest is for what serves them. */
 const MEMORY_SHARE = 0.9;
@@ -173,6 +174,7 @@ function settingsOf(config: Config): Settings {
     instance: config.INSTANCE,
     door: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
     nginxContainer: `${config.INSTANCE}-nginx`,
+    nginxAddress: config.NGINX_ADDRESS,
     defaultImage: config.DEFAULT_IMAGE,
     stressImage: config.STRESS_IMAGE,
     defaultPort: config.DEFAULT_PORT,

@@ -13,7 +13,7 @@ import type { ICruiseResult } from "dependency-cruiser";
 const ALLOWED: Record<string, string[]> = {
   domain: ["domain", "zod"],
   runtime: ["runtime", "domain", "pino"],
-  engine: ["engine", "domain", "runtime", "dockerode"],
+  engine: ["engine", "domain", "runtime", "dockerode", "p-limit"],
   ingress: ["ingress", "domain", "runtime"],
   store: ["store", "domain", "runtime", "zod"],
   probes: ["probes", "domain", "runtime"],

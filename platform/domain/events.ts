@@ -1,6 +1,7 @@
 /** The kinds of event on `GET /events` and in `logs/events.jsonl`; docs/api.md lists them. */
 export const EVENT_TYPES = [
   "platform.started",
+  "platform.repaired",
   "platform.stopping",
   "environment.creating",
   "environment.running",

@@ -1,7 +1,7 @@
 /** Labels on every Docker object the platform owns. Nothing without our instance label is ever removed. */
 export const LABEL_PLATFORM = "sandbox.platform";
 export const LABEL_ENV = "sandbox.env";
-export const LABEL_SERVICE = "sandbox.service";
+const LABEL_SERVICE = "sandbox.service";
 export const LABEL_ROLE = "sandbox.role";
 
 /** What an object of ours is for: an environment's app or network, the platform's own parts, a helper container. */

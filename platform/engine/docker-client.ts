@@ -1,6 +1,7 @@
 import { Agent } from "node:http";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
+import pLimit from "p-limit";
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import { EngineTimeout, toPlatformError, type StatusCodes } from "./docker-errors.ts";
 
@@ -9,6 +10,12 @@ export type { Docker };
 /** The API versions whose answers this adapter knows; the oldest is that of Docker 20.10. */
 const OLDEST_API = "1.41";
 const NEWEST_API = "1.47";
+
+/** More at once makes none of them faster, and the last ones so slow that they seem to hang. */
+const CHANGES_AT_ONCE = 8;
+
+/** How many times the limit of one call a turn is waited for: then the engine is as good as away. */
+const QUEUE_LIMITS = 4;
 
 type EngineVersion = { version: string; apiVersion: string };
 
@@ -25,6 +32,11 @@ export type DockerOptions = {
 export type DockerClient = DockerOptions & {
   /** One call and its whole answer. `action` completes "Cannot …"; `codes` says what statuses mean. */
   call<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes, limitMs?: number): Promise<T>;
+  /**
+   * As `call`, for what takes the engine long: a few at a time. The engine does such work one after the
+   * other anyway, and what waits here does not use up its time there.
+   */
+  change<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T>;
   /**
    * A call answered by a stream, which has no time limit once it began. The `signal` handed to `call`
    * belongs to the request: aborting the caller's ends the stream with an error.
@@ -46,6 +58,7 @@ export function createDockerClient(options: DockerOptions): DockerClient {
   const calls = connect(socketPath, timeoutMs);
   // docker-modem's time limit is one of silence, which is what a stream of events mostly is.
   const streams = connect(socketPath, 0);
+  const turns = pLimit(CHANGES_AT_ONCE);
   let pinned: Promise<EngineVersion> | null = null;
 
   async function negotiate(): Promise<EngineVersion> {
@@ -86,6 +99,14 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
+  async function change<T>(action: string, perform: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T> {
+    const asked = performance.now();
+    return turns(() => {
+      if (performance.now() - asked < QUEUE_LIMITS * timeoutMs) return call(action, perform, codes);
+      throw toPlatformError(new EngineTimeout(QUEUE_LIMITS * timeoutMs), action);
+    });
+  }
+
   async function stream(
     action: string,
     perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
@@ -105,7 +126,7 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  return { ...options, call, stream, negotiate };
+  return { ...options, call, change, stream, negotiate };
 }
 
 /** The newest API version that both sides know. Throws `engine_failed` where there is none. */

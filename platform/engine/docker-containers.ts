@@ -34,7 +34,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
     const codes = { 400: "image_not_runnable", 404: "conflict", 409: "conflict" } as const;
     await unless(
       [304],
-      client.call(`start container "${name}"`, (docker) => docker.getContainer(Id).start(), codes),
+      client.change(`start container "${name}"`, (docker) => docker.getContainer(Id).start(), codes),
     );
   }
 
@@ -45,7 +45,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
     const status = await unless(
       [404, 409],
       // Its anonymous volumes go with it, or every environment would leave some behind.
-      client.call(`remove container "${name}"`, (docker) =>
+      client.change(`remove container "${name}"`, (docker) =>
         docker.getContainer(found.Id).remove({ force: true, v: true }),
       ),
     );
@@ -101,7 +101,7 @@ export async function createContainer(
 ): Promise<void> {
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
-  await client.call(
+  await client.change(
     `create container "${name}" from image "${body.Image}"`,
     (docker) => docker.createContainer(options),
     codes,

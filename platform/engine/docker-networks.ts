@@ -24,7 +24,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     const options = { _query: {}, _body: buildNetworkBody(spec) } as unknown as Parameters<Docker["createNetwork"]>[0];
     try {
       const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
-      await client.call(
+      await client.change(
         `create network "${spec.name}" with subnet ${spec.subnet}`,
         (docker) => docker.createNetwork(options),
         codes,
@@ -47,7 +47,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     guard(client, "remove", "network", name, found.Labels);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await client.call(`remove network "${name}"`, (docker) => docker.getNetwork(found.Id).remove(), {
+        return await client.change(`remove network "${name}"`, (docker) => docker.getNetwork(found.Id).remove(), {
           403: "conflict",
         });
       } catch (error) {
@@ -69,7 +69,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function detach(id: string, name: string, container: string): Promise<void> {
-    await client.call(`disconnect container "${container}" from network "${name}"`, (docker) =>
+    await client.change(`disconnect container "${container}" from network "${name}"`, (docker) =>
       docker.getNetwork(id).disconnect({ Container: container, Force: true }),
     );
   }
@@ -80,7 +80,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
       ownContainer(client, "connect", container),
     ]);
     const attach = (): Promise<unknown> =>
-      client.call(
+      client.change(
         `connect container "${container}" to network "${network}" at ${address}`,
         (docker) =>
           docker

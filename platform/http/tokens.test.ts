@@ -71,7 +71,7 @@ describe("without a good token", () => {
 
 describe("a member", () => {
   test("owns what it creates and sees only that", async () => {
-    const [ann, bob] = [await createAs("ann"), await createAs("bob")];
+    const [ann, bob] = [await createAs("ann", { name: "a" }), await createAs("bob", { name: "b" })];
     expect(context.environments.get(ann)?.owner).toBe("ann");
     expect((await as("ann").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann]);
     expect((await as("root").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann, bob]);

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { lstat, open, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
-import { errnoOf, moveFile, removeFile, storageError, writeFileAtomic } from "../runtime/atomic-file.ts";
+import { errnoOf, moveFile, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../runtime/atomic-file.ts";
 
 const EXTENSION = ".conf";
 /** Misses `*.conf`, so Nginx reads nothing in it. */
@@ -20,6 +20,8 @@ export type ConfFolder = {
   rewrite(name: string, text: string): Promise<void>;
   /** Takes a file away, whatever it is; none is fine. */
   remove(name: string): Promise<void>;
+  /** Clears the half-written files that a killed process left. */
+  sweep(): Promise<void>;
   /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. */
   setAside(name: string, now: number): Promise<string>;
   /** Every name that Nginx includes. */
@@ -85,6 +87,7 @@ export function openConfFolder(folder: string): ConfFolder {
       if (isFolder) await setAside(name, Date.now());
       else await removeFile(at(name), { durable: false });
     },
+    sweep: async () => void (await sweepTemporaryFiles(folder)),
     setAside,
     names,
     namesNow() {

@@ -45,10 +45,18 @@ export function createFakeIngress(): FakeIngress {
     },
     list: async () => [...files.keys()].map((file) => file.slice(0, -".conf".length)).filter(isEnvironmentId),
     async removeStrays(known) {
-      const strays = [...files.keys()].filter((file) => !known.has(file.slice(0, -".conf".length)));
+      const strays = [...files.keys()].filter((file) => {
+        const id = file.slice(0, -".conf".length);
+        return isEnvironmentId(id) && !known.has(id);
+      });
       for (const file of strays) files.delete(file);
       serve();
       return strays;
+    },
+    async rescue() {
+      const foreign = [...files.keys()].filter((file) => !isEnvironmentId(file.slice(0, -".conf".length)));
+      for (const file of foreign) files.delete(file);
+      return foreign;
     },
     check: async () => ({ ok: !down, detail: down ? "Nginx does not answer" : "Nginx answers" }),
     routeOf: (host) => (down ? null : (serving.get(host) ?? null)),

@@ -11,10 +11,18 @@ export interface Ingress {
   put(route: Route): Promise<void>;
   /** Takes an environment's route away; none is fine. The file goes even where Nginx is down. */
   remove(id: string): Promise<void>;
-  /** Ids that have a file now. */
+  /** Ids that have a file now, with what was put into it. */
   list(): Promise<string[]>;
-  /** Removes files that are not ours to know and returns their names. `known` are the ids that may have one. */
+  /**
+   * Removes the files of environments that are not `known` and returns their names. A file of somebody
+   * else's stays while Nginx accepts it, and is set aside where Nginx refuses it.
+   */
   removeStrays(known: ReadonlySet<string>): Promise<string[]>;
+  /**
+   * For an Nginx that does not start, and so cannot say why: sets aside every file that did not come from
+   * here and returns their names.
+   */
+  rescue(): Promise<string[]>;
   /** Whether Nginx answers on its internal port, and why not. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }

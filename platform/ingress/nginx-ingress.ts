@@ -48,6 +48,9 @@ export type NginxIngress = Ingress & {
   stats(): { reloads: number };
 };
 
+/** Removing what is never there changes nothing, and has what is there tested and loaded where it is not yet. */
+const ABSENT_FILE = "01-absent.conf";
+
 /** A change that somebody waits for. */
 type Pending = Change & { resolve: () => void; reject: (error: unknown) => void };
 
@@ -134,6 +137,12 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
   async function isStillLoaded(): Promise<boolean> {
     const answer = await nginx.ask();
     return answer.answers && answer.generation === loaded?.generation;
+  }
+
+  /** A file that somebody has written something else into does not count as the environment's. */
+  async function holdsWhatWasPut(id: string): Promise<boolean> {
+    const text = loaded?.texts.get(fileOf(id));
+    return text === undefined || (await folder.read(fileOf(id))) === text;
   }
 
   /** Those that could be written; whoever's file could not is told so. */
@@ -235,18 +244,43 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       await submit(file, null);
     },
 
-    list: () => folder.ids(),
+    async list() {
+      const ids = await folder.ids();
+      const isOurs = await Promise.all(ids.map(holdsWhatWasPut));
+      return ids.filter((_, index) => isOurs[index]);
+    },
 
     async removeStrays(known) {
       // Read at this very instant, when `known` is true: a route put later is not a stray.
-      const strays = folder.namesNow().filter((name) => name !== GENERATION_FILE && !known.has(idOf(name) ?? ""));
-      await Promise.all(strays.map((name) => submit(name, null)));
+      const names = folder.namesNow();
+      const strays = names.filter((name) => idOf(name) !== null && !known.has(idOf(name) ?? ""));
+      const unseen = names.some((name) => isForeign(name) && loaded?.names.has(name) !== true);
+      // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
+      if (unseen) loaded = null;
+      await Promise.all([...strays, ...(unseen ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
+      await folder.sweep();
       return strays;
+    },
+
+    async rescue() {
+      const ids = await folder.ids();
+      const spoilt = await Promise.all(ids.map(async (id) => ((await holdsWhatWasPut(id)) ? [] : [fileOf(id)])));
+      const suspects = [...(await folder.names()).filter(isForeign), ...spoilt.flat()];
+      for (const name of suspects) {
+        await folder.setAside(name, Date.now());
+        noteRejected(name, "Nginx does not start, and this file is none of the platform's");
+      }
+      return suspects;
     },
 
     check: () => nginx.check(),
     stats: () => ({ reloads }),
   };
+}
+
+/** Neither an environment's file nor the generation's. */
+function isForeign(name: string): boolean {
+  return idOf(name) === null && name !== GENERATION_FILE;
 }
 
 function settle(changes: Pending[]): void {

@@ -13,6 +13,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     read: async (name) => present.get(name) ?? null,
     write: async (name, text) => void present.set(name, text),
     rewrite: async (name, text) => void present.set(name, text),
+    sweep: async () => {},
     remove: async (name) => void present.delete(name),
     async setAside(name) {
       if (!present.delete(name)) throw new Error(`${name} is not there`);

@@ -43,6 +43,11 @@ export function createDiskEnvironmentStore({
   const lock = createKeyedLock();
   const pathOf = (id: string) => join(folder, `${id}${SUFFIX}`);
 
+  async function isDamaged(id: string): Promise<boolean> {
+    if (memory.get(id) === null) return false; // removed while this waited
+    return !("record" in (await readStateFile(folder, `${id}${SUFFIX}`)));
+  }
+
   return {
     async load() {
       const names = await prepareFolder(folder);
@@ -76,6 +81,10 @@ export function createDiskEnvironmentStore({
     async setAside() {
       const found = await findSetAside(folder, join(folder, QUARANTINE));
       return found.filter(({ id }) => memory.get(id) === null);
+    },
+    async damaged() {
+      const looked = memory.all().map(({ id }) => lock.run(id, async () => ((await isDamaged(id)) ? id : null)));
+      return (await Promise.all(looked)).filter((id) => id !== null);
     },
     async check() {
       const probe = join(folder, PROBE_FILE);

@@ -7,15 +7,16 @@ import { formatStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "./store.ts";
 import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
-/** An EnvironmentStore without a disk. `records` are what its load finds, `heldBack` what it says is set aside. */
+/** An EnvironmentStore without a disk. `records` are what its load finds, `heldBack` what it says is set aside; `damage` removes a file. */
 export function createFakeEnvironmentStore(
   records: EnvironmentRecord[] = [],
-): EnvironmentStore & WriteFailures & { heldBack: { id: string; since: number }[] } {
+): EnvironmentStore & WriteFailures & { heldBack: { id: string; since: number }[]; damage(id: string): void } {
   const memory = createRecordMemory();
   const lock = createKeyedLock();
   const { attempt, failNextWrites } = createWriteFailures();
 
   const heldBack: { id: string; since: number }[] = [];
+  const damaged = new Set<string>();
   return {
     failNextWrites,
     heldBack,
@@ -40,6 +41,8 @@ export function createFakeEnvironmentStore(
         memory.delete(id);
       });
     },
+    damaged: async () => memory.all().flatMap(({ id }) => (damaged.delete(id) ? [id] : [])),
+    damage: (id) => void damaged.add(id),
     async check() {
       try {
         await attempt();

@@ -1,4 +1,4 @@
-import { mkdir, open, rename, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rename, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errnoOf } from "../runtime/atomic-file.ts";
 import { chainPaths, endOfWholeLines } from "./file-chain.ts";
@@ -14,13 +14,14 @@ export type RotatingFile = {
   /**
    * Appends whole lines; resolves when the system has them. A text that fits into one file is there
    * whole or, when this throws, not at all; a larger one is split between lines, and part of it may stay.
+   * Throws where the file was removed since the last append.
    */
   append(text: string): Promise<void>;
   /** Closes the file; a later append opens it again. */
   close(): Promise<void>;
 };
 
-type Opened = { handle: FileHandle; size: number };
+type Opened = { handle: FileHandle; size: number; inode: number };
 
 /** Nothing is opened or created before the first append. One call at a time: the caller holds a lock. */
 export function createRotatingFile({
@@ -41,6 +42,10 @@ export function createRotatingFile({
   }
 
   async function write(part: Buffer): Promise<void> {
+    if (opened !== null && !(await isStillThere(path, opened))) {
+      await close();
+      throw new Error(`Cannot append to "${path}": somebody removed it; it is begun anew with the next append.`);
+    }
     opened ??= await openToAppend(path);
     if (opened.size > 0 && opened.size + part.length > maxSize) {
       await close();
@@ -81,14 +86,22 @@ async function openToAppend(path: string): Promise<Opened> {
   await mkdir(dirname(path), { recursive: true });
   const handle = await open(path, "a+");
   try {
-    const { size } = await handle.stat();
+    const { size, ino: inode } = await handle.stat();
     const whole = await endOfWholeLines(handle, size);
     if (whole < size) await handle.truncate(whole);
-    return { handle, size: whole };
+    return { handle, size: whole, inode };
   } catch (error) {
     await handle.close();
     throw error;
   }
+}
+
+/** What is written to a removed file is lost without a word: a shipper that is told goes back and ships it all again. */
+async function isStillThere(path: string, { inode }: Opened): Promise<boolean> {
+  return stat(path).then(
+    ({ ino }) => ino === inode,
+    () => false,
+  );
 }
 
 async function writeFully(handle: FileHandle, data: Buffer): Promise<void> {

@@ -22,6 +22,8 @@ export interface EnvironmentStore {
    * may be running, so nothing of theirs is an orphan. Asked anew each time, as whoever repairs them moves files.
    */
   setAside(): Promise<{ id: string; since: number }[]>;
+  /** Environments whose file is gone, or cannot be read as their record any more; one that was edited and can be read is none. */
+  damaged(): Promise<string[]>;
   /** Proves that the folder can be written to. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }

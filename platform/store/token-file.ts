@@ -41,7 +41,9 @@ export async function readTokenFile(path: string): Promise<TokenFile> {
     content = JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
     const reason = error instanceof SyntaxError ? "it is not JSON" : describeError(error);
-    throw new Error(`Cannot read tokens file "${path}": ${reason}. make token NAME=you ROLE=admin makes one.`);
+    throw new Error(`Cannot read tokens file "${path}": ${reason}. make token NAME=you ROLE=admin makes one.`, {
+      cause: error,
+    });
   }
   const parsed = TokenFileSchema.safeParse(content);
   if (parsed.success) return parsed.data;

@@ -33,16 +33,25 @@ const EXECUTORS: Executors = {
     ingress.put({ id: env, host: environmentHost(env, settings.door.baseDomain), address, port }),
   "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
   "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
-  "remove-container": ({ container }, { engine }) => engine.containers.remove(container),
+  "remove-container": ({ container }, { engine }) => unlessForeign(engine.containers.remove(container)),
   "disconnect-ingress": ({ network }, { engine, settings }) =>
-    engine.networks.disconnect(network, settings.nginxContainer),
-  "remove-network": ({ network }, { engine }) => engine.networks.remove(network),
+    unlessForeign(engine.networks.disconnect(network, settings.nginxContainer)),
+  "remove-network": ({ network }, { engine }) => unlessForeign(engine.networks.remove(network)),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
   "discard-logs": ({ env }, { logs }) => logs.discard(env),
   "remove-secrets": ({ env }, { secrets }) => secrets.remove(env),
   "remove-record": ({ env }, { environments }) => environments.remove(env),
 };
+
+/** Where somebody else's object has taken the name, ours is gone: there is nothing left to remove. */
+async function unlessForeign(removal: Promise<void>): Promise<void> {
+  try {
+    await removal;
+  } catch (error) {
+    if (!isPlatformError(error, "protected_target")) throw error;
+  }
+}
 
 /** Every kind of step there is. */
 export const STEP_KINDS = Object.keys(EXECUTORS) as StepKind[];

@@ -7,12 +7,14 @@ import type { Context, Creation } from "./context.ts";
 
 const PAUSE_MS = 25;
 const MAX_PAUSE_MS = 500;
+/** A platform that is told to stop finishes the creations under way, within the 30 s that a shutdown may take. */
+const STOPPING_LIMIT_MS = 15_000;
 /** The engine tells when a container ends; this is for when its events are late. */
 const INSPECT_EVERY_MS = 1_000;
 
 /**
  * Waits until the environment answers its health check, at most CREATE_TIMEOUT. True once it does,
- * false when time ran out, the creation was cancelled or the platform stops. Throws
+ * false when time ran out or the creation was cancelled. Throws
  * `container_exited` or `image_not_runnable` when its container ended.
  */
 export async function awaitHealthy(
@@ -23,16 +25,17 @@ export async function awaitHealthy(
   const { probe, settings, clock, stopping } = context;
   const service = primaryService(record);
   const host = environmentHost(record.id, settings.door.baseDomain);
-  const deadline = performance.now() + settings.createTimeout * 1000;
-  const over = AbortSignal.any([cancel.signal, stopping]);
+  const started = performance.now();
+  const deadline = (): number =>
+    started + Math.min(settings.createTimeout * 1000, stopping.aborted ? STOPPING_LIMIT_MS : Infinity);
   // A probe of a container that has just ended would wait for an address nobody answers at.
-  const signal = AbortSignal.any([over, died.signal]);
+  const signal = AbortSignal.any([cancel.signal, died.signal]);
   let inspectAt = 0;
   let pause = PAUSE_MS;
 
-  while (!over.aborted) {
+  while (!cancel.signal.aborted) {
     const timestamp = clock.timestamp();
-    const timeoutMs = Math.max(1, Math.min(settings.healthTimeout * 1000, deadline - performance.now()));
+    const timeoutMs = Math.max(1, Math.min(settings.healthTimeout * 1000, deadline() - performance.now()));
     const result = await probe.check({ host, path: service.health_path, timeoutMs, signal });
     if (result.ok) {
       await noteCheck(context, record.id, timestamp, result);
@@ -42,7 +45,7 @@ export async function awaitHealthy(
       await assertRunning(context, service.container);
       inspectAt = performance.now() + INSPECT_EVERY_MS;
     }
-    if (performance.now() + pause >= deadline) {
+    if (performance.now() + pause >= deadline()) {
       await noteCheck(context, record.id, timestamp, result);
       return false;
     }

@@ -26,6 +26,8 @@ export type Settings = {
   instance: string;
   door: FrontDoor;
   nginxContainer: string;
+  /** Nginx's own in the platform's network. */
+  nginxAddress: string;
   defaultImage: string;
   stressImage: string;
   defaultPort: number;

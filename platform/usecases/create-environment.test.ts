@@ -90,3 +90,15 @@ test("one that never becomes healthy is kept, degraded", async () => {
   const { id, creation } = await createSick();
   expect(await creation).toMatchObject({ id, status: "degraded" });
 });
+
+test("a creation under way is finished while the platform stops", async () => {
+  const check = context.probe.check.bind(context.probe);
+  let healthy = false;
+  context.probe.check = async (target) =>
+    healthy ? check(target) : { status: 500, ok: false, latency_ms: 1, fault: "environment" };
+  const creation = createEnvironment(context, {});
+  await waitUntil("the creation", () => context.ongoing.creating.size === 1);
+  context.stop.abort();
+  healthy = true;
+  expect(await creation).toMatchObject({ status: "running" });
+});

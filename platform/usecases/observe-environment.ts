@@ -28,7 +28,8 @@ export function observedOf(
   }
   return {
     network: world.engine.networks.some((candidate) => candidate.name === network),
-    ingressConnected: nginx !== undefined && network in nginx.networks,
+    // A container that is gone cannot be connected: that is the front door's repair, not this environment's.
+    ingressConnected: nginx === undefined || network in nginx.networks,
     routed: world.routed.has(record.id),
     containers,
     shipping: shippers.active(record.id),

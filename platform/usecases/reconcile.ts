@@ -11,6 +11,8 @@ import { takeDown } from "./destroy-environment.ts";
 import { assertOwnNames } from "./find-environment.ts";
 import { heldBack } from "./hold-back.ts";
 import { observeWorld, observedOf, type World } from "./observe-environment.ts";
+import { repairFrontDoor } from "./repair-front-door.ts";
+import { repairStateFiles } from "./repair-state-files.ts";
 
 /** What one pass did. */
 export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: string[]; failed: string[] };
@@ -23,9 +25,12 @@ export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: 
  */
 export async function reconcile(context: Context, { startup }: { startup: boolean }): Promise<ReconcileReport> {
   const report: ReconcileReport = { repaired: [], retired: [], orphans: [], failed: [] };
-  const world = await observeWorld(context);
+  const world = await repairFrontDoor(context, await observeWorld(context));
   const known = new Set(context.environments.all().map((record) => record.id));
   await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, world, startup, report)));
+  const { repaired, failed } = await repairStateFiles(context);
+  report.repaired.push(...repaired.filter((id) => !report.repaired.includes(id)));
+  report.failed.push(...failed);
   const held = await heldBack(context, world);
   await removeOrphans(context, world, new Set([...known, ...held]), startup, report);
   await removeStrayFiles(context, held, report);

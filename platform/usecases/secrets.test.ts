@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
 import { createApp } from "../http/app.ts";
 import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { waitUntil } from "../test/support/wait-until.ts";
 import { reconcile } from "./reconcile.ts";
 
 const VALUE = 's3cret-value-"quoted"-42';
@@ -129,8 +130,16 @@ test("under an Idempotency-Key they count, and the state file's digest does not 
 describe("quotas", () => {
   test("creations at once cannot overshoot them, and a failed one gives its place back", async () => {
     context.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 };
-    const codes = (await Promise.all(Array.from({ length: 6 }, () => create({})))).map(({ status }) => status).sort();
-    expect(codes).toEqual([201, 201, 503, 503, 503, 503]);
+    // No record is saved, as on a slow disk, until every other creation has been decided on.
+    const decided = Promise.withResolvers<void>();
+    const save = context.environments.save;
+    context.environments.save = (record) => decided.promise.then(() => save(record));
+    const codes: number[] = [];
+    const creations = Array.from({ length: 6 }, async () => codes.push((await create({})).status));
+    await waitUntil("four refusals", () => codes.length === 4);
+    decided.resolve();
+    await Promise.all(creations);
+    expect(codes).toEqual([503, 503, 503, 503, 201, 201]);
     const refused = await create({});
     expect(refused.body).toMatchObject({ code: "capacity_exhausted", detail: expect.stringContaining("2 of 2") });
     const [record] = context.environments.all();

@@ -27,7 +27,9 @@ compose_tool() {
 compose() {
   local -a tool
   read -r -a tool <<<"$(compose_tool)"
-  "${tool[@]}" -p "$INSTANCE" --project-directory "$ROOT" -f "$ROOT/docker-compose.yml" "$@"
+  local -a files=(-f "$ROOT/docker-compose.yml")
+  [ "${SOCKET_FILTER:-off}" != on ] || files+=(-f "$ROOT/docker-compose.filtered.yml")
+  "${tool[@]}" -p "$INSTANCE" --project-directory "$ROOT" "${files[@]}" "$@"
 }
 
 stage_engine() {

@@ -47,6 +47,7 @@ load_settings() {
   export NGINX_CONF_DIR="${NGINX_CONF_DIR:-./nginx/conf.d}"
   # Compose takes a mount without a leading ./ or / for the name of a volume.
   case "$NGINX_CONF_DIR" in /* | ./*) ;; *) NGINX_CONF_DIR="./$NGINX_CONF_DIR" ;; esac
+  case "${SOCKET_FILTER:=off}" in on | off) ;; *) die "SOCKET_FILTER is on or off, not $SOCKET_FILTER." ;; esac
   # The docker client follows the same socket as the API, whatever context the user has chosen.
   export DOCKER_HOST="unix://$DOCKER_SOCKET"
 }

@@ -140,13 +140,13 @@ describe("secrets", () => {
   test("reach the container, also one that is made anew, and appear nowhere else", async () => {
     const since = String(Math.floor(Date.now() / 1000) - 1);
     const commandLines: string[] = [];
-    let creating = true;
+    const created = new AbortController();
     const watching = (async () => {
-      while (creating) commandLines.push(...(await allCommandLines()));
+      while (!created.signal.aborted) commandLines.push(...(await allCommandLines()));
     })();
     const command = ["node", "-e", `console.log('mine is', process.env.DB_PASSWORD); ${TELLS_DIGEST}`];
     const { body: env } = await as("ann").create({ name: "keeper", command, secrets: { DB_PASSWORD: SECRET } });
-    creating = false;
+    created.abort();
     await watching;
     expect(env.status).toBe("running");
     expect((await visit(instance, hostOf(env.id))).text).toBe(DIGEST);

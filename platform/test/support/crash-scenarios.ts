@@ -124,6 +124,7 @@ const DYING_IMAGE = "dying:latest";
 async function createOperations(checkpoint: (boundary: string) => void) {
   const context = await createFakeContext(checkpoint);
   const { engine, environments, probe, settings } = context;
+  settings.createTimeout = 5;
   engine.addImage(DYING_IMAGE, [3000], { exitCode: 1 });
   const container = (id: string) => environments.get(id)?.services[0]?.container ?? "";
   const setStatus = async (status: "creating" | "destroying") => {

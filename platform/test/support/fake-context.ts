@@ -74,6 +74,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
       instance: INSTANCE,
       door: { baseDomain: "localhost", port: 80 },
       nginxContainer: `${INSTANCE}-nginx`,
+      nginxAddress: "10.171.0.2",
       defaultImage: DEMO_IMAGE,
       stressImage: "sandbox-stress-ng:latest",
       defaultPort: 3000,

@@ -88,26 +88,36 @@ const anything = fc.oneof(
 
 /** Mostly right, so that the wrong part is reached. */
 function likely<T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> {
-  return fc.oneof({ weight: 3, arbitrary: right as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: anything });
+  return fc.oneof({ weight: 9, arbitrary: right as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: anything });
 }
 
-const createBody = fc.record(
-  {
-    name: likely(text),
-    ttl: likely(fc.integer({ min: 10, max: 86_400 })),
-    image: likely(fc.constantFrom("demo:latest", "nowhere/nothing:1", "Not An Image")),
-    port: likely(fc.integer({ min: 1, max: 65_535 })),
-    health_path: likely(nasty.map((part) => `/${part}`)),
-    command: likely(fc.array(text, { minLength: 1, maxLength: 3 })),
-    env: likely(fc.dictionary(fc.oneof(fc.constantFrom("A", "PATH", "_x"), text), text, { maxKeys: 4 })),
-    resources: likely(fc.record({ memory_mb: number, cpus: number, pids: number }, { requiredKeys: [] })),
-    secrets: likely(fc.dictionary(fc.constantFrom("TOKEN", "KEY"), text, { maxKeys: 2 })),
-    egress: likely(fc.boolean()),
-    services: anything,
-    __proto__2: anything,
-  },
-  { requiredKeys: [] },
-);
+function createBody(images: string[]): fc.Arbitrary<object> {
+  const known = fc.record(
+    {
+      name: likely(text),
+      ttl: likely(fc.integer({ min: 10, max: 86_400 })),
+      image: fc.constantFrom<unknown>(...images, "Not An Image", "", 7, null),
+      port: likely(fc.integer({ min: 1, max: 65_535 })),
+      health_path: likely(
+        fc.oneof(
+          fc.constantFrom("/", "/health", "/a;}b", "/$uri{"),
+          nasty.map((part) => `/${part}`),
+        ),
+      ),
+      command: likely(fc.array(text, { minLength: 1, maxLength: 3 })),
+      env: likely(fc.dictionary(fc.constantFrom("A", "PATH", "_x", "LD_PRELOAD", "__proto__"), text, { maxKeys: 4 })),
+      resources: likely(fc.constantFrom({}, { memory_mb: 64 }, { cpus: 0.5, pids: 16 }, { memory_mb: 1e308 })),
+      secrets: likely(fc.dictionary(fc.constantFrom("TOKEN", "KEY", "constructor"), text, { maxKeys: 2 })),
+      egress: likely(fc.boolean()),
+    },
+    { requiredKeys: [] },
+  );
+  const unknown = fc.oneof(
+    { weight: 9, arbitrary: fc.constant({}) },
+    { weight: 1, arbitrary: fc.dictionary(text, anything, { minKeys: 1, maxKeys: 2 }) },
+  );
+  return fc.tuple(known, unknown).map(([right, wrong]) => ({ ...right, ...wrong }));
+}
 
 const otherBody = fc.oneof(
   fc.record({ seconds: likely(number) }, { requiredKeys: [] }),
@@ -129,34 +139,35 @@ const nested = fc
     bytesOf(opening.repeat(depth) + (opening === "[" ? "]" : "1}").repeat(opening === "[" ? depth : 1)),
   );
 
-const body: fc.Arbitrary<Uint8Array> = fc.oneof(
-  { weight: 12, arbitrary: createBody.map((value) => bytesOf(JSON.stringify(value))) },
-  { weight: 10, arbitrary: otherBody.map((value) => bytesOf(JSON.stringify(value) ?? "")) },
-  {
-    weight: 2,
-    arbitrary: fc
-      .constantFrom(
-        '{"__proto__":{"polluted":true}}',
-        '{"constructor":{"prototype":{"polluted":true}}}',
-        '{"env":{"__proto__":{"polluted":"x"}}}',
-        '{"ttl":60,"ttl":"x"}',
-        '{"name":"\\ud800"}',
-        '{"ttl":1e400}',
-        "\ufeff{}",
-        "{",
-        "'",
-        "undefined",
-      )
-      .map(bytesOf),
-  },
-  { weight: 1, arbitrary: nested },
-  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(200_000, 262_144, 300_000).map((size) => bytesOf(`{"name":"${"x".repeat(size)}"}`)),
-  },
-  { weight: 1, arbitrary: fc.constantFrom(10, 20_000_000).map((size) => gzipSync(Buffer.alloc(size, " "))) },
-);
+const bodyOf = (images: string[]): fc.Arbitrary<Uint8Array> =>
+  fc.oneof(
+    { weight: 12, arbitrary: createBody(images).map((value) => bytesOf(JSON.stringify(value))) },
+    { weight: 10, arbitrary: otherBody.map((value) => bytesOf(JSON.stringify(value) ?? "")) },
+    {
+      weight: 2,
+      arbitrary: fc
+        .constantFrom(
+          '{"__proto__":{"polluted":true}}',
+          '{"constructor":{"prototype":{"polluted":true}}}',
+          '{"env":{"__proto__":{"polluted":"x"}}}',
+          '{"ttl":60,"ttl":"x"}',
+          '{"name":"\\ud800"}',
+          '{"ttl":1e400}',
+          "\ufeff{}",
+          "{",
+          "'",
+          "undefined",
+        )
+        .map(bytesOf),
+    },
+    { weight: 1, arbitrary: nested },
+    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(200_000, 262_144, 300_000).map((size) => bytesOf(`{"name":"${"x".repeat(size)}"}`)),
+    },
+    { weight: 1, arbitrary: fc.constantFrom(10, 20_000_000).map((size) => gzipSync(Buffer.alloc(size, " "))) },
+  );
 
 const header: fc.Arbitrary<[string, string]> = fc.oneof(
   fc.tuple(
@@ -181,7 +192,7 @@ const header: fc.Arbitrary<[string, string]> = fc.oneof(
 const contentType: fc.Arbitrary<[string, string]> = fc.tuple(
   fc.constant("Content-Type"),
   fc.oneof(
-    { weight: 12, arbitrary: fc.constant("application/json") },
+    { weight: 30, arbitrary: fc.constant("application/json") },
     {
       weight: 3,
       arbitrary: fc.constantFrom(
@@ -254,33 +265,47 @@ const target = fc.oneof(
   },
 );
 
-/** Requests of every kind that a program, a browser, or somebody with bad intent could send. */
-export const fuzzRequest: fc.Arbitrary<FuzzRequest> = fc.record({
-  method: fc.oneof(
-    { weight: 12, arbitrary: fc.constantFrom("GET", "POST", "POST", "POST", "DELETE") },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom("HEAD", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "NONSENSE"),
-    },
-  ),
-  target,
-  headers: fc.tuple(contentType, fc.array(header, { maxLength: 3 })).map(([type, more]) => [type, ...more]),
-  framing: fc.oneof(
-    { weight: 14, arbitrary: fc.constant("exact" as const) },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom(
-        "chunked" as const,
-        "short" as const,
-        "long" as const,
-        "both" as const,
-        "broken-chunks" as const,
-        "none" as const,
-      ),
-    },
-  ),
-  body,
-});
+/**
+ * Requests of every kind that a program, a browser, or somebody with bad intent could send. `images` are the only
+ * ones that are well-formed, so that nobody asks a registry for what was invented here.
+ */
+export const fuzzRequests = (images: string[]): fc.Arbitrary<FuzzRequest> =>
+  fc.record({
+    method: fc.oneof(
+      { weight: 12, arbitrary: fc.constantFrom("GET", "POST", "POST", "POST", "DELETE") },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom(
+          "HEAD",
+          "PUT",
+          "PATCH",
+          "OPTIONS",
+          "TRACE",
+          "CONNECT",
+          "PROPFIND",
+          "get",
+          "NONSENSE",
+        ),
+      },
+    ),
+    target,
+    headers: fc.tuple(contentType, fc.array(header, { maxLength: 3 })).map(([type, more]) => [type, ...more]),
+    framing: fc.oneof(
+      { weight: 14, arbitrary: fc.constant("exact" as const) },
+      {
+        weight: 1,
+        arbitrary: fc.constantFrom(
+          "chunked" as const,
+          "short" as const,
+          "long" as const,
+          "both" as const,
+          "broken-chunks" as const,
+          "none" as const,
+        ),
+      },
+    ),
+    body: bodyOf(images),
+  });
 
 /** The bytes on the wire. Each asks for its connection to be closed after the answer. */
 export function encodeRequest(request: FuzzRequest, host: string, id: string): Buffer {

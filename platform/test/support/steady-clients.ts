@@ -1,4 +1,4 @@
-import { Agent, request, type IncomingMessage } from "node:http";
+import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** What a steady stream of requests has met so far. */
@@ -20,8 +20,6 @@ export type SteadyOptions = {
   pauseMs: number;
   /** Kept and used again, as browsers do; otherwise one for each request. */
   keepAlive: boolean;
-  /** Asks once more where a connection that was used before ended without a word: what browsers and HTTP libraries do. */
-  retryIdle?: boolean;
 };
 
 /** Asks without end until stopped, which returns the tally; every request under way is finished first. */
@@ -49,7 +47,7 @@ async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): P
   const agent = options.keepAlive ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
   while (!signal.aborted) {
     const started = performance.now();
-    const outcome = await askWell(options, agent);
+    const outcome = await ask(options, agent);
     if (outcome === "200") {
       tally.answered++;
       tally.latencies.push(performance.now() - started);
@@ -61,28 +59,16 @@ async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): P
   if (agent !== false) agent.destroy();
 }
 
-async function askWell(options: SteadyOptions, agent: Agent | false): Promise<string> {
-  const first = await ask(options, agent);
-  const isStale = first.reused && (first.outcome === "ECONNRESET" || first.outcome === "EPIPE");
-  return isStale && options.retryIdle === true ? (await ask(options, agent)).outcome : first.outcome;
-}
-
-/** One request: its status, or what cut it. `reused`: on a connection that had served before. */
-function ask(
-  { port, host, path = "/" }: SteadyOptions,
-  agent: Agent | false,
-): Promise<{ outcome: string; reused: boolean }> {
+/** One request: its status, or what cut it. */
+function ask({ port, host, path = "/" }: SteadyOptions, agent: Agent | false): Promise<string> {
   return new Promise((done) => {
-    const end = (outcome: string): void => done({ outcome, reused: outgoing.reusedSocket });
-    const fail = (error: NodeJS.ErrnoException): void => end(error.code ?? error.message);
-    const outgoing = request(
-      { host: "127.0.0.1", port, path, agent, headers: { host } },
-      (response: IncomingMessage) => {
-        response.on("error", fail);
-        response.on("end", () => end(String(response.statusCode)));
-        response.resume();
-      },
-    );
+    const fail = (error: NodeJS.ErrnoException): void => done(error.code ?? error.message);
+    const options = { host: "127.0.0.1", port, path, agent, headers: { host } };
+    const outgoing = request(options, (response) => {
+      response.on("error", fail);
+      response.on("end", () => done(String(response.statusCode)));
+      response.resume();
+    });
     outgoing.setTimeout(20_000, () => outgoing.destroy(new Error("silent for 20 s")));
     outgoing.on("error", fail);
     outgoing.end();

@@ -32,8 +32,8 @@ export type TestInstance = {
   remove(): Promise<void>;
 };
 
-/** How the API runs: `npm run dev`'s way, or `make up`'s. */
-export type RunMode = "process" | "container";
+/** How the API runs: `npm run dev`'s way, `make up`'s, or that with SOCKET_FILTER=on. */
+export type RunMode = "process" | "container" | "filtered container";
 
 /** Prepares an instance and starts its Nginx from the project's own compose file. */
 export async function createTestInstance(
@@ -68,6 +68,7 @@ export async function createTestInstance(
     name,
     "-f",
     join(ROOT, "docker-compose.yml"),
+    ...(mode === "filtered container" ? ["-f", join(ROOT, "docker-compose.filtered.yml")] : []),
     "--project-directory",
     ROOT,
   ];
@@ -108,6 +109,7 @@ export async function createTestInstance(
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
       await firewall("down");
+      await rm(join(ROOT, ".cache/socket", name), { recursive: true, force: true });
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
     },
@@ -134,7 +136,7 @@ export async function labelledObjects(instance: string): Promise<string[]> {
 
 /** Everything of environments that an instance has left on the machine: Docker objects, routes, state files, live logs. */
 export async function leftovers(instance: TestInstance): Promise<string[]> {
-  const own = new Set([instance.name, `${instance.name}-nginx`, `${instance.name}-api`]);
+  const own = new Set(["", "-nginx", "-api", "-socket-proxy"].map((part) => instance.name + part));
   const objects = (await labelledObjects(instance.name)).filter((object) => !own.has(object));
   const files = (folder: string) =>
     existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : [];

@@ -1,0 +1,118 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { CATALOGUE } from "../../domain/errors.ts";
+import type { Answer } from "../support/api-client.ts";
+import { visit } from "../support/api-client.ts";
+import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { labelledObjects, leftovers } from "../support/test-instance.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const MANY = 50;
+/** Nginx numbers its configurations one by one. */
+const GENERATION = /add_header x-sandbox-generation (\d+);/;
+
+type Reads = { count: number; bad: number; median: number; p99: number; max: number };
+
+describePlatform(
+  "load",
+  { MAX_ENVS_PER_OWNER: "0", MAX_ENVS: "0", MAX_MEMORY_MB: "0", LOG_LEVEL: "warn" },
+  (platform) => {
+    const reloads = () =>
+      Number(GENERATION.exec(readFileSync(join(platform.instance.folder, "conf.d/00-generation.conf"), "utf8"))?.[1]);
+
+    /** Reads all the while, over again as soon as it is answered, until it is stopped. */
+    function readMeanwhile(read: () => Promise<{ status: number }>): { stop(): Promise<Reads> } {
+      const times: number[] = [];
+      let bad = 0;
+      let on = true;
+      const reading = (async () => {
+        while (on) {
+          const started = performance.now();
+          const { status } = await read();
+          times.push(performance.now() - started);
+          if (status !== 200) bad++;
+        }
+      })();
+      return {
+        async stop() {
+          on = false;
+          await reading;
+          const sorted = times.toSorted((a, b) => a - b);
+          const at = (share: number) => Math.round(sorted[Math.floor((sorted.length - 1) * share)] ?? 0);
+          return { count: times.length, bad, median: at(0.5), p99: at(0.99), max: at(1) };
+        },
+      };
+    }
+
+    function expectCatalogued(answers: Answer<never>[], good: number): void {
+      for (const { status, body } of answers) {
+        if (status === good) continue;
+        expect(Object.keys(CATALOGUE)).toContain(body["code"]);
+        expect(body["code"]).not.toBe("internal_error");
+      }
+    }
+
+    test(`${MANY} creates at once, then ${MANY} destroys with outages and reads among them, leave nothing over`, async () => {
+      const { api, instance } = platform;
+      await api.create({ name: "first" });
+      const [first] = (await api.list()).body;
+      const before = reloads();
+      const readers = {
+        list: readMeanwhile(() => api.list()),
+        logs: readMeanwhile(() => api.logs(first?.id ?? "")),
+      };
+      const started = performance.now();
+      const created = await Promise.all(
+        Array.from({ length: MANY }, (_, index) => api.create({ name: `load-${index}` })),
+      );
+      const createMs = performance.now() - started;
+      expectCatalogued(created as unknown as Answer[], 201);
+      const running = created.filter(({ body }) => body.status === "running").map(({ body }) => body.id);
+      process.stdout.write(
+        `created: ${JSON.stringify(tally(created.map(({ body }) => String(body["code"] ?? body.status))))} in ${Math.round(createMs)} ms\n`,
+      );
+      // Catalogued refusals are allowed on a machine that is busy with other things; mostly refusing is not.
+      expect(running.length).toBeGreaterThan(MANY / 2);
+      const pages = await Promise.all(running.map((id) => visit(instance, hostOf(id))));
+      expect(pages.every(({ status, text }, index) => status === 200 && text.includes(running[index] ?? "?"))).toBe(
+        true,
+      );
+      const createReloads = reloads() - before;
+
+      const between = reloads();
+      const destroyStarted = performance.now();
+      const modes = ["crash", "pause", "network", "stress", "recover"];
+      const outages = running.map((id, index) => api.outage(id, modes[index % modes.length] ?? "crash"));
+      const destroyed = await Promise.all(running.map((id) => api.destroy(id)));
+      const destroyMs = performance.now() - destroyStarted;
+      expectCatalogued((await Promise.all(outages)) as unknown as Answer[], 200);
+      expectCatalogued(destroyed as unknown as Answer[], 200);
+      const [list, logs] = await Promise.all([readers.list.stop(), readers.logs.stop()]);
+      const destroyReloads = reloads() - between;
+      process.stdout.write(
+        `${MANY} creates in ${Math.round(createMs)} ms with ${createReloads} reloads; ` +
+          `${running.length} destroys in ${Math.round(destroyMs)} ms with ${destroyReloads} reloads; ` +
+          `reads meanwhile, ms: GET /envs ${JSON.stringify(list)}, GET /envs/:id/logs ${JSON.stringify(logs)}\n`,
+      );
+      expect([list.bad, logs.bad]).toEqual([0, 0]);
+      expect(list.p99).toBeLessThan(2_000);
+      expect(createReloads).toBeLessThan(MANY);
+
+      await waitUntil(
+        "nothing but the first",
+        async () => (await leftovers(instance)).every((name) => name.includes(first?.id ?? "?")),
+        30_000,
+      );
+      expect((await visit(instance, hostOf(first?.id ?? ""))).status).toBe(200);
+      expect((await labelledObjects(instance.name)).filter((name) => name.includes("load-"))).toEqual([]);
+    }, 240_000);
+  },
+  ["process"],
+);
+
+function tally(kinds: string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
