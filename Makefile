@@ -1,6 +1,6 @@
 # make help lists the targets. What they do is in scripts/; this file only hands over parameters.
 .DEFAULT_GOAL := help
-.PHONY: up down create destroy list logs health simulate halt extend token status clean test check dev help
+.PHONY: up down create destroy list logs health simulate halt extend token status clean test soak check dev help
 
 # Parameters reach the scripts as environment variables. `value` takes them as they were typed, so
 # that make expands nothing in them, and no shell reads them.
@@ -49,6 +49,9 @@ clean: ## Wipe state, routes, logs and archives (after make down)
 
 test: ## Run every test (ARGS= is handed to vitest)
 	@scripts/test.sh
+
+soak: ## A long run of random operations and kills (SOAK_OPERATIONS=400 SOAK_SEED=)
+	@scripts/soak.sh
 
 check: ## Types, lint, format, import boundaries, dead code and tests
 	@scripts/check.sh

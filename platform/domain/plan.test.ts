@@ -38,6 +38,12 @@ describe("bringing up", () => {
     ]);
   });
 
+  test.each([true, false])("a network and a container made anew have egress: %s, as the record says", (egress) => {
+    const steps = plan(aRecord({ egress }), { ...whole, network: false }, NOW).flat();
+    const made = steps.filter(({ kind }) => kind === "create-network" || kind === "create-container");
+    expect(made).toMatchObject([{ egress }, { egress }]);
+  });
+
   test("does nothing when everything is as wanted", () => {
     expect(plan(record, whole, NOW)).toEqual([]);
   });

@@ -14,6 +14,11 @@ const SPEC: ContainerSpec = {
   resources: { memory_mb: 256, cpus: 0.5, pids: 128 },
 };
 
+test("a container of an internal network asks no resolver of the machine's", () => {
+  expect(buildContainerBody({ ...SPEC, internal: true }).HostConfig).toMatchObject({ Dns: ["127.0.0.1"] });
+  expect(buildContainerBody({ ...SPEC, internal: false }).HostConfig).not.toHaveProperty("Dns");
+});
+
 test("a container spec becomes exactly this create request", () => {
   expect(buildContainerBody(SPEC)).toStrictEqual({
     Image: "sandbox-demo-app:latest",

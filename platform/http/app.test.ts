@@ -31,6 +31,7 @@ describe("POST /envs", () => {
       ttl: 1800,
       ttl_remaining: 1800,
       health_path: "/health",
+      egress: true,
       outage: null,
     });
     expect(response.body.name).toMatch(/^[a-z]+-[a-z]+$/);
@@ -44,6 +45,7 @@ describe("POST /envs", () => {
   });
 
   test.each([
+    [{ egress: "no" }, "egress"],
     [{ ttl: 9 }, "ttl"],
     [{ ttl: 86_401 }, "ttl"],
     [{ ttl: "60" }, "ttl"],

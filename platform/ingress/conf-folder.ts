@@ -2,7 +2,14 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { lstat, open, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
-import { errnoOf, moveFile, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../runtime/atomic-file.ts";
+import {
+  errnoOf,
+  moveFile,
+  removeFile,
+  storageError,
+  sweepTemporaryFiles,
+  writeFileAtomic,
+} from "../runtime/atomic-file.ts";
 
 const EXTENSION = ".conf";
 /** Misses `*.conf`, so Nginx reads nothing in it. */

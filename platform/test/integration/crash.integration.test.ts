@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { STEP_KINDS } from "../../usecases/apply-steps.ts";
 import { apiClient } from "../support/api-client.ts";
-import { boundariesOf, SCENARIOS, SECRETS, type Operations } from "../support/crash-scenarios.ts";
+import { findBoundaries, SECRETS, type Operations } from "../support/crash-scenarios.ts";
 import { createTestInstance, labelledObjects, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { expectWholeOrGone } from "../support/whole-or-gone.ts";
@@ -13,9 +13,7 @@ import { expectWholeOrGone } from "../support/whole-or-gone.ts";
 const run = promisify(execFile);
 const NEVER = "0 0 1 1 *";
 
-const cases = await Promise.all(
-  SCENARIOS.map(async (scenario) => ({ scenario, boundaries: await boundariesOf(scenario) })),
-);
+const cases = await findBoundaries();
 
 test("the scenarios pass every kind of step", () => {
   const passed = new Set(cases.flatMap(({ boundaries }) => boundaries.map((name) => name.replace(/^.*:|#.*$/g, ""))));
@@ -63,7 +61,7 @@ describe("the API, killed at a step boundary, leaves every environment whole or 
 
   const operations: Operations = {
     create: () => api.create({ name: "crash", secrets: SECRETS }),
-    createDying: () => api.create({ name: "dying", command: ["/no/such/command"] }),
+    createDying: () => api.create({ name: "dying", command: ["/no/such/command"], secrets: SECRETS }),
     destroy: (id) => api.destroy(id),
     outage: (id, mode) => api.outage(id, mode),
     recover: (id) => api.outage(id, "recover"),

@@ -56,9 +56,7 @@ describe("state files that cannot be read", () => {
       ["env-bits-1", "env-dangling-1", "env-empty-1", "env-folder-1", "env-foreign-1", id].toSorted(),
     );
     expect(quarantine(id)).toHaveLength(1);
-    expect(await readFile(join(envs(), "quarantine", quarantine(id)[0] ?? ""), "utf8")).toBe(
-      good.slice(0, half),
-    );
+    expect(await readFile(join(envs(), "quarantine", quarantine(id)[0] ?? ""), "utf8")).toBe(good.slice(0, half));
     expect((await api.list()).body.map((environment) => environment.id)).toEqual([kept.body.id]);
     expect((await visit(instance, hostOf(kept.body.id))).status).toBe(200);
 

@@ -25,9 +25,9 @@ describePlatform(
     function readMeanwhile(read: () => Promise<{ status: number }>): { stop(): Promise<Reads> } {
       const times: number[] = [];
       let bad = 0;
-      let on = true;
+      const stopping = new AbortController();
       const reading = (async () => {
-        while (on) {
+        while (!stopping.signal.aborted) {
           const started = performance.now();
           const { status } = await read();
           times.push(performance.now() - started);
@@ -36,7 +36,7 @@ describePlatform(
       })();
       return {
         async stop() {
-          on = false;
+          stopping.abort();
           await reading;
           const sorted = times.toSorted((a, b) => a - b);
           const at = (share: number) => Math.round(sorted[Math.floor((sorted.length - 1) * share)] ?? 0);
@@ -96,7 +96,7 @@ describePlatform(
           `reads meanwhile, ms: GET /envs ${JSON.stringify(list)}, GET /envs/:id/logs ${JSON.stringify(logs)}\n`,
       );
       expect([list.bad, logs.bad]).toEqual([0, 0]);
-      expect(list.p99).toBeLessThan(2_000);
+      expect(list.p99).toBeLessThan(5_000);
       expect(createReloads).toBeLessThan(MANY);
 
       await waitUntil(

@@ -29,17 +29,19 @@ export type Operations = {
 };
 
 /** `act` is what the platform is killed in; `prepare` goes before. `living` ones have an environment to work on. */
-export type Scenario = {
+type Scenario = {
   name: string;
   living: boolean;
+  /** The scenario that goes the same way at first: where they have gone the same way, one of them is enough. */
+  beginsAs?: string;
   prepare?(operations: Operations, id: string): Promise<unknown>;
   act(operations: Operations, id: string): Promise<unknown>;
 };
 
 /** Every use-case that changes something, with each way it can go. */
-export const SCENARIOS: Scenario[] = [
+const SCENARIOS: Scenario[] = [
   { name: "create", living: false, act: (platform) => platform.create() },
-  { name: "create that fails", living: false, act: (platform) => platform.createDying() },
+  { name: "create that fails", living: false, beginsAs: "create", act: (platform) => platform.createDying() },
   ...OUTAGE_MODES.map((mode) => ({
     name: `${mode} outage`,
     living: true,
@@ -86,11 +88,22 @@ export const SCENARIOS: Scenario[] = [
 ];
 
 /**
- * The boundaries that a scenario passes, in order, as CRASH_AT_FILE names them, found by running it on
- * the platform in memory. The end of one effect and the beginning of the next, with nothing between
- * them, are one place to die at, named for the latter.
+ * Every scenario with the boundaries it passes, in order, as CRASH_AT_FILE names them, found by running
+ * it on the platform in memory. The end of one effect and the beginning of the next, with nothing
+ * between them, are one place to die at, named for the latter.
  */
-export async function boundariesOf(scenario: Scenario): Promise<string[]> {
+export async function findBoundaries(): Promise<{ scenario: Scenario; boundaries: string[] }[]> {
+  const found = await Promise.all(
+    SCENARIOS.map(async (scenario) => ({ scenario, boundaries: await boundariesOf(scenario) })),
+  );
+  return found.map(({ scenario, boundaries }) => {
+    const former = found.find(({ scenario: { name } }) => name === scenario.beginsAs)?.boundaries ?? [];
+    const parting = boundaries.findIndex((boundary, index) => boundary !== former[index]);
+    return { scenario, boundaries: boundaries.slice(parting) };
+  });
+}
+
+async function boundariesOf(scenario: Scenario): Promise<string[]> {
   const passed: string[] = [];
   const { context, operations, dispose } = await createOperations((boundary) => passed.push(boundary));
   try {
@@ -136,7 +149,7 @@ async function createOperations(checkpoint: (boundary: string) => void) {
     async createDying() {
       const check = probe.check;
       probe.check = async (target) => ({ ...(await check(target)), ok: false });
-      await createEnvironment(context, { image: DYING_IMAGE });
+      await createEnvironment(context, { image: DYING_IMAGE, secrets: SECRETS });
     },
     destroy: (id) => destroyEnvironment(context, id),
     outage: (id, mode) => injectOutage(context, id, { mode }),

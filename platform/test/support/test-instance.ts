@@ -26,6 +26,8 @@ export type TestInstance = {
   endedBy(): NodeJS.Signals | null;
   /** The API's process; null where it has none of its own. */
   pid(): number | null;
+  /** Runs compose on this instance's own project. */
+  compose(...args: string[]): Promise<unknown>;
   /** What the API printed so far. */
   output(): string;
   /** Removes everything, also after a failed test. */
@@ -89,18 +91,19 @@ export async function createTestInstance(
     nginxPort,
     endedBy: () => runner.endedBy(),
     pid: () => runner.pid(),
+    compose: composeRun,
     output: () => runner.output(),
     async startApi(more = {}) {
       await runner.start(more);
-      await waitUntil(
-        "the API to be well",
-        async () => {
-          await runner.assertRunning();
-          return (await fetch(`${apiUrl}/healthz`)).ok;
-        },
-        30_000,
-        25,
-      );
+      const isWell = () => fetch(`${apiUrl}/healthz`).then(({ ok }) => ok);
+      // One that has ended will never be well: no need to wait for it.
+      const hasEnded = () =>
+        runner.assertRunning().then(
+          () => false,
+          () => true,
+        );
+      await waitUntil("the API to be well", async () => (await hasEnded()) || (await isWell()), 30_000, 25);
+      await runner.assertRunning();
     },
     stopApi: (signal = "SIGTERM") => runner.stop(signal),
     async remove() {

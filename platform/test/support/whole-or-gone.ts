@@ -17,7 +17,9 @@ export async function expectWholeOrGone(instance: TestInstance): Promise<Environ
   const { body: environments } = await apiClient(instance).list();
   await Promise.all(environments.map((environment) => expectWhole(instance, environment)));
   const ids = environments.map(({ id }) => id);
-  const strays = [...(await leftovers(instance)), ...(await secretFiles(instance))].filter((name) => !ids.some((id) => name.includes(id)));
+  const strays = [...(await leftovers(instance)), ...(await secretFiles(instance))].filter(
+    (name) => !ids.some((id) => name.includes(id)),
+  );
   expect(strays, `left over beside ${ids.join(", ") || "nothing"}`).toEqual([]);
   return environments;
 }

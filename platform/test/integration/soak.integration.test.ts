@@ -1,0 +1,124 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { OUTAGE_MODES } from "../../domain/environment-record.ts";
+import { apiClient, visit } from "../support/api-client.ts";
+import { createRandom } from "../support/random.ts";
+import { createTestInstance, labelledObjects, type TestInstance } from "../support/test-instance.ts";
+import { expectWholeOrGone } from "../support/whole-or-gone.ts";
+
+const SEED = Number(process.env["SOAK_SEED"] || 20_261_122);
+const OPERATIONS = Number(process.env["SOAK_OPERATIONS"] || 40);
+/** The last part goes on without kills: memory can only be compared within one process. */
+const CALM_SHARE = 0.4;
+const KILL_CHANCE = 0.3;
+/** Long enough for a kill to fall anywhere in any operation, and into what follows it. */
+const LATEST_KILL_MS = 900;
+const MOST_ENVIRONMENTS = 6;
+/** Far above what a heap breathes in and out; a leak of every operation's garbage shows in the long run. */
+const MOST_GROWTH_MB = 100;
+
+const WEIGHTS = { create: 5, destroy: 3, outage: 5, recover: 3, extend: 1, halt: 1, read: 4, visit: 3 };
+
+let instance: TestInstance;
+let api: ReturnType<typeof apiClient>;
+const random = createRandom(SEED);
+const counts: Record<string, number> = { kills: 0 };
+
+beforeAll(async () => {
+  instance = await createTestInstance({ CREATE_TIMEOUT: "10", RATE_LIMIT: "0" });
+  api = apiClient(instance);
+  await instance.startApi();
+});
+
+afterAll(async () => {
+  await instance.remove();
+  expect(await labelledObjects(instance.name)).toEqual([]);
+});
+
+/** One operation on an environment chosen beforehand; its status. */
+async function operate(kind: keyof typeof WEIGHTS, id: string, mode: string): Promise<number> {
+  switch (kind) {
+    case "create":
+      return (await api.create({ name: "soak", ttl: 600 })).status;
+    case "destroy":
+      return (await api.destroy(id)).status;
+    case "outage":
+      return (await api.outage(id, mode, { duration: 3 })).status;
+    case "recover":
+      return (await api.outage(id, "recover")).status;
+    case "extend":
+      return (await api.extend(id, 30)).status;
+    case "halt":
+      return (await api.call("POST", "/halt")).status;
+    case "read":
+      return Math.max((await api.logs(id)).status, (await api.health(id)).status);
+    case "visit": {
+      const { status } = await visit(instance, `${id}.localhost`).catch(() => ({ status: 0 })); // a paused one hangs
+      return [502, 504, 0].includes(status) ? 200 : status;
+    }
+  }
+}
+
+/** One to three operations at once, chosen by the seed alone. */
+async function chooseOperations(): Promise<(() => Promise<number>)[]> {
+  const { body: living } = await api.list();
+  return Array.from({ length: 1 + random.below(3) }, () => {
+    const chosen = random.weighted(WEIGHTS);
+    const [place, mode] = [random.next(), OUTAGE_MODES[random.below(OUTAGE_MODES.length)] ?? "crash"];
+    const id = living[Math.floor(place * living.length)]?.id;
+    const kind =
+      id === undefined ? "create" : chosen === "create" && living.length >= MOST_ENVIRONMENTS ? "destroy" : chosen;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+    return () => operate(kind, id ?? "", mode);
+  });
+}
+
+/** Runs operations, kills the platform among them, starts it again and looks at what there is. */
+async function killedAmong(operations: (() => Promise<number>)[], afterMs: number): Promise<void> {
+  const outcomes = Promise.allSettled(operations.map((operation) => operation()));
+  await sleep(afterMs); // not a wait for something: the moment is what is tested
+  await instance.stopApi("SIGKILL");
+  counts["kills"] = (counts["kills"] ?? 0) + 1;
+  await outcomes;
+  await instance.startApi();
+  await expectWholeOrGone(instance);
+}
+
+/** Resident memory of the API in MiB. */
+function residentMb(): number {
+  const status = readFileSync(`/proc/${instance.pid()}/status`, "utf8");
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
+}
+
+test(
+  `${OPERATIONS} random operations among random kills leave every environment whole or gone (SOAK_SEED=${SEED} SOAK_OPERATIONS=${OPERATIONS})`,
+  async () => {
+    const started = performance.now();
+    const memory: number[] = [];
+    for (let done = 0; done < OPERATIONS; ) {
+      const calm = done >= OPERATIONS * (1 - CALM_SHARE);
+      const operations = await chooseOperations();
+      const [dies, afterMs] = [random.next() < KILL_CHANCE, random.next() * LATEST_KILL_MS];
+      done += operations.length;
+      if (dies && !calm) {
+        await killedAmong(operations, afterMs);
+        continue;
+      }
+      const statuses = await Promise.all(operations.map((operation) => operation()));
+      // Two at once may meet: the later one finds its environment busy, broken already, or gone.
+      for (const status of statuses) expect([200, 201, 404, 409]).toContain(status);
+      if (calm) memory.push(residentMb());
+    }
+    await expectWholeOrGone(instance);
+    for (const { id } of (await api.list()).body) expect((await api.destroy(id)).status).toBe(200);
+    expect(await expectWholeOrGone(instance)).toEqual([]);
+
+    const quarter = Math.ceil(memory.length / 4);
+    const [first, last] = [Math.max(...memory.slice(0, quarter)), Math.max(...memory.slice(-quarter))];
+    const seconds = Math.round((performance.now() - started) / 1000);
+    console.log(`soak: seed ${SEED}, ${seconds} s, ${JSON.stringify(counts)}, RSS ${first} → ${last} MiB`);
+    expect(last - first).toBeLessThan(MOST_GROWTH_MB);
+  },
+  60_000 + OPERATIONS * 15_000,
+);
