@@ -25,5 +25,7 @@ test.each(["", "-1", "0x10", "1e1", "1.5", "10001", " 1"])("lines=%j is refused"
 
 test("a reserved variable's refusal says why", () => {
   const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
-  expect(() => parseInput(schema, { env: { ENV_ID: "x" } }, "request body")).toThrow("env.ENV_ID: is set by the platform");
+  expect(() => parseInput(schema, { env: { ENV_ID: "x" } }, "request body")).toThrow(
+    "env.ENV_ID: is set by the platform",
+  );
 });

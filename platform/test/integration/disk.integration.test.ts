@@ -6,7 +6,7 @@ import type { PlatformEvent } from "../../domain/events.ts";
 import { apiClient, visit } from "../support/api-client.ts";
 import { countingApp, countsIn } from "../support/counting-app.ts";
 import { hostOf } from "../support/describe-platform.ts";
-import { canMount, mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
+import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { createTestInstance, labelledObjects, leftovers, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -100,7 +100,7 @@ describe("state files that cannot be read", () => {
   });
 });
 
-describe.skipIf(!canMount)("a disk that fills up", () => {
+describe("a disk that fills up", () => {
   let disk: SmallDisk;
   let instance: TestInstance;
   let api: ReturnType<typeof apiClient>;

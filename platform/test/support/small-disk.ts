@@ -22,9 +22,6 @@ export type SmallDisk = {
   remove(): Promise<void>;
 };
 
-/** Whether this machine lets us mount one. */
-export const canMount = process.platform === "linux" && process.getuid?.() === 0;
-
 export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
   const place = `./.cache/test/disk-${process.pid}-${randomInt(1e6)}`;
   const folder = join(ROOT, place);
