@@ -23,6 +23,9 @@ const LINGER_MS = 1_000;
 /** How long answers under way are waited for when the server stops, in milliseconds. */
 const STOP_LIMIT_MS = 25_000;
 
+/** Connections that wait for no answer: idle ones, and those whose request has not arrived. */
+const unanswered = new WeakMap<Server, Set<Duplex>>();
+
 /** A listening HTTP server for the app; rejects when the address cannot be taken. */
 export async function startServer(
   app: RequestListener,
@@ -37,8 +40,20 @@ export async function startServer(
     requireHostHeader: false, // Node would refuse with an empty answer; the handler below does it properly
   });
   const answering = new WeakMap<Duplex, ServerResponse>();
+  const silent = new Set<Duplex>();
+  unanswered.set(server, silent);
+  server.on("connection", (socket) => {
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+  });
   server.on("request", (request, response) => {
-    answering.set(request.socket, response);
+    const { socket } = request;
+    answering.set(socket, response);
+    silent.delete(socket);
+    response.once("close", () => {
+      if (!server.listening) socket.end();
+      else if (!socket.destroyed) silent.add(socket);
+    });
     // An answer is in memory until it is taken.
     response.once("prefinish", () => response.setTimeout(limits.stallMs, () => response.destroy()));
   });
@@ -63,10 +78,13 @@ export async function startServer(
   return server;
 }
 
-/** Takes no more connections and waits for the answers under way, at most 25 s. */
+/**
+ * Takes no more connections, drops those that ask nothing or have not finished asking, and waits for the
+ * answers under way, at most 25 s.
+ */
 export async function stopServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  for (const socket of unanswered.get(server) ?? []) socket.destroy();
   const timer = setTimeout(() => server.closeAllConnections(), STOP_LIMIT_MS);
   await closed;
   clearTimeout(timer);
