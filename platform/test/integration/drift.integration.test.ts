@@ -50,17 +50,26 @@ describePlatform(
 
       test("a removed network is made anew, with its container and Nginx on it", async () => {
         const { id, container, network } = await platform.createDemo();
-        await docker("rm", "-f", container);
-        await docker("network", "disconnect", "-f", network, nginx());
-        await docker("network", "rm", network);
+        // The reconciler may put one back while the next is being taken: then again from the start.
+        await waitUntil("the network to be gone", async () => {
+          await docker("rm", "-f", container).catch(() => {});
+          await docker("network", "disconnect", "-f", network, nginx()).catch(() => {});
+          await docker("network", "rm", network);
+          return true;
+        });
         await told("environment.repaired", `create-network ${network}`);
         await answers(id);
       });
 
       test("a network that was pulled away from a running container is made anew", async () => {
         const { id, container, network } = await platform.createDemo();
-        for (const name of [container, nginx()]) await docker("network", "disconnect", "-f", network, name);
-        await docker("network", "rm", network);
+        await waitUntil("the network to be gone", async () => {
+          for (const name of [container, nginx()]) {
+            await docker("network", "disconnect", "-f", network, name).catch(() => {});
+          }
+          await docker("network", "rm", network);
+          return true;
+        });
         await told("environment.repaired", `create-network ${network}`);
         await answers(id);
       });
