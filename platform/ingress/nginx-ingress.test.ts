@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -190,3 +190,49 @@ describe("createNginxIngress", () => {
 async function failing(): Promise<never> {
   throw new Error("engine is gone");
 }
+
+describe("what somebody else does in the folder", () => {
+  const ROUTE: Route = {
+    id: "env-hello-mf3k2x9a",
+    host: "env-hello-mf3k2x9a.localhost",
+    address: "10.172.0.3",
+    port: 3000,
+  };
+  const put = (name: string) => writeFile(join(confDir, name), "# theirs\n");
+
+  it("a route with another text in its file counts as none, until it is put again", async () => {
+    await ingress.put(ROUTE);
+    expect(await ingress.list()).toEqual([ROUTE.id]);
+    await put(`${ROUTE.id}.conf`);
+    expect(await ingress.list()).toEqual([]);
+    await ingress.put(ROUTE);
+    expect(await ingress.list()).toEqual([ROUTE.id]);
+    expect(live.get(`${ROUTE.id}.conf`)).toContain(ROUTE.host);
+  });
+
+  it("a foreign file is tested once, loaded, and left where it is", async () => {
+    await ingress.put(ROUTE);
+    await put("theirs.conf");
+    const known = new Set([ROUTE.id]);
+    log = [];
+    expect(await ingress.removeStrays(known)).toEqual([]);
+    expect(log).toEqual(["test", "reload"]);
+    expect(await ingress.removeStrays(known)).toEqual([]);
+    expect(log).toEqual(["test", "reload"]);
+    expect(live.has("theirs.conf")).toBe(true);
+  });
+
+  it("rescue sets aside what did not come from here, and nothing else", async () => {
+    await ingress.put(ROUTE);
+    await ingress.put({ ...ROUTE, id: "env-spoilt-1", host: "env-spoilt-1.localhost" });
+    await Promise.all([put("theirs.conf"), put("env-spoilt-1.conf")]);
+    expect((await ingress.rescue()).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
+    expect((await readdir(confDir)).sort()).toEqual([GENERATION_FILE, `${ROUTE.id}.conf`, "rejected"]);
+  });
+
+  it("half-written files of a killed process are cleared", async () => {
+    await put(".env-hello-1.conf.123.4.tmp");
+    await ingress.removeStrays(new Set());
+    expect((await readdir(confDir)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+});

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createFakeClock } from "../runtime/clock.ts";
@@ -147,4 +147,18 @@ test("two hundred environments are saved at once and loaded again", async () => 
   const later = createDiskEnvironmentStore({ folder });
   expect(await later.load()).toEqual({ loaded: 200, quarantined: [] });
   expect(later.all().map(({ id }) => id)).toEqual(ids);
+});
+
+test("damaged() tells files that are gone or no records any more, and not those that were edited", async () => {
+  const { folder, store } = await loadFolder({});
+  for (const id of ["env-fine-1", "env-edited-1", "env-removed-1", "env-cut-1", "env-empty-1"]) {
+    await store.save(aRecord({ id }));
+  }
+  const pathOf = (id: string) => join(folder, `${id}.json`);
+  expect(await store.damaged()).toEqual([]);
+  await writeFile(pathOf("env-edited-1"), asFile(aRecord({ id: "env-edited-1", name: "edited" })));
+  await rm(pathOf("env-removed-1"));
+  await writeFile(pathOf("env-cut-1"), asFile(aRecord({ id: "env-cut-1" })).slice(0, 40));
+  await writeFile(pathOf("env-empty-1"), "");
+  expect((await store.damaged()).sort()).toEqual(["env-cut-1", "env-empty-1", "env-removed-1"]);
 });

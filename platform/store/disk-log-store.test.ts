@@ -74,6 +74,20 @@ test("lines go on in the same file after a restart, up to the same size", async 
   expect((await stat(join(logs, "app.log.1"))).size).toBeLessThanOrEqual(4096);
 });
 
+test("a removed app.log is told once, for its shipper to begin again; other logs just go on", async () => {
+  const { store, logs } = await openStore();
+  const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 1, ok: true };
+  await appendNumbers(store, ID, 0, 5);
+  await store.appendHealth(ID, check);
+  await rm(logs, { recursive: true });
+  await expect(appendNumbers(store, ID, 5, 6)).rejects.toMatchObject({ code: "storage_failed" });
+  expect(await store.resumePoint(ID, "app")).toBeNull();
+  await appendNumbers(store, ID, 0, 6);
+  expect(numbersOf(await store.read(ID, { lines: 10 }))).toEqual(range(0, 6));
+  await store.appendHealth(ID, check);
+  expect(await store.readHealth(ID, 10)).toHaveLength(1);
+});
+
 test("a half-written last line is neither read nor counted, and the next append takes its place", async () => {
   const { store, folder, logs } = await openStore();
   await store.append(ID, [aLine(1, "whole")]);

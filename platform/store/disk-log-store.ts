@@ -52,7 +52,8 @@ export function createDiskLogStore({
     const known = writers.get(id);
     if (known !== undefined) return known;
     const made = {
-      app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES }),
+      // Its shipper, told of the loss, looks where to go on and ships again what the engine still has.
+      app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES, throwsOnLoss: true }),
       health: createRotatingFile({
         path: join(livePath(id), HEALTH_LOG),
         maxSize: HEALTH_LOG_BYTES,

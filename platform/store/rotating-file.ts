@@ -14,7 +14,6 @@ export type RotatingFile = {
   /**
    * Appends whole lines; resolves when the system has them. A text that fits into one file is there
    * whole or, when this throws, not at all; a larger one is split between lines, and part of it may stay.
-   * Throws where the file was removed since the last append.
    */
   append(text: string): Promise<void>;
   /** Closes the file; a later append opens it again. */
@@ -23,15 +22,21 @@ export type RotatingFile = {
 
 type Opened = { handle: FileHandle; size: number; inode: number };
 
-/** Nothing is opened or created before the first append. One call at a time: the caller holds a lock. */
+/**
+ * Nothing is opened or created before the first append. One call at a time: the caller holds a lock.
+ * Where somebody removed the file since the last append it is begun anew; with `throwsOnLoss` that append
+ * throws first, for whoever can append again what was lost.
+ */
 export function createRotatingFile({
   path,
   maxSize,
   keep,
+  throwsOnLoss = false,
 }: {
   path: string;
   maxSize: number;
   keep: number;
+  throwsOnLoss?: boolean;
 }): RotatingFile {
   let opened: Opened | null = null;
 
@@ -44,7 +49,8 @@ export function createRotatingFile({
   async function write(part: Buffer): Promise<void> {
     if (opened !== null && !(await isStillThere(path, opened))) {
       await close();
-      throw new Error(`Cannot append to "${path}": somebody removed it; it is begun anew with the next append.`);
+      if (throwsOnLoss)
+        throw new Error(`Cannot append to "${path}": somebody removed it; the next append begins it anew`);
     }
     opened ??= await openToAppend(path);
     if (opened.size > 0 && opened.size + part.length > maxSize) {
@@ -96,7 +102,7 @@ async function openToAppend(path: string): Promise<Opened> {
   }
 }
 
-/** What is written to a removed file is lost without a word: a shipper that is told goes back and ships it all again. */
+/** What is written to a removed file is lost without a word. */
 async function isStillThere(path: string, { inode }: Opened): Promise<boolean> {
   return stat(path).then(
     ({ ino }) => ino === inode,

@@ -196,3 +196,68 @@ test("without an Nginx container a creation says that Nginx is not there, and le
   await expect(createEnvironment(context, {})).rejects.toMatchObject({ code: "ingress_unavailable" });
   expect((await context.engine.observe()).containers).toEqual([]);
 });
+
+describe("the front door", () => {
+  const nginx = `${INSTANCE}-nginx`;
+  const told = (type: string) => context.events.emitted.filter((event) => event.type === type);
+
+  test.each([
+    ["killed", () => context.engine.containers.kill(nginx, "SIGKILL")],
+    ["paused", () => context.engine.containers.pause(nginx)],
+    ["taken off the platform's network", () => context.engine.networks.disconnect(INSTANCE, nginx)],
+  ])("%s is repaired and told of", async (_what, spoil) => {
+    await spoil();
+    await pass();
+    expect(await context.engine.containers.inspect(nginx)).toMatchObject({
+      state: "running",
+      networks: { [INSTANCE]: context.settings.nginxAddress },
+    });
+    expect(told("platform.repaired")).toHaveLength(1);
+    await pass();
+    expect(told("platform.repaired")).toHaveLength(1);
+  });
+
+  test("that is gone is reported, and environments are not blamed for it", async () => {
+    await createEnvironment(context, {});
+    await context.engine.containers.remove(nginx);
+    expect(await pass()).toMatchObject({ repaired: [], failed: [] });
+    expect(told("drift.unrepaired")).toMatchObject([
+      { env_id: null, data: { reason: expect.stringContaining("make up") } },
+    ]);
+  });
+
+  test("that does not answer after a start is rescued from files that are not ours", async () => {
+    context.ingress.addStray("broken.conf");
+    await context.engine.containers.kill(nginx, "SIGKILL");
+    context.ingress.setDown(true);
+    const rescue = context.ingress.rescue.bind(context.ingress);
+    context.ingress.rescue = async () => {
+      context.ingress.setDown(false);
+      return rescue();
+    };
+    await pass();
+    expect(told("platform.repaired")).toHaveLength(1);
+  });
+});
+
+test("a state file that was damaged under the running platform is written anew and told of", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.environments.damage(id);
+  expect((await pass()).repaired).toEqual([id]);
+  expect(context.events.emitted.filter(({ type }) => type === "environment.repaired")).toMatchObject([
+    { env_id: id, data: { steps: [`save-record ${id}`] } },
+  ]);
+  context.environments.damage(id);
+  context.environments.failNextWrites();
+  expect(await pass()).toMatchObject({ repaired: [], failed: [id] });
+});
+
+test("somebody else's container under our name does not keep an environment from being destroyed", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.engine.removeBehindOurBack(containerOf(id));
+  context.engine.addForeignContainer(containerOf(id));
+  expect((await pass()).failed).toEqual([id]);
+  await destroyEnvironment(context, id);
+  expect(await stateOf(containerOf(id))).toBe("running");
+  expect(context.environments.all()).toEqual([]);
+});

@@ -160,7 +160,7 @@ async function removeLabelled(instance: string): Promise<void> {
 }
 
 /** The base images that the set-up chose. */
-function baseImages(): Record<string, string> {
+export function baseImages(): Record<string, string> {
   const file = join(ROOT, ".cache/images.env");
   const chosen = existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
   const images: Record<string, string> = {};
