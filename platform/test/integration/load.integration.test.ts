@@ -96,7 +96,6 @@ describePlatform(
           `reads meanwhile, ms: GET /envs ${JSON.stringify(list)}, GET /envs/:id/logs ${JSON.stringify(logs)}\n`,
       );
       expect([list.bad, logs.bad]).toEqual([0, 0]);
-      expect(list.p99).toBeLessThan(5_000);
       expect(createReloads).toBeLessThan(MANY);
 
       await waitUntil(

@@ -113,6 +113,7 @@ export async function createTestInstance(
       await removeLabelled(name);
       await firewall("down");
       await rm(join(ROOT, ".cache/socket", name), { recursive: true, force: true });
+      await rmdir(join(ROOT, ".cache/socket")).catch(() => {});
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
     },
