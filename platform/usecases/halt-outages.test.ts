@@ -41,10 +41,3 @@ test("one that cannot be ended is told and keeps no other from ending", async ()
   });
   expect(context.environments.get(stuck.id)?.outage).toMatchObject({ mode: "pause" });
 });
-
-test("only those of the chosen owners", async () => {
-  const { id } = await createEnvironment(context, {});
-  await injectOutage(context, id, { mode: "pause" });
-  expect(await haltOutages(context, () => false)).toEqual({ recovered: [], failed: [] });
-  expect((await haltOutages(context)).recovered).toEqual([id]);
-});

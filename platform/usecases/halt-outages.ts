@@ -8,16 +8,10 @@ export type HaltReport = {
   failed: { id: string; code: ErrorCode; detail: string }[];
 };
 
-/**
- * Ends every running outage, all at once, of the environments whose owners are `chosen`. One that cannot
- * be ended keeps no other from ending.
- */
-export async function haltOutages(
-  context: Context,
-  chosen: (owner: string | null) => boolean = () => true,
-): Promise<HaltReport> {
+/** Ends every running outage, all at once. One that cannot be ended keeps no other from ending. */
+export async function haltOutages(context: Context): Promise<HaltReport> {
   const report: HaltReport = { recovered: [], failed: [] };
-  const broken = context.environments.all().filter(({ outage, owner }) => outage !== null && chosen(owner));
+  const broken = context.environments.all().filter(({ outage }) => outage !== null);
   await Promise.all(broken.map(({ id }) => end(context, id, report)));
   return report;
 }

@@ -15,7 +15,9 @@ const KILL_CHANCE = 0.3;
 /** Long enough for a kill to fall anywhere in any operation, and into what follows it. */
 const LATEST_KILL_MS = 900;
 const MOST_ENVIRONMENTS = 6;
-/** Far above what a heap breathes in and out; a leak of every operation's garbage shows in the long run. */
+/** Left alone, Node collects little garbage on a machine with much memory, which looks like a leak; with this a leak ends the API. */
+const SMALL_HEAP = "--max-old-space-size=96";
+/** What lies outside of the heap comes and goes with the copies that stress outages make. */
 const MOST_GROWTH_MB = 100;
 
 const WEIGHTS = { create: 5, destroy: 3, outage: 5, recover: 3, extend: 1, halt: 1, read: 4, visit: 3 };
@@ -26,7 +28,7 @@ const random = createRandom(SEED);
 const counts: Record<string, number> = { kills: 0 };
 
 beforeAll(async () => {
-  instance = await createTestInstance({ CREATE_TIMEOUT: "10", RATE_LIMIT: "0" });
+  instance = await createTestInstance({ CREATE_TIMEOUT: "10", RATE_LIMIT: "0", NODE_OPTIONS: SMALL_HEAP });
   api = apiClient(instance);
   await instance.startApi();
 });
@@ -114,8 +116,9 @@ test(
     for (const { id } of (await api.list()).body) expect((await api.destroy(id)).status).toBe(200);
     expect(await expectWholeOrGone(instance)).toEqual([]);
 
-    const quarter = Math.ceil(memory.length / 4);
-    const [first, last] = [Math.max(...memory.slice(0, quarter)), Math.max(...memory.slice(-quarter))];
+    // Copies for several stress outages at once set the high-water mark, which comes early and then stays.
+    const half = Math.ceil(memory.length / 2);
+    const [first, last] = [Math.max(...memory.slice(0, half)), Math.max(...memory.slice(half))];
     const seconds = Math.round((performance.now() - started) / 1000);
     console.log(`soak: seed ${SEED}, ${seconds} s, ${JSON.stringify(counts)}, RSS ${first} → ${last} MiB`);
     expect(last - first).toBeLessThan(MOST_GROWTH_MB);
