@@ -26,7 +26,7 @@ import { createDiskSpace } from "./store/disk-space.ts";
 import { openTokenFile } from "./store/token-file.ts";
 import { checkpointSaves } from "./usecases/checkpoint.ts";
 import { cleanupExpired } from "./usecases/cleanup-expired.ts";
-import type { Context, Settings } from "./usecases/context.ts";
+import { nothingUnderWay, type Context, type Settings } from "./usecases/context.ts";
 import { eventsWithOwners } from "./usecases/events-with-owners.ts";
 import { reconcile } from "./usecases/reconcile.ts";
 import { redactorOf } from "./usecases/secrets-of.ts";
@@ -143,10 +143,7 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(parseSubnet(config.SUBNET_POOL), config.SUBNET_PREFIX),
     makeId: createIdMaker(),
-    failures: new Map(),
-    heldBack: new Set(),
-    watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+    ...nothingUnderWay(),
     checkpoint,
     stopping,
   };

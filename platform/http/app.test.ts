@@ -1,20 +1,14 @@
 import request from "supertest";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { createFakeContext, DEMO_IMAGE, type FakeContext } from "../test/support/fake-context.ts";
-import { createApp } from "./app.ts";
+import { DEMO_IMAGE, createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 
 let context: FakeContext;
-let app: ReturnType<typeof createApp>;
+let app: ReturnType<typeof createFakeApp>;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
+  app = createFakeApp(context);
 });
 
 const create = (body: object = {}) => request(app).post("/envs").send(body);

@@ -1,22 +1,16 @@
 import request from "supertest";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
-import { createApp } from "./app.ts";
+import { describe, expect, test } from "vitest";
+import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 
 let context: FakeContext;
-let app: ReturnType<typeof createApp>;
+let app: ReturnType<typeof createFakeApp>;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }), {
+useFakeContext((fresh) => {
+  context = fresh;
+  app = createFakeApp(context, {
     hosts: ["sandbox.example.com", "tunnel.example.com:9090"],
     rateLimit: 5,
   });
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
 });
 
 describe("Host", () => {

@@ -5,12 +5,11 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { environmentHost } from "../domain/environment-view.ts";
 import { renderServerBlock } from "../ingress/server-block.ts";
 import { expectContract } from "../test/support/expect-contract.ts";
-import { createFakeContext, DEMO_IMAGE, type FakeContext } from "../test/support/fake-context.ts";
+import { createFakeApp, createFakeContext, DEMO_IMAGE, type FakeContext } from "../test/support/fake-context.ts";
 import { encodeRequest, type FuzzRequest } from "../test/support/encode-request.ts";
 import { fuzzRequests } from "../test/support/fuzz-requests.ts";
 import { parseNginx } from "../test/support/parse-nginx.ts";
 import { sendRaw } from "../test/support/raw-http.ts";
-import { createApp } from "./app.ts";
 import { startServer } from "./server.ts";
 
 const RUNS = Number(process.env["FUZZ_RUNS"] || 10_000);
@@ -28,13 +27,7 @@ const noteFailure = (error: unknown) => void failures.push(error);
 
 beforeAll(async () => {
   context = await createFakeContext();
-  const limits = { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 };
-  server = await startServer(
-    createApp(context, limits, () => ({ ok: true, detail: "" })),
-    "127.0.0.1",
-    0,
-    QUICK,
-  );
+  server = await startServer(createFakeApp(context), "127.0.0.1", 0, QUICK);
   process.on("uncaughtException", noteFailure).on("unhandledRejection", noteFailure);
 });
 

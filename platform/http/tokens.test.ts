@@ -1,6 +1,6 @@
 import request from "supertest";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { describe, expect, test } from "vitest";
+import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { createFakeTokens } from "../test/support/fake-tokens.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createApp } from "./app.ts";
@@ -8,20 +8,15 @@ import { createApp } from "./app.ts";
 let context: FakeContext;
 let app: ReturnType<typeof createApp>;
 
-beforeEach(async () => {
-  context = await createFakeContext();
+useFakeContext((fresh) => {
+  context = fresh;
   context.tokens = createFakeTokens({
     "t-ann": { name: "ann", role: "member" },
     "t-bob": { name: "bob", role: "member" },
     "t-eve": { name: "eve", role: "viewer" },
     "t-root": { name: "root", role: "admin" },
   });
-  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+  app = createFakeApp(context);
 });
 
 type Name = "ann" | "bob" | "eve" | "root";

@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { expect, test } from "vitest";
+import { useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { aRecord } from "../test/support/record.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { checkAllHealth, watchHealth } from "./check-health.ts";
@@ -7,13 +7,8 @@ import { createEnvironment } from "./create-environment.ts";
 
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
 });
 
 const statusOf = (id: string) => context.environments.get(id)?.status;

@@ -66,6 +66,16 @@ export type Creation = { cancel: AbortController; died: AbortController };
 /** `archived_logs` is null for an environment that was destroyed before it ran. */
 export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string | null };
 
+/** What is under way and noticed, as a platform starts: nothing. */
+export function nothingUnderWay(): Pick<Context, "failures" | "heldBack" | "watches" | "ongoing"> {
+  return {
+    failures: new Map(),
+    heldBack: new Set(),
+    watches: new Map(),
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+  };
+}
+
 /** Everything a use-case works with; main.ts makes the one there is. */
 export type Context = {
   settings: Settings;

@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { createFakeContext, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { expect, test } from "vitest";
+import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createEnvironment } from "./create-environment.ts";
 import { destroyEnvironment } from "./destroy-environment.ts";
@@ -7,14 +7,9 @@ import { reactToEngine } from "./react-to-engine.ts";
 
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
+useFakeContext((fresh) => {
+  context = fresh;
   context.settings.createTimeout = 5;
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
 });
 
 /** Starts a creation whose application never answers well, and returns it with its id. */

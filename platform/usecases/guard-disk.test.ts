@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { expect, test } from "vitest";
+import { useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { createEnvironment } from "./create-environment.ts";
 import { destroyEnvironment } from "./destroy-environment.ts";
 import { pruneArchives } from "./guard-disk.ts";
@@ -8,13 +8,8 @@ import { platformHealth } from "./platform-health.ts";
 const GIB = 2 ** 30;
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
 });
 
 const loops = { ok: true, detail: "" };

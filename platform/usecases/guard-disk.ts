@@ -30,9 +30,9 @@ export async function pruneArchives(context: Context): Promise<void> {
  * the running ones need the room for. Old archives make way first.
  */
 export async function assertDiskSpace(context: Context): Promise<void> {
-  if ((await lacking(context)) === null) return;
+  if (lacking(context, await context.disk.free()) === null) return;
   await pruneArchives(context);
-  const lack = await lacking(context);
+  const lack = lacking(context, await context.disk.free());
   if (lack === null) return;
   const advice = "Free space there, destroy environments, or lower ARCHIVE_MAX_SIZE or MIN_FREE_DISK";
   throw new PlatformError("disk_full", `Cannot create an environment: ${lack}. ${advice}; then try again.`);
@@ -40,15 +40,14 @@ export async function assertDiskSpace(context: Context): Promise<void> {
 
 /** How the disk is doing, as `/healthz` shows it. */
 export async function diskHealth(context: Context): Promise<{ ok: boolean; detail: string }> {
-  const lack = await lacking(context);
+  const free = await context.disk.free();
+  const lack = lacking(context, free);
   if (lack !== null) return { ok: false, detail: `${lack}; new environments are refused` };
-  const { state, logs } = await context.disk.free();
-  return { ok: true, detail: `${mebibytes(Math.min(state, logs))} MiB free` };
+  return { ok: true, detail: `${mebibytes(Math.min(free.state, free.logs))} MiB free` };
 }
 
 /** What is wrong, with the numbers; null while there is room. */
-async function lacking({ disk, settings }: Context): Promise<string | null> {
-  const { state, logs } = await disk.free();
+function lacking({ settings }: Context, { state, logs }: { state: number; logs: number }): string | null {
   const least = Math.min(state, logs);
   if (least >= settings.minFreeDisk) return null;
   const where = state < logs ? "state files (ENVS_DIR)" : "logs (LOGS_DIR)";

@@ -1,19 +1,14 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { createFakeContext, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { createEnvironment } from "./create-environment.ts";
 import { haltOutages } from "./halt-outages.ts";
 import { injectOutage } from "./inject-outage.ts";
 
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
 });
 
 const stateOf = async (id: string) => (await context.engine.containers.inspect(`${INSTANCE}-${id}-app`))?.state;

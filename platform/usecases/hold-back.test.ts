@@ -1,19 +1,14 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
-import { createFakeContext, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { createEnvironment } from "./create-environment.ts";
 import { observeWorld } from "./observe-environment.ts";
 import { reconcile } from "./reconcile.ts";
 
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
 });
 
 /** A running environment whose state file is set aside, as after a start that could not read it. */

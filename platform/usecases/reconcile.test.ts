@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
 import { environmentLabels } from "../domain/labels.ts";
-import { createFakeContext, DEMO_IMAGE, INSTANCE, type FakeContext } from "../test/support/fake-context.ts";
+import { DEMO_IMAGE, INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { cleanupExpired } from "./cleanup-expired.ts";
 import { createEnvironment } from "./create-environment.ts";
@@ -14,13 +14,8 @@ import { reconcile } from "./reconcile.ts";
 
 let context: FakeContext;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
 });
 
 const pass = () => reconcile(context, { startup: false });

@@ -129,13 +129,12 @@ async function removeStrayFiles(context: Context, held: ReadonlySet<string>, rep
   try {
     const strays = await ingress.removeStrays(new Set([...environments.all().map((record) => record.id), ...held]));
     for (const file of strays) noteOrphan(context, "conf file", file, report);
-    for (const id of await logs.list()) {
-      if (environments.get(id) !== null || held.has(id)) continue;
+    const isStray = (id: string) => environments.get(id) === null && !held.has(id);
+    for (const id of (await logs.list()).filter(isStray)) {
       await logs.archive(id);
       noteOrphan(context, "logs", id, report);
     }
-    for (const id of await secrets.list()) {
-      if (environments.get(id) !== null || held.has(id)) continue;
+    for (const id of (await secrets.list()).filter(isStray)) {
       await secrets.remove(id);
       noteOrphan(context, "secrets", id, report);
     }

@@ -1,8 +1,7 @@
 import request from "supertest";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { createApp } from "../http/app.ts";
-import { createFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { reconcile } from "./reconcile.ts";
 
@@ -10,16 +9,11 @@ const VALUE = 's3cret-value-"quoted"-42';
 const secrets = { DB_PASSWORD: VALUE };
 
 let context: FakeContext;
-let app: ReturnType<typeof createApp>;
+let app: ReturnType<typeof createFakeApp>;
 
-beforeEach(async () => {
-  context = await createFakeContext();
-  app = createApp(context, { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
-});
-
-afterEach(async () => {
-  context.stop.abort();
-  await context.shippers.stopAll();
+useFakeContext((fresh) => {
+  context = fresh;
+  app = createFakeApp(context);
 });
 
 const create = (body: object, key = "") =>

@@ -1,6 +1,8 @@
+import { afterEach, beforeEach } from "vitest";
 import { createIdMaker } from "../../domain/ids.ts";
 import { createSubnetAllocator, parseSubnet } from "../../domain/subnets.ts";
 import { createFakeEngine, type FakeEngine } from "../../engine/fake-engine.ts";
+import { createApp, type AccessSettings } from "../../http/app.ts";
 import { createFakeIngress, type FakeIngress } from "../../ingress/fake-ingress.ts";
 import { createFakeProbe, type FakeProbe } from "../../probes/fake-probe.ts";
 import { createFakeClock } from "../../runtime/clock.ts";
@@ -14,7 +16,7 @@ import { createFakeEventLog } from "../../store/fake-event-log.ts";
 import { createFakeLogStore } from "../../store/fake-log-store.ts";
 import { createFakeSecretStore } from "../../store/fake-secret-store.ts";
 import { checkpointSaves, type Checkpoint } from "../../usecases/checkpoint.ts";
-import type { Context } from "../../usecases/context.ts";
+import { nothingUnderWay, type Context } from "../../usecases/context.ts";
 import { eventsWithOwners } from "../../usecases/events-with-owners.ts";
 import { redactorOf } from "../../usecases/secrets-of.ts";
 import { createLogShippers } from "../../usecases/ship-logs.ts";
@@ -111,14 +113,30 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(parseSubnet("10.172.0.0/26"), 28),
     makeId: createIdMaker(),
-    failures: new Map(),
-    heldBack: new Set(),
-    watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+    ...nothingUnderWay(),
     checkpoint,
     stopping: stop.signal,
     stop,
   };
+}
+
+/** Gives every test of a file a fake context of its own, prepared by `use`, and stops what it started. */
+export function useFakeContext(use: (context: FakeContext) => void): void {
+  let current: FakeContext;
+  beforeEach(async () => {
+    current = await createFakeContext();
+    use(current);
+  });
+  afterEach(async () => {
+    current.stop.abort();
+    await current.shippers.stopAll();
+  });
+}
+
+/** The API on a fake context; its loops are always well. */
+export function createFakeApp(context: Context, access?: AccessSettings): ReturnType<typeof createApp> {
+  const limits = { maxTtl: 86_400, maxCpus: 4, maxMemoryMb: 4096 };
+  return createApp(context, limits, () => ({ ok: true, detail: "" }), access);
 }
 
 function healthyUnlessSet(probe: FakeProbe): FakeProbe {
