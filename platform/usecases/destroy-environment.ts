@@ -1,10 +1,11 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
-import { isPlatformError, type PlatformError } from "../domain/errors.ts";
+import type { PlatformError } from "../domain/errors.ts";
 import { planDown } from "../domain/plan.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import { applySteps } from "./apply-steps.ts";
 import type { Context, DestroyedEnvironment } from "./context.ts";
 import { assertOwnNames, findEnvironment } from "./find-environment.ts";
+import { noteIntent } from "./note-intent.ts";
 
 /**
  * Destroys an environment, cutting a creation under way short. Two calls at once share one
@@ -46,24 +47,11 @@ export async function takeDown(context: Context, record: EnvironmentRecord): Pro
   assertOwnNames(context, record);
   // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
   const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
-  if (leaving.status !== record.status) await noteIntent(context, leaving);
+  if (leaving.status !== record.status) await noteIntent(context, leaving, "destroying");
   events.emit({ type: "environment.destroying", env_id: id });
   await applySteps(planDown(leaving), context);
   subnets.free(parseSubnet(record.network.subnet));
   failures.delete(id);
   events.emit({ type: "environment.destroyed", env_id: id, owner: record.owner });
   return { id, status: "destroyed", archived_logs: record.status === "creating" ? null : logs.archivePath(id) };
-}
-
-/**
- * Writes down that it is being destroyed. A disk that is full must not keep anyone from destroying what
- * fills it: without the note, a platform that dies now repairs the environment instead of finishing.
- */
-async function noteIntent({ environments, logger }: Context, leaving: EnvironmentRecord): Promise<void> {
-  try {
-    await environments.save(leaving);
-  } catch (error) {
-    if (!isPlatformError(error, "storage_failed")) throw error;
-    logger.warn({ env_id: leaving.id, reason: error.message }, "destroying without a note of it: the disk refuses one");
-  }
 }

@@ -3,7 +3,9 @@ import { useFakeContext, type FakeContext } from "../test/support/fake-context.t
 import { createEnvironment } from "./create-environment.ts";
 import { destroyEnvironment } from "./destroy-environment.ts";
 import { pruneArchives } from "./guard-disk.ts";
+import { injectOutage } from "./inject-outage.ts";
 import { platformHealth } from "./platform-health.ts";
+import { recoverEnvironment } from "./recover.ts";
 
 const GIB = 2 ** 30;
 let context: FakeContext;
@@ -96,6 +98,21 @@ test("an environment can be destroyed although the disk refuses to note it", asy
   expect((await destroyEnvironment(context, id)).status).toBe("destroyed");
   expect(context.environments.get(id)).toBeNull();
   expect((await context.engine.observe()).containers).toHaveLength(1);
+});
+
+test("an environment is recovered although the disk refuses to note it, and what cannot be noted is told", async () => {
+  const { id } = await createEnvironment(context, {});
+  const state = async () => (await context.engine.containers.inspect(`sandbox-${id}-app`))?.state;
+  const recoverWith = async (refusals: number) => {
+    await injectOutage(context, id, { mode: "pause" });
+    context.environments.failNextWrites(refusals);
+    return recoverEnvironment(context, id);
+  };
+  expect((await recoverWith(1)).outage).toBeNull();
+  expect(await state()).toBe("running");
+  await expect(recoverWith(2)).rejects.toMatchObject({ code: "storage_failed" });
+  expect(await state()).toBe("running");
+  expect(context.environments.get(id)?.outage?.mode).toBe("pause");
 });
 
 test("a part of the platform that hangs is told as not well within its limit", async () => {

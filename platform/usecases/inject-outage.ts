@@ -5,7 +5,8 @@ import { FAULTS } from "../outages/registry.ts";
 import { watchHealth } from "./check-health.ts";
 import { between } from "./checkpoint.ts";
 import type { Context } from "./context.ts";
-import { findLiving } from "./find-environment.ts";
+import { assertOwnNames, findLiving } from "./find-environment.ts";
+import { noteIntent } from "./note-intent.ts";
 
 export type OutageRequest = {
   mode: OutageMode;
@@ -26,6 +27,7 @@ export async function injectOutage(context: Context, id: string, request: Outage
     const record = findLiving(context, id);
     const service = chooseService(record, request.service);
     assertNoOutage(record);
+    assertOwnNames(context, record);
     await assertTarget(context, record, service);
     return start(context, record, service, request);
   });
@@ -55,7 +57,7 @@ async function start(
       fault.inject({ ...target, stressImage: settings.stressImage }, duration),
     );
   } catch (error) {
-    await environments.save(record);
+    await noteIntent(context, record, "calling an outage off").catch(() => {}); // the first failure is the one to tell
     throw error;
   }
   events.emit({ type: "outage.started", env_id: record.id, data: { ...outage } });

@@ -7,7 +7,8 @@ import { delay } from "../runtime/delay.ts";
 import { applySteps } from "./apply-steps.ts";
 import { checkHealth, watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
-import { findLiving } from "./find-environment.ts";
+import { assertOwnNames, findLiving } from "./find-environment.ts";
+import { noteIntent } from "./note-intent.ts";
 import { observeWorld, observedOf, type World } from "./observe-environment.ts";
 
 const SETTLE_MS = 5_000;
@@ -28,16 +29,20 @@ export async function recoverEnvironment(context: Context, id: string): Promise<
 async function repair(context: Context, record: EnvironmentRecord): Promise<void> {
   const { environments, events, clock } = context;
   const world = await observeWorld(context);
+  assertOwnNames(context, record);
   assertTargets(context, record, world);
   const steps = planRecovery(record, observedOf(record, world, context), clock.now());
-  await environments.save({ ...record, outage: null });
+  const recovered: EnvironmentRecord = { ...record, outage: null };
+  const isNoted = await noteIntent(context, recovered, "recovering");
   try {
     await applySteps(steps, context);
   } catch (error) {
     // The outage is still in force: whoever asked may ask again, and one with an end ends at the next tick.
-    await environments.save(record);
+    if (isNoted) await noteIntent(context, record, "failing to recover").catch(() => {}); // the first failure is the one to tell
     throw error;
   }
+  // A disk that refused the note may have room by now; one that has not says so, the environment repaired.
+  if (!isNoted) await environments.save(recovered);
   if (record.outage !== null)
     events.emit({ type: "outage.ended", env_id: record.id, data: { mode: record.outage.mode } });
 }
