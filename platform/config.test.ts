@@ -4,7 +4,14 @@ import { describe, expect, test } from "vitest";
 import { defaultSettings, loadConfig } from "./config.ts";
 
 /** Settings that the compose file and the scripts read, and the platform does not. */
-const SCRIPTS_ONLY = new Set(["NGINX_BIND", "NODE_IMAGE", "NGINX_IMAGE", "API_TOKEN", "SOCKET_FILTER"]);
+const SCRIPTS_ONLY = new Set([
+  "NGINX_BIND",
+  "NODE_IMAGE",
+  "NGINX_IMAGE",
+  "FIREWALL_IMAGE",
+  "API_TOKEN",
+  "SOCKET_FILTER",
+]);
 
 test("without any setting everything has its default", () => {
   const config = loadConfig({});

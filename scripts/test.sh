@@ -15,11 +15,7 @@ engine_was_running="${ENGINE_WAS_RUNNING:-}"
 }
 load_image_choice
 
-# The tests start an instance of their own with settings of their own: neither .env nor what the
-# caller has exported for the real one may reach them.
-while IFS='=' read -r key _; do
-  case "$key" in NODE_IMAGE | NGINX_IMAGE | DOCKER_SOCKET) ;; *) unset "$key" ;; esac
-done < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example")
+forget_settings
 
 make_stage_dir
 report="$STAGE_DIR/vitest.json"

@@ -37,8 +37,8 @@ load_settings
 run_stage preflight stage_preflight
 run_stage ports stage_ports
 setup_stages
-run_stage firewall stage_firewall
 run_stage settings stage_settings
+run_stage firewall stage_firewall
 run_stage start stage_start
 run_stage healthz stage_health
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# The local base image: Debian bookworm with nginx and stress-ng, made by debootstrap from the
+# The local base image: Debian bookworm with nginx, stress-ng and iptables, made by debootstrap from the
 # archive that this machine's own apt uses, for where no image registry answers.
 
-BASE_PACKAGES=nginx-light,stress-ng,ca-certificates
+BASE_PACKAGES=nginx-light,stress-ng,iptables,ca-certificates
 BASE_SUITE=bookworm
 # Raised when the steps below change what is in the image, so that machines make it anew.
 BASE_RECIPE=1

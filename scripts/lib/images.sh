@@ -101,9 +101,11 @@ stage_images() {
     "$base" --build-arg "NODE_IMAGE=$NODE_IMAGE"
   build_image sandbox-stress-ng:latest "$ROOT/scripts/images" "$ROOT/scripts/images/stress-ng.Dockerfile" \
     stress-ng "$base" --build-arg "NODE_IMAGE=$NODE_IMAGE"
+  build_image sandbox-firewall:latest "$ROOT/scripts/images" "$ROOT/scripts/images/firewall.Dockerfile" \
+    firewall "$base" --build-arg "NODE_IMAGE=$NODE_IMAGE"
   if [ -s "$STAGE_DIR/built" ]; then
     note "$(paste -sd, "$STAGE_DIR/built" | sed 's/,/, /g') built"
   else
-    note 'demo-app, stress-ng unchanged'
+    note 'demo-app, stress-ng, firewall unchanged'
   fi
 }

@@ -52,6 +52,15 @@ load_settings() {
   export DOCKER_HOST="unix://$DOCKER_SOCKET"
 }
 
+# forget_settings: for what starts an instance of its own with settings of its own: neither .env nor
+# what the caller has exported for the real one may reach it.
+forget_settings() {
+  local key
+  while IFS='=' read -r key _; do
+    case "$key" in NODE_IMAGE | NGINX_IMAGE | DOCKER_SOCKET) ;; *) unset "$key" ;; esac
+  done < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example")
+}
+
 # in_root PATH: a setting's path as an absolute one.
 in_root() {
   case "$1" in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$ROOT" "${1#./}" ;; esac

@@ -15,7 +15,7 @@ const NAMESPACES = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mo
 test("environments survive a restart of the Docker daemon and of the machine", async () => {
   const folder = await mkdtemp(join(tmpdir(), "sandbox-reboot-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const images = ["sandbox-demo-app:latest", ...Object.values(baseImages())];
+  const images = ["sandbox-demo-app:latest", "sandbox-firewall:latest", ...Object.values(baseImages())];
   const { stdout } = await run("unshare", [...NAMESPACES, process.execPath, SCENARIO, folder, ...images], {
     timeout: 220_000,
     killSignal: "SIGKILL",
@@ -23,6 +23,7 @@ test("environments survive a restart of the Docker daemon and of the machine", a
   expect(stdout.trim().split("\n")).toEqual([
     "kept: without an engine reads go on, a create is refused at once and /healthz says why",
     "kept: once the engine is back, everything is, by itself",
+    "kept: after a reboot the firewall's rules are back before the API is",
     "kept: after a reboot an environment is back at its URL with the lifetime it had left",
     "kept: after a reboot what expired meanwhile is gone",
   ]);

@@ -8,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { apiClient, visit } from "./api-client.ts";
 import { createSecondEngine } from "./second-engine.ts";
-import { createTestInstance, leftovers } from "./test-instance.ts";
+import { createTestInstance, leftovers, rulesStand } from "./test-instance.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
@@ -84,7 +84,15 @@ async function play(): Promise<void> {
     await instance.stopApi("SIGKILL");
     await engine.stop();
     await waitUntil("the brief one's time to be over", () => Date.now() > Date.parse(other.expires_at), 60_000);
+    const rules = await firewallRules();
+    assert.notDeepEqual(rules, []);
+    for (const verb of ["-F", "-X"]) await run("iptables", ["-w", verb]);
+    assert.deepEqual(await firewallRules(), []);
     await engine.start();
+    await waitUntil("the rules", () => rulesStand(instance.name), 60_000);
+    assert.deepEqual(await firewallRules(), rules);
+    kept("after a reboot the firewall's rules are back before the API is");
+
     await instance.startApi();
     await answers(id);
     const after = (await api.show(id)).body;
@@ -101,6 +109,16 @@ async function play(): Promise<void> {
   } finally {
     await instance.remove();
   }
+}
+
+/**
+ * What stands of ours, in this namespace's tables. A daemon without docker0, such as this one, has no
+ * DOCKER-USER from its start until the next network comes: the way through the machine is then closed in FORWARD.
+ */
+async function firewallRules(): Promise<string[]> {
+  const { stdout } = await run("iptables", ["-w", "-S"]);
+  const ours = stdout.split("\n").filter((line) => line.includes("SANDBOX-"));
+  return ours.map((line) => line.replace(/^-A (FORWARD|DOCKER-USER) /, "-A (the way through) "));
 }
 
 async function assertAtOnce(act: () => Promise<void>): Promise<void> {

@@ -37,7 +37,7 @@ export type TestInstance = {
 /** How the API runs: `npm run dev`'s way, `make up`'s, or that with SOCKET_FILTER=on. */
 export type RunMode = "process" | "container" | "filtered container";
 
-/** Prepares an instance and starts its Nginx from the project's own compose file. */
+/** Prepares an instance and starts its firewall and its Nginx from the project's own compose file. */
 export async function createTestInstance(
   extra: Record<string, string> = {},
   mode: RunMode = "process",
@@ -56,6 +56,9 @@ export async function createTestInstance(
     PLATFORM_SUBNET: `10.192.${third}.0/24`,
     NGINX_ADDRESS: `10.192.${third}.2`,
     SUBNET_POOL: `10.${200 + randomInt(40)}.${randomInt(16) * 16}.0/20`,
+    // What is made ahead comes and goes by itself; the tests that are about it turn it on.
+    NETWORK_POOL_SIZE: "0",
+    WARM_POOL_SIZE: "0",
     ENVS_DIR: `${place}/envs`,
     LOGS_DIR: `${place}/logs`,
     NGINX_CONF_DIR: `${place}/conf.d`,
@@ -77,8 +80,9 @@ export async function createTestInstance(
   const environment = { ...process.env, ...variables };
   const composeRun = (...args: string[]) => run(compose[0] ?? "", [...composeArgs, ...args], { env: environment });
 
-  // The rules that `make up` sets, for this instance's subnets.
-  const firewall = (verb: "up" | "down") => run(join(ROOT, "scripts/firewall.sh"), [verb], { env: environment });
+  // As `make up` and `make down` have it.
+  const firewall = async (verb: "lock" | "down") =>
+    (await run(join(ROOT, "scripts/firewall/firewall.sh"), [verb], { env: environment })).stdout.trim();
 
   const runner = mode === "process" ? processRunner(environment) : containerRunner(`${name}-api`, composeRun);
   const apiUrl = `http://127.0.0.1:${platformPort}`;
@@ -112,20 +116,29 @@ export async function createTestInstance(
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
       await firewall("down");
-      await rm(join(ROOT, ".cache/socket", name), { recursive: true, force: true });
-      await rmdir(join(ROOT, ".cache/socket")).catch(() => {});
+      for (const shared of ["socket", "firewall"]) {
+        await rm(join(ROOT, ".cache", shared, name), { recursive: true, force: true });
+        await rmdir(join(ROOT, ".cache", shared)).catch(() => {});
+      }
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
     },
   };
   try {
-    await firewall("up");
-    await composeRun("up", "-d", "nginx");
+    Object.assign(environment, { FIREWALL_LOCK: await firewall("lock") });
+    await composeRun("up", "-d", "firewall", "nginx");
+    await waitUntil("the firewall rules", () => rulesStand(name), 20_000);
   } catch (error) {
     await instance.remove();
     throw error;
   }
   return instance;
+}
+
+/** Throws unless an instance's firewall says that its rules are in place. */
+export async function rulesStand(instance: string): Promise<true> {
+  await run("docker", ["exec", `${instance}-firewall`, "bash", "/sandbox/firewall.sh", "check"]);
+  return true;
 }
 
 /** Names of the containers and networks that carry an instance's label. */
@@ -140,15 +153,16 @@ export async function labelledObjects(instance: string): Promise<string[]> {
 
 /** Everything of environments that an instance has left on the machine: Docker objects, routes, state files, live logs. */
 export async function leftovers(instance: TestInstance): Promise<string[]> {
-  const own = new Set(["", "-nginx", "-api", "-socket-proxy"].map((part) => instance.name + part));
+  const own = new Set(["", "-nginx", "-firewall", "-api", "-socket-proxy"].map((part) => instance.name + part));
   const objects = (await labelledObjects(instance.name)).filter((object) => !own.has(object));
   const files = (folder: string) =>
     existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : [];
   const state = (await files("envs")).filter((file) => file.endsWith(".json"));
   const routes = (await files("conf.d")).filter((file) => file.startsWith("env-"));
+  const gates = (await files("conf.d/live")).map((file) => `conf.d/live/${file}`);
   const logs = (await files("logs")).filter((file) => file.startsWith("env-"));
   const secrets = (await files("envs/secrets")).map((file) => `envs/secrets/${file}`);
-  return [...objects, ...state, ...routes, ...secrets, ...logs.map((folder) => `logs/${folder}`)];
+  return [...objects, ...state, ...routes, ...gates, ...secrets, ...logs.map((folder) => `logs/${folder}`)];
 }
 
 async function removeLabelled(instance: string): Promise<void> {

@@ -1,0 +1,128 @@
+import { execFile, spawnSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { startFirewallMachine, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const run = promisify(execFile);
+
+/** A kernel may have been built without the older of the two. */
+const hasLegacy = spawnSync("unshare", ["--net", "iptables-legacy", "-S"]).status === 0;
+const TOOLS: Tool[] = hasLegacy ? ["iptables-nft", "iptables-legacy"] : ["iptables-nft"];
+
+const isOurs = (line: string) => line.includes("SANDBOX-");
+const chainOf = async (machine: FirewallMachine) =>
+  (await machine.rules())
+    .find((line) => line.startsWith("-N SANDBOX-"))
+    ?.split(" ")
+    .at(1) ?? "";
+const jumpsIn = async (machine: FirewallMachine) =>
+  (await machine.rules()).filter((line) => /-j SANDBOX-/.test(line)).map((line) => line.split(" ")[1]);
+const linesAbout = (machine: FirewallMachine, words: string) =>
+  machine
+    .output()
+    .split("\n")
+    .filter((line) => line.includes(words));
+
+describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
+  test("ours come before everybody else's, and nothing is anywhere else", async () => {
+    const machine = await startFirewallMachine(tool);
+    const before = await machine.rules();
+    await machine.keep();
+    const rules = await machine.rules();
+    expect(rules.filter((line) => !isOurs(line))).toEqual(before);
+    for (const door of ["INPUT", "DOCKER-USER"])
+      expect(rules.find((line) => line.startsWith(`-A ${door} `))).toContain(`-j ${await chainOf(machine)}`);
+    const other: Tool = tool === "iptables-nft" ? "iptables-legacy" : "iptables-nft";
+    if (TOOLS.includes(other)) expect((await machine.rules(other)).filter(isOurs)).toEqual([]);
+  });
+
+  test("what goes missing of ours is put back within seconds and told, what is not ours is left alone", async () => {
+    const machine = await startFirewallMachine(tool);
+    await machine.keep();
+    const whole = await machine.rules();
+    const chain = await chainOf(machine);
+    const jump = ["-m", "comment", "--comment", `sandbox ${machine.instance}`, "-j", chain];
+    const damages: string[][][] = [
+      [["-D", "INPUT", ...jump]],
+      [["-D", "DOCKER-USER", ...jump]],
+      [["-F", chain]],
+      [["-D", chain, "1"]],
+      [["-I", chain, "-j", "ACCEPT"]],
+      [
+        ["-D", "INPUT", ...jump],
+        ["-D", "DOCKER-USER", ...jump],
+        ["-F", chain],
+        ["-X", chain],
+      ],
+    ];
+    for (const [index, damage] of damages.entries()) {
+      for (const command of damage) await machine.iptables(...command);
+      await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
+      expect(await machine.rules()).toEqual(expect.arrayContaining(whole));
+      expect((await machine.rules()).length).toBe(whole.length);
+    }
+    expect(linesAbout(machine, "rules put back")[0]).toMatch(
+      /^\d{4}-.*Z rules put back; missing: -A INPUT .*-j SANDBOX-/,
+    );
+  });
+
+  test("after a flush of everything the way through the machine is closed without Docker's help", async () => {
+    const machine = await startFirewallMachine(tool);
+    await machine.keep();
+    await machine.iptables("-F");
+    await waitUntil("our jumps", async () => (await jumpsIn(machine)).length === 2);
+    expect(await jumpsIn(machine)).toEqual(["INPUT", "FORWARD"]);
+
+    // As Docker does at its next start.
+    await machine.iptables("-I", "FORWARD", "-j", "DOCKER-USER");
+    await waitUntil("our jump in Docker's chain", async () => (await jumpsIn(machine)).includes("DOCKER-USER"));
+    await waitUntil("no more than needed", async () => (await jumpsIn(machine)).length === 2);
+    expect(await jumpsIn(machine)).toEqual(["INPUT", "DOCKER-USER"]);
+  });
+
+  test("a stop leaves the rules, down takes them away and leaves the machine as it was", async () => {
+    const machine = await startFirewallMachine(tool);
+    const before = await machine.rules();
+    await machine.keep();
+    expect(await machine.stopKeeping()).toBe("SIGTERM");
+    expect((await machine.rules()).filter(isOurs)).not.toEqual([]);
+    await machine.script("down");
+    expect(await machine.rules()).toEqual(before);
+    await machine.script("down");
+  });
+});
+
+test("resolvers that the machine is told of are let through on port 53 alone", async () => {
+  const machine = await startFirewallMachine("iptables-nft", { FIREWALL_RESOLVERS: "169.254.169.254 127.0.0.53" });
+  await machine.keep();
+  const returns = (await machine.rules()).filter((line) => line.includes("-d ") && line.endsWith("-j RETURN"));
+  expect(returns.filter((line) => line.includes("169.254.169.254"))).toEqual([
+    expect.stringContaining("-p udp -m udp --dport 53"),
+    expect.stringContaining("-p tcp -m tcp --dport 53"),
+  ]);
+  expect(returns.filter((line) => line.includes("127.0.0."))).toEqual([]);
+});
+
+test("rules that cannot be set are told once, and set as soon as they can be", async () => {
+  const folder = await temporaryFolder();
+  const [tries, allowed] = [join(folder, "tries"), join(folder, "allowed")];
+  const real = (await run("which", ["iptables-nft"])).stdout.trim();
+  const words = "the kernel is not in the mood";
+  await writeFile(join(folder, "iptables-nft"), `#!/bin/sh\nexec ${real} "$@"\n`, { mode: 0o755 });
+  await writeFile(
+    join(folder, "iptables-nft-restore"),
+    `#!/bin/sh\n[ ! -e ${allowed} ] || exec ${real}-restore "$@"\necho >>${tries}\necho "${words}" >&2\nexit 1\n`,
+    { mode: 0o755 },
+  );
+  const machine = await startFirewallMachine("iptables-nft", { PATH: `${folder}:${process.env["PATH"]}` });
+  machine.startKeeping();
+  await waitUntil("some tries", async () => (await readFile(tries, "utf8")).length >= 3);
+  expect((await machine.rules()).filter(isOurs)).toEqual([]);
+  await writeFile(allowed, "");
+  await waitUntil("the rules", () => linesAbout(machine, "rules set").length === 1);
+  expect(linesAbout(machine, "cannot set the rules")).toEqual([expect.stringContaining(words)]);
+});

@@ -1,0 +1,124 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+import { describePlatform } from "../support/describe-platform.ts";
+import { docker } from "../support/docker.ts";
+import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
+import { createTestInstance, labelledObjects, rulesStand } from "../support/test-instance.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../../..");
+
+const iptables = async (...args: string[]) => (await run("iptables", ["-w", ...args])).stdout.trim();
+const chainOf = (instance: string) => `SANDBOX-${createHash("sha256").update(instance).digest("hex").slice(0, 12)}`;
+const rulesOf = async (instance: string) =>
+  (await iptables("-S")).split("\n").filter((line) => line.includes(chainOf(instance)));
+const firewallLog = async (instance: string) => (await docker("logs", `${instance}-firewall`)).split("\n");
+
+// The front door on every address gives environments something to reach.
+describePlatform(
+  "the firewall's container",
+  { NGINX_BIND: "0.0.0.0" },
+  (platform) => {
+    const name = () => platform.instance.name;
+    const firewall = () => `${name()}-firewall`;
+    const jump = () => ["-m", "comment", "--comment", `sandbox ${name()}`, "-j", chainOf(name())];
+
+    /** An environment, and how its attempt to reach the front door through its gateway ends now. */
+    async function makeAttempt(): Promise<() => Promise<string | undefined>> {
+      const { container, network } = await platform.createDemo();
+      const host = await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network);
+      const door: Attempt = { host, port: platform.instance.nginxPort };
+      expect((await tryFromHere([door]))[0]?.outcome).toBe("connected");
+      return async () => (await tryFromInside(container, [door]))[0]?.outcome;
+    }
+
+    test.each([
+      ["the chain was emptied", () => [["-F", chainOf(name())]]],
+      ["nothing leads to it any more", () => [["-D", "INPUT", ...jump()]]],
+      [
+        "all of it was removed",
+        () => [
+          ...["INPUT", "DOCKER-USER"].map((door) => ["-D", door, ...jump()]),
+          ["-F", chainOf(name())],
+          ["-X", chainOf(name())],
+        ],
+      ],
+    ])("refuses environments again within seconds after %s", async (_, damage) => {
+      const attempt = await makeAttempt();
+      expect(await attempt()).toBe("ECONNREFUSED");
+      const before = await rulesOf(name());
+      const told = (await firewallLog(name())).length;
+
+      // Held, so that what the damage does can be seen.
+      await docker("pause", firewall());
+      try {
+        for (const command of damage()) await iptables(...command);
+        expect(await attempt()).toBe("connected");
+      } finally {
+        await docker("unpause", firewall());
+      }
+      await waitUntil("the refusal", async () => (await attempt()) === "ECONNREFUSED");
+      await waitUntil("word of it", async () => (await firewallLog(name())).length === told + 1);
+      expect((await rulesOf(name())).toSorted()).toEqual(before.toSorted());
+      expect((await firewallLog(name())).at(-1)).toContain("rules put back");
+    });
+
+    test("leaves the rules when it is stopped, and puts back what has gone when it is started", async () => {
+      const attempt = await makeAttempt();
+      const before = await rulesOf(name());
+      await docker("stop", firewall());
+      expect(await rulesOf(name())).toEqual(before);
+      await iptables("-F", chainOf(name()));
+      expect(await attempt()).toBe("connected");
+      await docker("restart", firewall());
+      await waitUntil("the refusal", async () => (await attempt()) === "ECONNREFUSED");
+      await rulesStand(name());
+    });
+
+    test("may change rules and nothing else", async () => {
+      const { HostConfig, Mounts } = JSON.parse(await docker("inspect", "-f", "{{json .}}", firewall())) as {
+        HostConfig: Record<string, unknown>;
+        Mounts: { Source: string; RW: boolean }[];
+      };
+      expect(HostConfig).toMatchObject({
+        CapDrop: ["ALL"],
+        CapAdd: expect.toSatisfy((added: string[]) => added.toSorted().join() === "NET_ADMIN,NET_RAW"),
+        Privileged: false,
+        ReadonlyRootfs: true,
+        RestartPolicy: { Name: "unless-stopped" },
+      });
+      const writable = Mounts.filter(({ RW }) => RW).map(({ Source }) => Source);
+      expect(writable.filter((source) => source !== "/dev/null" && !source.includes("/.cache/firewall/"))).toEqual([]);
+      expect(Mounts.filter(({ Source }) => Source.endsWith(".sock"))).toEqual([]);
+    });
+  },
+  ["process"],
+);
+
+test("make up has the rules in place before the API starts, make down leaves none", async () => {
+  const instance = await createTestInstance();
+  onTestFinished(() => instance.remove());
+  expect(await rulesOf(instance.name)).not.toEqual([]);
+  // Its settings are what is wanted of it.
+  await instance.remove();
+  expect(await rulesOf(instance.name)).toEqual([]);
+
+  // No engine is ours to stop, should this be the last platform on it.
+  const environment = { ...process.env, ...instance.variables, ENGINE_PID_FILE: join(instance.folder, "no-engine") };
+  const { stdout } = await run(join(ROOT, "scripts/up.sh"), { env: environment });
+  expect(stdout).toMatch(/ok {2}firewall +environments reach neither this machine/);
+  await rulesStand(instance.name);
+  const startOf = (part: string) => docker("inspect", "-f", "{{.State.StartedAt}}", `${instance.name}-${part}`);
+  const [said, api] = [(await firewallLog(instance.name))[0]?.split(" ")[0] ?? "", await startOf("api")];
+  expect(Date.parse(said)).toBeLessThan(Date.parse(api));
+
+  await run(join(ROOT, "scripts/down.sh"), { env: environment });
+  expect(await rulesOf(instance.name)).toEqual([]);
+  expect(await labelledObjects(instance.name)).toEqual([]);
+  expect(existsSync(join(ROOT, ".cache/firewall", instance.name))).toBe(false);
+});

@@ -1,0 +1,98 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { onTestFinished } from "vitest";
+import { temporaryFolder } from "./temporary-folder.ts";
+import { waitUntil } from "./wait-until.ts";
+
+const run = promisify(execFile);
+const SCRIPT = resolve(import.meta.dirname, "../../../scripts/firewall/firewall.sh");
+
+/** Where Docker has its rules: the two kinds of iptables. */
+export type Tool = "iptables-nft" | "iptables-legacy";
+
+/** A machine for firewalls: a network namespace with rules as Docker sets them, and nobody else who changes any. */
+export type FirewallMachine = {
+  readonly instance: string;
+  /** What stands in the filter table, line by line. */
+  rules(tool?: Tool): Promise<string[]>;
+  iptables(...args: string[]): Promise<void>;
+  /** Starts the script's `keep`. */
+  startKeeping(): void;
+  /** The same, and waits until it says that the rules are set. */
+  keep(): Promise<void>;
+  /** Ends it, as Docker does, and returns its signal. */
+  stopKeeping(): Promise<NodeJS.Signals | null>;
+  /** What `keep` printed so far. */
+  output(): string;
+  /** What the script's other verbs print. */
+  script(verb: string): Promise<string>;
+};
+
+/** `settings` are for the script. */
+export async function startFirewallMachine(
+  tool: Tool = "iptables-nft",
+  settings: Record<string, string> = {},
+): Promise<FirewallMachine> {
+  const folder = await temporaryFolder();
+  const holder = spawn("unshare", ["--net", "sleep", "infinity"], { stdio: "ignore" });
+  onTestFinished(() => end(holder));
+  const within = ["-t", String(holder.pid), "-n"];
+  const instance = "sandbox-played";
+  const environment = {
+    ...process.env,
+    INSTANCE: instance,
+    FIREWALL_STATE: join(folder, "state"),
+    FIREWALL_LOOK_EVERY: "0.2",
+    ...settings,
+  };
+  let keeper: ChildProcess | null = null;
+  let output = "";
+
+  async function inside(...command: string[]): Promise<string> {
+    return (await run("nsenter", [...within, ...command], { env: environment })).stdout;
+  }
+  const namespace = ["readlink", "/proc/self/ns/net"] as const;
+  const here = (await run(namespace[0], namespace.slice(1))).stdout;
+  // Before it is there, its commands would work on this machine's rules.
+  await waitUntil("the namespace", async () => (await inside(...namespace)) !== here, 5_000, 5);
+
+  const machine: FirewallMachine = {
+    instance,
+    rules: async (asked = tool) => (await inside(asked, "-S")).trim().split("\n"),
+    iptables: async (...args) => void (await inside(tool, ...args)),
+    startKeeping() {
+      const options = { env: environment, stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"] };
+      const started = spawn("nsenter", [...within, "bash", SCRIPT, "keep"], options);
+      onTestFinished(() => end(started));
+      for (const stream of [started.stdout, started.stderr])
+        stream.on("data", (chunk: Buffer) => void (output += chunk.toString()));
+      keeper = started;
+    },
+    async keep() {
+      machine.startKeeping();
+      await waitUntil("the rules", () => inside("bash", SCRIPT, "check").then(() => true), 10_000, 50);
+    },
+    async stopKeeping() {
+      if (keeper !== null) await end(keeper);
+      return keeper?.signalCode ?? null;
+    },
+    output: () => output,
+    script: (verb) => inside("bash", SCRIPT, verb),
+  };
+  for (const chain of ["DOCKER", "DOCKER-USER"]) await machine.iptables("-N", chain);
+  await machine.iptables("-A", "DOCKER-USER", "-j", "RETURN");
+  await machine.iptables("-A", "FORWARD", "-j", "DOCKER-USER");
+  await machine.iptables("-A", "FORWARD", "-o", "br-any", "-j", "DOCKER");
+  // And somebody's who has nothing to do with us.
+  for (const chain of ["INPUT", "DOCKER-USER"]) await machine.iptables("-I", chain, "-s", "203.0.113.7", "-j", "DROP");
+  return machine;
+}
+
+async function end(process: ChildProcess): Promise<void> {
+  if (process.exitCode !== null || process.signalCode !== null) return;
+  const ended = once(process, "exit");
+  process.kill("SIGTERM");
+  await ended;
+}
