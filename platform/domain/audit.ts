@@ -1,5 +1,8 @@
 import type { Role } from "./caller.ts";
 
+/** The result of a change that has begun: what became of it is an entry of its own, unless the platform was killed. */
+export const ASKED = "asked";
+
 /** One change that somebody made or tried to make, as `logs/audit.jsonl` holds it. */
 export type AuditEntry = {
   /** ISO 8601. */
@@ -10,15 +13,33 @@ export type AuditEntry = {
   /** Such as `create`, `destroy`, `outage crash`, `expire`. */
   what: string;
   env_id: string | null;
-  /** The client's address; null for the platform itself. */
+  /** The client's address; null for the platform itself, and for refused tokens from too many addresses to tell. */
   from: string | null;
-  /** The HTTP status it was answered with, `ok`, or why it failed. */
+  /** `asked`, the HTTP status it ended with, `ok`, or why it failed. */
   result: number | string;
   request_id: string | null;
+  /** What was asked and what became of it have the same one. The platform's own, so that no caller can hide one behind another. */
+  change_id?: string;
+  /** How many refusals like this one the entry stands for, where it is not one alone. */
+  count?: number;
 };
 
 /** What a caller of the audit log gives: the log adds the time. */
 export type NewAuditEntry = Omit<AuditEntry, "timestamp">;
+
+/**
+ * Which entries, newest first, are the last word about a change: `asked` is not once its end has been
+ * seen. One that stays has not ended: the change is under way, or the platform was killed meanwhile.
+ */
+export function lastWords(): (entry: AuditEntry) => boolean {
+  const ended = new Set<string>();
+  return ({ change_id, result }) => {
+    if (change_id === undefined) return true;
+    if (result === ASKED) return !ended.has(change_id);
+    ended.add(change_id);
+    return true;
+  };
+}
 
 /** An entry for what the platform did by itself. `failure` is null when it went well. */
 export function platformDeed(what: string, envId: string, failure: string | null): NewAuditEntry {

@@ -17,6 +17,11 @@ export function environmentLabels(instance: string, id: string, role: Role, serv
   };
 }
 
+/** Labels of a network made ahead: the record of the environment that takes it says whose it is, as labels cannot change. */
+export function preparedNetworkLabels(instance: string): Record<string, string> {
+  return { [LABEL_PLATFORM]: instance, [LABEL_ROLE]: "network" };
+}
+
 /** Whether these labels are those of this instance. */
 export function isOurs(labels: Record<string, string>, instance: string): boolean {
   return labels[LABEL_PLATFORM] === instance;

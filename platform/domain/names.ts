@@ -68,12 +68,18 @@ export function containerName(instance: string, id: string, service: string): st
   return `${instance}-${id}-${service}`;
 }
 
+/** A network made ahead, before anybody knows whose it will be: named after its subnet (CIDR), since a name cannot be changed. */
+export function preparedNetworkName(instance: string, subnet: string): string {
+  return `${instance}-net-${subnet.replaceAll(/[./]/g, "-")}`;
+}
+
 /**
  * What in a record names an object that cannot be this environment's own, or null. A state file can be
  * edited; what it says must never lead the platform to stop or remove anything else.
  */
 export function foreignName(record: EnvironmentRecord, instance: string): string | null {
   const { id, network, services } = record;
-  if (network.name !== networkName(instance, id)) return network.name;
+  const networks = [networkName(instance, id), preparedNetworkName(instance, network.subnet)];
+  if (!networks.includes(network.name)) return network.name;
   return services.find(({ name, container }) => container !== containerName(instance, id, name))?.container ?? null;
 }

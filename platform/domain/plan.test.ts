@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { aRecord } from "../test/support/record.ts";
 import type { OutageMode } from "./environment-record.ts";
-import { NOTHING, plan, planDown, planRecovery, planUp, type Observed } from "./plan.ts";
-import type { Plan } from "./step.ts";
+import { NOTHING, plan, planDown, planRecovery, planSpare, planUp, type Observed } from "./plan.ts";
+import { stepsOf, type Plan, type Step } from "./step.ts";
 
 const NOW = Date.parse("2030-01-01T00:01:00.000Z");
 const record = aRecord();
@@ -12,13 +12,16 @@ const whole: Observed = {
   network: true,
   ingressConnected: true,
   routed: true,
+  open: true,
   containers: { [container]: { state: "running", connected: true } },
   shipping: ["app"],
 };
 
-/** The kinds of step of a plan, stage by stage. */
-function kinds(steps: Plan): string[][] {
-  return steps.map((stage) => stage.map(({ kind }) => kind));
+type Kinds = (string | Kinds)[];
+
+/** The kinds of step of a plan, stage by stage; a plan within a stage as such. */
+function kinds(plan: Plan): Kinds[] {
+  return plan.map((stage) => stage.map((part: Step | Plan) => (Array.isArray(part) ? kinds(part) : part.kind)));
 }
 
 function withContainer(state: "created" | "running" | "paused" | "exited", connected = true): Observed {
@@ -30,16 +33,35 @@ function during(mode: OutageMode, ends_at: string | null = null) {
 }
 
 describe("bringing up", () => {
-  test("creates network and container, connects Nginx and starts, and only then routes", () => {
+  test("creates network and container, connects Nginx and starts, has the route loaded meanwhile, and only then opens it", () => {
     expect(kinds(planUp(record, NOTHING, NOW))).toEqual([
-      ["create-network", "create-container"],
-      ["connect-ingress", "start-container"],
-      ["put-route", "start-shipper"],
+      [
+        "put-route",
+        [
+          ["create-network", "create-container"],
+          ["connect-ingress", "start-container"],
+        ],
+      ],
+      ["open-route", "start-shipper"],
     ]);
   });
 
+  test("on a network that was made ahead, only the container is made", () => {
+    expect(kinds(planUp(record, { ...NOTHING, network: true, ingressConnected: true }, NOW))).toEqual([
+      ["put-route", [["create-container"], ["start-container"]]],
+      ["open-route", "start-shipper"],
+    ]);
+  });
+
+  test("one that is made ahead is everything but open and logged", () => {
+    const all = stepsOf(planUp(record, NOTHING, NOW)).map(({ kind }) => kind);
+    const spare = stepsOf(planSpare(record, NOTHING, NOW)).map(({ kind }) => kind);
+    expect(all.filter((kind) => !spare.includes(kind))).toEqual(["open-route", "start-shipper"]);
+    expect(planSpare(record, { ...whole, open: false, shipping: [] }, NOW)).toEqual([]);
+  });
+
   test.each([true, false])("a network and a container made anew have egress: %s, as the record says", (egress) => {
-    const steps = plan(aRecord({ egress }), { ...whole, network: false }, NOW).flat();
+    const steps = stepsOf(plan(aRecord({ egress }), { ...whole, network: false }, NOW));
     const made = steps.filter(({ kind }) => kind === "create-network" || kind === "create-container");
     expect(made).toMatchObject([{ egress }, { egress }]);
   });
@@ -68,6 +90,7 @@ describe("bringing up", () => {
     ],
     ["Nginx is put back on the network", { ...whole, ingressConnected: false }, [["connect-ingress"]]],
     ["a route that is missing is put", { ...whole, routed: false }, [["put-route"]]],
+    ["a route that is closed is opened", { ...whole, open: false }, [["open-route"]]],
     ["a shipper that is missing is started", { ...whole, shipping: [] }, [["start-shipper"]]],
     [
       "without its network, the container is made anew on a new one",
@@ -115,6 +138,8 @@ describe("recovering", () => {
     ["pause", withContainer("paused"), [["unpause-container"]]],
     ["network", withContainer("running", false), [["connect-container"]]],
     ["stress", whole, [["stop-stress"]]],
+    ["stress", withContainer("paused"), [["unpause-container"], ["stop-stress"]]],
+    ["stress", withContainer("exited"), [["start-container"], ["start-shipper"]]],
   ] as const)("undoes %s", (mode, observed, expected) => {
     expect(kinds(planRecovery(during(mode), observed, NOW))).toEqual(expected);
   });
@@ -135,10 +160,7 @@ describe("taking down", () => {
   test("goes in reverse, log shipper first and state file last", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
       ["stop-shippers"],
-      ["remove-container"],
-      ["disconnect-ingress"],
-      ["remove-network"],
-      ["remove-route"],
+      ["remove-route", [["remove-container", "disconnect-ingress"], ["remove-network"]]],
       ["archive-logs"],
       ["remove-secrets"],
       ["remove-record"],
@@ -154,6 +176,7 @@ describe("taking down", () => {
   );
 
   test("what never ran leaves no archive", () => {
-    expect(kinds(planDown(aRecord({ status: "creating" }))).flat()).toContain("discard-logs");
+    const steps = stepsOf(planDown(aRecord({ status: "creating" })));
+    expect(steps.map(({ kind }) => kind)).toContain("discard-logs");
   });
 });

@@ -7,7 +7,9 @@ export type Observed = {
   network: boolean;
   /** Whether Nginx is attached to the network. */
   ingressConnected: boolean;
+  /** Whether Nginx has its route as it shall be, and whether that lets requests through. */
   routed: boolean;
+  open: boolean;
   /** By container name; absent containers have no entry. */
   containers: Record<string, { state: "created" | "running" | "paused" | "exited"; connected: boolean }>;
   /** Services whose output is being shipped. */
@@ -19,6 +21,7 @@ export const NOTHING: Observed = {
   network: false,
   ingressConnected: false,
   routed: false,
+  open: false,
   containers: {},
   shipping: [],
 };
@@ -33,18 +36,35 @@ export function plan(desired: EnvironmentRecord, observed: Observed, now: number
   return planUp(desired, observed, now);
 }
 
-/** Brings an environment up, in the order of product.md part 1: network, Nginx on it, container, then the route. */
+/**
+ * Brings an environment up, in the order of product.md part 1: network, Nginx on it, container, and only then
+ * is the route opened. Nginx loads it, closed, beside all that: a reload takes about as long as a start.
+ */
 export function planUp(desired: EnvironmentRecord, observed: Observed, now: number): Plan {
   const env = desired.id;
+  const services = desired.services.map((service) => planService(desired, service, observed, now));
+  return compact([
+    ...planParts(desired, observed, services),
+    [...when(!observed.open, { kind: "open-route", env }), ...services.flatMap((steps) => steps.ship)],
+  ]);
+}
+
+/** Makes an environment that waits for somebody to want it: everything is there, but its route is closed and nothing is logged yet. */
+export function planSpare(desired: EnvironmentRecord, observed: Observed, now: number): Plan {
+  const services = desired.services.map((service) => planService(desired, service, observed, now));
+  return planParts(desired, observed, services);
+}
+
+/** Everything but the opening, at once where it can be. */
+function planParts(desired: EnvironmentRecord, observed: Observed, services: ServiceSteps[]): Plan {
+  const env = desired.id;
   const { network } = desired;
+  const primary = primaryService(desired);
   // A container keeps the id of the network it was started on: without that network it cannot be started again.
   const stale = observed.network
     ? []
     : desired.services.filter((service) => observed.containers[service.container] !== undefined);
-  const services = desired.services.map((service) => planService(desired, service, observed, now));
-  const primary = primaryService(desired);
-
-  return compact([
+  const objects = compact([
     stale.map((service) => ({ kind: "remove-container", env, container: service.container })),
     [
       ...when(!observed.network, { kind: "create-network", env, network, egress: desired.egress }),
@@ -55,26 +75,33 @@ export function planUp(desired: EnvironmentRecord, observed: Observed, now: numb
       ...when(!observed.network || !observed.ingressConnected, { kind: "connect-ingress", env, network }),
       ...services.flatMap((steps) => steps.run),
     ],
-    [
-      ...when(!observed.routed, { kind: "put-route", env, address: primary.address, port: primary.port }),
-      ...services.flatMap((steps) => steps.ship),
-    ],
   ]);
+  return beside(
+    when(!observed.routed, { kind: "put-route", env, address: primary.address, port: primary.port }),
+    objects,
+  );
 }
 
 /**
- * Takes everything of an environment down, in reverse: log shipper first, state file last. Each step
- * accepts that its object is gone. What never ran leaves no archive.
+ * Takes everything of an environment down, in reverse: log shipper first, state file last. The route is closed
+ * before anything is waited for, and unloaded beside the removal of what it led to. Each step accepts that its
+ * object is gone. What never ran leaves no archive.
  */
 export function planDown(record: EnvironmentRecord): Plan {
   const env = record.id;
   const network = record.network.name;
   return [
     [{ kind: "stop-shippers", env }],
-    record.services.map((service) => ({ kind: "remove-container", env, container: service.container })),
-    [{ kind: "disconnect-ingress", env, network }],
-    [{ kind: "remove-network", env, network }],
-    [{ kind: "remove-route", env }],
+    ...beside(
+      [{ kind: "remove-route", env }],
+      [
+        [
+          ...record.services.map((service): Step => ({ kind: "remove-container", env, container: service.container })),
+          { kind: "disconnect-ingress", env, network },
+        ],
+        [{ kind: "remove-network", env, network }],
+      ],
+    ),
     [record.status === "creating" ? { kind: "discard-logs", env } : { kind: "archive-logs", env, owner: record.owner }],
     [{ kind: "remove-secrets", env }],
     [{ kind: "remove-record", env }],
@@ -115,18 +142,29 @@ function planService(desired: EnvironmentRecord, service: Service, observed: Obs
   };
 }
 
-/** What `recover` and the end of an outage do: clear the outage, then complete whatever is wrong. Stress leaves processes behind that no state shows. */
+/**
+ * What `recover` and the end of an outage do: clear the outage, then complete whatever is wrong. Stress leaves
+ * processes behind that no state shows, in any container whose run goes on; a paused one must be thawed first.
+ */
 export function planRecovery(record: EnvironmentRecord, observed: Observed, now: number): Plan {
   const outage = record.outage;
   const service = record.services.find((candidate) => candidate.name === outage?.service);
-  const running = service !== undefined && observed.containers[service.container]?.state === "running";
-  const stop: Step[] =
-    outage?.mode === "stress" && running ? [{ kind: "stop-stress", env: record.id, container: service.container }] : [];
-  return compact([stop, ...planUp({ ...record, outage: null }, observed, now)]);
+  const state = service === undefined ? undefined : observed.containers[service.container]?.state;
+  const repair = planUp({ ...record, outage: null }, observed, now);
+  if (outage?.mode !== "stress" || service === undefined || !observed.network) return repair;
+  const stop: Step = { kind: "stop-stress", env: record.id, container: service.container };
+  if (state === "paused") return [...repair, [stop]];
+  return state === "running" ? [[stop], ...repair] : repair;
 }
 
 function when(condition: boolean, step: Step): Step[] {
   return condition ? [step] : [];
+}
+
+/** Runs `steps` and, beside them, `plan`. */
+function beside(steps: Step[], plan: Plan): Plan {
+  if (steps.length === 0) return plan;
+  return [plan.length <= 1 ? [...steps, ...plan.flat()] : [...steps, plan]];
 }
 
 function compact(plan: Plan): Plan {

@@ -13,7 +13,8 @@ export type QuotaLimits = {
 
 export type QuotaRefusal = { code: Extract<ErrorCode, "quota_exceeded" | "capacity_exhausted">; detail: string };
 
-type Promised = Pick<EnvironmentRecord, "id" | "owner"> & { services: { resources: Resources }[] };
+/** What counts: whose it is and what is promised to it. */
+export type Promised = Pick<EnvironmentRecord, "id" | "owner"> & { services: { resources: Resources }[] };
 
 /**
  * Whether one more environment fits beside those there are, which count until they are gone; null

@@ -13,6 +13,7 @@ export type Step =
   | { kind: "unpause-container"; env: string; container: string }
   | { kind: "stop-stress"; env: string; container: string }
   | { kind: "put-route"; env: string; address: string; port: number }
+  | { kind: "open-route"; env: string }
   | { kind: "start-shipper"; env: string; service: string; container: string }
   | { kind: "stop-shippers"; env: string }
   | { kind: "remove-container"; env: string; container: string }
@@ -26,8 +27,17 @@ export type Step =
 
 export type StepKind = Step["kind"];
 
-/** Stages run one after the other; the steps within one do not depend on each other and run at once. */
-export type Plan = Step[][];
+/**
+ * Stages run one after the other; what is in one stage does not depend on each other and runs at once. A
+ * plan within a stage runs its own stages beside the rest of it.
+ */
+export type Plan = Stage[];
+export type Stage = (Step | Plan)[];
+
+/** Every step of a plan, in no particular order. */
+export function stepsOf(plan: Plan): Step[] {
+  return plan.flat().flatMap((part) => (Array.isArray(part) ? stepsOf(part) : [part]));
+}
 
 /** A short line for logs and events, such as `start-container sandbox-env-x-app`. */
 export function describeStep(step: Step): string {

@@ -77,7 +77,11 @@ export function createSubnetAllocator(
   return {
     take() {
       for (; next < total; next++) {
-        if (used.has(next) || isTaken(at(next))) continue;
+        if (used.has(next)) continue;
+        if (isTaken(at(next))) {
+          freed.push(next);
+          continue;
+        }
         used.add(next);
         return at(next++);
       }

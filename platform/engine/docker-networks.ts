@@ -116,7 +116,19 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     }
   }
 
-  return { create, remove, connect, disconnect };
+  async function foreignSubnets(): Promise<string[]> {
+    const all = await client.call("list networks", (docker) => docker.listNetworks());
+    return all
+      .filter(({ Labels: labels }) => !isOurs(labels ?? {}, client.instance))
+      .flatMap(({ IPAM: ipam }) => (ipam?.Config ?? []).map((range) => range["Subnet"] ?? ""))
+      .filter(isIpv4Range);
+  }
+
+  return { create, remove, connect, disconnect, foreignSubnets };
+}
+
+function isIpv4Range(subnet: string): boolean {
+  return /^\d+(?:\.\d+){3}\/\d+$/.test(subnet);
 }
 
 function isAttached(container: ContainerInspection | null, network: string): boolean {

@@ -88,12 +88,15 @@ export interface NetworkEngine {
   connect(network: string, container: string, address: string, aliases?: string[]): Promise<void>;
   /** Detaches it; not attached, or either one gone, is fine. */
   disconnect(network: string, container: string): Promise<void>;
+  /** IPv4 ranges (CIDR) of the engine's networks that are not this instance's. */
+  foreignSubnets(): Promise<string[]>;
 }
 
 export interface ImageEngine {
   /**
-   * The image's facts, pulling it where it is missing; callers that ask for the same one share a pull.
-   * `image_not_found` when it cannot be had, `invalid_request` when `reference` is not an image reference.
+   * The image's facts, pulling it where it is missing, from Docker Hub or a registry that the engine was given;
+   * callers that ask for the same one share a pull. `image_not_found` when it cannot be had, with the engine's own
+   * words in no more than its cause, `invalid_request` when `reference` is not an image reference.
    */
   ensure(reference: string, signal?: AbortSignal): Promise<ImageFacts>;
 }
@@ -168,6 +171,8 @@ export type LogLine = {
   stream: "stdout" | "stderr";
   /** Without its line end. Bytes that are not UTF-8 become U+FFFD. At most 64 KiB; longer lines are split. */
   text: string;
+  /** A piece of a split line, and not its last: the next line of the stream goes on with it. */
+  continued?: true;
 };
 
 export type EngineEventAction =

@@ -50,5 +50,10 @@ export function createFakeNetworks(state: FakeState): NetworkEngine {
       const container = ownFakeContainer(state, "disconnect", containerName);
       if (container.networks.delete(networkName)) emit(state, "disconnect", container, networkName);
     },
+
+    async foreignSubnets() {
+      const foreign = [...state.networks.values()].filter(({ labels }) => !isOurs(labels, state.instance));
+      return foreign.map(({ subnet }) => subnet);
+    },
   };
 }

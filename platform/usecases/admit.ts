@@ -11,9 +11,23 @@ export function assertFits(
   wanted: { owner: string | null; resources: Resources },
 ): void {
   const saved = environments.all();
-  const reserved = [...ongoing.admitted.values()].filter(({ id }) => environments.get(id) === null);
-  const refusal = checkQuota([...saved, ...reserved], wanted, settings.quota);
+  const admitted = [...ongoing.admitted.values()].filter(({ id }) => environments.get(id) === null);
+  const refusal = checkQuota([...saved, ...admitted, ...ongoing.reserved], wanted, settings.quota);
   if (refusal !== null) throw new PlatformError(refusal.code, refusal.detail);
+}
+
+/**
+ * Keeps a place while an image is pulled: pulls would be outside every quota otherwise. Throws as assertFits does.
+ * Returns what gives the place back.
+ */
+export function reserve(
+  context: Admission,
+  { owner, resources }: { owner: string | null; resources: Resources },
+): () => void {
+  assertFits(context, { owner, resources });
+  const place = { id: "", owner, services: [{ resources }] };
+  context.ongoing.reserved.add(place);
+  return () => void context.ongoing.reserved.delete(place);
 }
 
 /**

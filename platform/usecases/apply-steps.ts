@@ -1,6 +1,7 @@
 import type { NetworkRecord } from "../domain/environment-record.ts";
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
-import { environmentLabels } from "../domain/labels.ts";
+import { environmentLabels, preparedNetworkLabels } from "../domain/labels.ts";
+import { preparedNetworkName } from "../domain/names.ts";
 import { createRedactor } from "../domain/redaction.ts";
 import { environmentHost } from "../domain/environment-view.ts";
 import type { Plan, Step, StepKind } from "../domain/step.ts";
@@ -18,7 +19,7 @@ const EXECUTORS: Executors = {
       name: network.name,
       subnet: network.subnet,
       gateway: network.gateway,
-      labels: environmentLabels(settings.instance, env, "network"),
+      labels: networkLabels(settings.instance, env, network),
       internal: !egress,
     }),
   "connect-ingress": connectIngress,
@@ -31,6 +32,7 @@ const EXECUTORS: Executors = {
     FAULTS.stress.stop?.({ engine, container, network: "", stressImage: settings.stressImage }) ?? Promise.resolve(),
   "put-route": ({ env, address, port }, { ingress, settings }) =>
     ingress.put({ id: env, host: environmentHost(env, settings.door.baseDomain), address, port }),
+  "open-route": ({ env }, { ingress }) => ingress.open(env),
   "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
   "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
   "remove-container": ({ container }, { engine }) => unlessForeign(engine.containers.remove(container)),
@@ -43,6 +45,12 @@ const EXECUTORS: Executors = {
   "remove-secrets": ({ env }, { secrets }) => secrets.remove(env),
   "remove-record": ({ env }, { environments }) => environments.remove(env),
 };
+
+/** One that was made ahead has no environment's label, also when it must be made anew. */
+function networkLabels(instance: string, env: string, network: NetworkRecord): Record<string, string> {
+  const isPrepared = network.name === preparedNetworkName(instance, network.subnet);
+  return isPrepared ? preparedNetworkLabels(instance) : environmentLabels(instance, env, "network");
+}
 
 /** Where somebody else's object has taken the name, ours is gone: there is nothing left to remove. */
 async function unlessForeign(removal: Promise<void>): Promise<void> {
@@ -98,13 +106,15 @@ async function connectIngress({ network }: { network: NetworkRecord }, { engine,
 }
 
 /**
- * Applies a plan: stage after stage, the steps of a stage at once. Every step of a stage has ended
+ * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended
  * when this returns or throws, so that whoever undoes the plan has no step running beside it.
  * Throws the first failure of the first stage that has one.
  */
 export async function applySteps(plan: Plan, context: Context): Promise<void> {
   for (const stage of plan) {
-    const results = await Promise.allSettled(stage.map((step) => execute(step, context)));
+    const results = await Promise.allSettled(
+      stage.map((part) => (Array.isArray(part) ? applySteps(part, context) : execute(part, context))),
+    );
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }

@@ -1,6 +1,6 @@
-import type { EnvironmentRecord, Resources } from "../domain/environment-record.ts";
+import type { EnvironmentRecord, NetworkRecord, Resources } from "../domain/environment-record.ts";
 import type { FrontDoor } from "../domain/environment-view.ts";
-import type { QuotaLimits } from "../domain/quota.ts";
+import type { Promised, QuotaLimits } from "../domain/quota.ts";
 import type { SubnetAllocator } from "../domain/subnets.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Ingress } from "../ingress/ingress.ts";
@@ -20,6 +20,7 @@ import type {
 } from "../store/store.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { LogShippers } from "./ship-logs.ts";
+import type { TakenSubnets } from "./taken-subnets.ts";
 
 /** What the use-cases need to know of the configuration. Times in seconds. */
 export type Settings = {
@@ -36,6 +37,10 @@ export type Settings = {
   createTimeout: number;
   defaultResources: Resources;
   quota: QuotaLimits;
+  /** How many networks are kept ready, and how many environments of the default image and of each of `warmImages`. */
+  networkPoolSize: number;
+  warmPoolSize: number;
+  warmImages: readonly string[];
   healthTimeout: number;
   healthConcurrency: number;
   /** Bytes that must be free for a new environment. */
@@ -58,21 +63,50 @@ export type Ongoing = {
   idempotent: Map<string, { digest: string; result: Promise<EnvironmentRecord> }>;
   /** Creations that count towards the quotas before their record is saved, by id. */
   admitted: Map<string, EnvironmentRecord>;
+  /** Places of creations whose image is being looked for. */
+  reserved: Set<Promised>;
 };
 
 /** What may cut the health gate of a creation short: somebody destroys it, or the engine reports that its container ended. */
 export type Creation = { cancel: AbortController; died: AbortController };
 
+/**
+ * What was made before anybody asked for it. In memory alone: what a killed platform leaves of it belongs to no
+ * record, so the next start removes it and makes its own.
+ */
+export type Ahead = {
+  /** Networks with Nginx on them, ready to be an environment's; oldest first. */
+  networks: NetworkRecord[];
+  /** Environments that run, routed and closed, until somebody's lease begins; oldest first. */
+  spares: Spare[];
+  /** Names of networks being made or removed. */
+  changing: Set<string>;
+  /** The making under way. */
+  filling: Promise<void> | null;
+  /** Why the last thing could not be made; null when it could. */
+  trouble: string | null;
+};
+
+/** `state`: only a ready one is given away; one that is being made or removed is nobody else's to touch. */
+export type Spare = {
+  record: EnvironmentRecord;
+  /** The image's id when it was made: a tag may move on. */
+  imageId: string;
+  state: "making" | "ready" | "leaving";
+};
+
 /** `archived_logs` is null for an environment that was destroyed before it ran. */
 export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string | null };
 
 /** What is under way and noticed, as a platform starts: nothing. */
-export function nothingUnderWay(): Pick<Context, "failures" | "heldBack" | "watches" | "ongoing"> {
+export function nothingUnderWay(): Pick<Context, "failures" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead"> {
   return {
     failures: new Map(),
     heldBack: new Set(),
+    heldNetworks: new Set(),
     watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map() },
+    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map(), reserved: new Set() },
+    ahead: { networks: [], spares: [], changing: new Set(), filling: null, trouble: null },
   };
 }
 
@@ -97,13 +131,19 @@ export type Context = {
   /** One operation at a time per environment id. */
   locks: KeyedLock;
   subnets: SubnetAllocator;
+  takenSubnets: TakenSubnets;
+  /** The machine's routes, CIDR. */
+  routes: () => Promise<string[]>;
   makeId: (name: string, now: number) => string;
   failures: FailureCounts;
   /** Environments without a readable state file that have been reported. */
   heldBack: Set<string>;
+  /** Names of their networks, whose subnets are given to nobody else. */
+  heldNetworks: Set<string>;
   /** Environments being probed once a second because something just happened to them. */
   watches: Map<string, AbortController>;
   ongoing: Ongoing;
+  ahead: Ahead;
   checkpoint: Checkpoint;
   /** Aborts when the platform shuts down: waits end, work under way is finished. */
   stopping: AbortSignal;

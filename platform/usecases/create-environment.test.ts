@@ -97,3 +97,17 @@ test("a creation under way is finished while the platform stops", async () => {
   healthy = true;
   expect(await creation).toMatchObject({ status: "running" });
 });
+
+test("a creation counts against the quota while its image is being pulled", async () => {
+  context.settings.quota.environmentsPerOwner = 1;
+  const pulled = Promise.withResolvers<void>();
+  const { ensure } = context.engine.images;
+  context.engine.images.ensure = async (...args) => {
+    await pulled.promise;
+    return ensure(...args);
+  };
+  const first = createEnvironment(context, {}, null, "ann");
+  await expect(createEnvironment(context, {}, null, "ann")).rejects.toMatchObject({ code: "quota_exceeded" });
+  pulled.resolve();
+  expect((await first).owner).toBe("ann");
+});

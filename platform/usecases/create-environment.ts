@@ -1,49 +1,34 @@
-import { randomInt } from "node:crypto";
-import {
-  RECORD_VERSION,
-  primaryService,
-  type EnvironmentRecord,
-  type Resources,
-} from "../domain/environment-record.ts";
-import { PlatformError, describeError } from "../domain/errors.ts";
-import { containerName, inventName, networkName } from "../domain/names.ts";
-import { NOTHING, planDown, planUp } from "../domain/plan.ts";
-import { networkPlaces, parseSubnet, serviceAddress } from "../domain/subnets.ts";
+import { primaryService, type EnvironmentRecord } from "../domain/environment-record.ts";
+import { PlatformError, describeError, isPlatformError } from "../domain/errors.ts";
+import { NOTHING, planDown, planUp, type Observed } from "../domain/plan.ts";
+import { parseSubnet } from "../domain/subnets.ts";
 import { createRedactor } from "../domain/redaction.ts";
-import { admit, assertFits } from "./admit.ts";
+import type { ImageFacts } from "../engine/engine.ts";
+import { admit, reserve } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "./await-healthy.ts";
+import { noteCheck } from "./check-health.ts";
 import { between } from "./checkpoint.ts";
+import { claimSpare } from "./claim-spare.ts";
 import type { Context, Creation } from "./context.ts";
+import { draftRecord, resourcesOf, type CreateRequest } from "./draft-record.ts";
 import { assertDiskSpace } from "./guard-disk.ts";
 import { idempotently } from "./idempotency.ts";
 import { lastLogLines } from "./last-log-lines.ts";
+import { fillLater } from "./make-ahead.ts";
 import { redactError } from "./secrets-of.ts";
+import { noteTakenSubnets } from "./taken-subnets.ts";
 
-/** What a caller may ask of a new environment; everything else gets its default. */
-export type CreateRequest = {
-  name?: string | undefined;
-  /** Seconds. */
-  ttl?: number | undefined;
-  image?: string | undefined;
-  port?: number | undefined;
-  health_path?: string | undefined;
-  command?: string[] | undefined;
-  env?: Record<string, string> | undefined;
-  /** Environment variables that are kept apart from the state file and shown nowhere. */
-  secrets?: Record<string, string> | undefined;
-  /** Whether it may reach the outside; true by default. */
-  egress?: boolean | undefined;
-  resources?: Partial<{ [K in keyof Resources]: Resources[K] | undefined }> | undefined;
-};
+/** How often another subnet is tried where the engine says that one overlaps something. */
+const SUBNET_TRIES = 3;
 
-/** The one service of an environment, until an environment may have several. */
-const SERVICE = "app";
+/** Of a network made ahead, Nginx on it. */
+const ON_READY_NETWORK: Observed = { ...NOTHING, network: true, ingressConnected: true };
 
 /**
- * Creates an environment and waits for its health check. Returns its record, `running`, or `degraded`
- * where it runs but did not become healthy in time. Any failure leaves nothing behind.
- * `idempotencyKey`: a second call under the same key returns the first one's environment.
+ * Creates an environment, or gives away one that was made ahead, and waits for its health check. Returns its
+ * record, `running`, or `degraded` where it runs but did not become healthy in time. Any failure leaves nothing
+ * behind. `idempotencyKey`: a second call under the same key returns the first one's environment.
  * `owner`: the caller's name; null where the platform has no tokens.
  */
 export async function createEnvironment(
@@ -57,9 +42,13 @@ export async function createEnvironment(
       "shutting_down",
       "Cannot create an environment: the platform is shutting down. Try again once it is back.",
     );
-  return idempotently(context, { key: idempotencyKey, owner, request }, (idempotency) =>
-    createOnce(context, request, { owner, idempotency }),
-  );
+  try {
+    return await idempotently(context, { key: idempotencyKey, owner, request }, (idempotency) =>
+      createOnce(context, request, { owner, idempotency }),
+    );
+  } finally {
+    fillLater(context);
+  }
 }
 
 async function createOnce(
@@ -69,17 +58,45 @@ async function createOnce(
 ): Promise<EnvironmentRecord> {
   await assertDiskSpace(context);
   const wanted = { owner: caller.owner, resources: resourcesOf(context, request) };
-  assertFits(context, wanted); // before an image is pulled for nothing
   const image = request.image ?? context.settings.defaultImage;
-  const facts = await context.engine.images.ensure(image, context.stopping);
+  const giveBack = reserve(context, wanted);
+  const facts = await context.engine.images.ensure(image, context.stopping).finally(giveBack);
+  const spare = await claimSpare(context, request, { image, imageId: facts.id }, { ...caller, ...wanted });
+  if (spare !== null) return spare;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await createAnew(context, { ...request, image }, facts, { ...caller, ...wanted });
+    } catch (error) {
+      // With subnets left, it was the engine that refused this one.
+      const { used, total } = context.subnets.usage();
+      const overlaps = isPlatformError(error, "address_pool_exhausted") && used < total;
+      if (!overlaps || attempt === SUBNET_TRIES) throw error;
+      await noteTakenSubnets(context);
+    }
+  }
+}
+
+async function createAnew(
+  context: Context,
+  request: CreateRequest & { image: string },
+  facts: ImageFacts,
+  given: Parameters<typeof draftRecord>[2],
+): Promise<EnvironmentRecord> {
   const port = request.port ?? facts.ports[0] ?? context.settings.defaultPort;
-  const record = admit(context, wanted, () => draft(context, { ...request, image, port }, { ...caller, ...wanted }));
+  // A network made ahead has a way out.
+  const ready = request.egress === false ? null : (context.ahead.networks[0] ?? null);
+  const record = admit(context, given, () => draftRecord(context, { ...request, port }, given, ready));
+  if (ready !== null) context.ahead.networks.shift();
 
   return context.locks.run(record.id, async () => {
     const creation = { cancel: new AbortController(), died: new AbortController() };
     context.ongoing.creating.set(record.id, creation);
     try {
-      return await bringUp(context, record, request.secrets ?? {}, creation);
+      return await bringUp(context, record, {
+        secrets: request.secrets ?? {},
+        observed: ready === null ? NOTHING : ON_READY_NETWORK,
+        creation,
+      });
     } catch (error) {
       throw await undo(context, record, error, createRedactor(Object.values(request.secrets ?? {})));
     } finally {
@@ -92,8 +109,7 @@ async function createOnce(
 async function bringUp(
   context: Context,
   record: EnvironmentRecord,
-  secrets: Record<string, string>,
-  creation: Creation,
+  { secrets, observed, creation }: { secrets: Record<string, string>; observed: Observed; creation: Creation },
 ): Promise<EnvironmentRecord> {
   const { environments, events, clock } = context;
   await environments.save(record);
@@ -104,14 +120,16 @@ async function bringUp(
     env_id: record.id,
     data: { name: record.name, image: primaryService(record).image },
   });
-  await applySteps(planUp(record, NOTHING, clock.now()), context);
-  const healthy = await awaitHealthy(context, record, creation);
+  await applySteps(planUp(record, observed, clock.now()), context);
+  const health = await awaitHealthy(context, record, creation);
   if (creation.cancel.signal.aborted) {
     throw new PlatformError(
       "conflict",
       `Cannot finish creating environment "${record.id}": it was destroyed meanwhile.`,
     );
   }
+  if (health !== null) await noteCheck(context, record.id, health.timestamp, health.result);
+  const healthy = health?.result.ok === true;
   const finished: EnvironmentRecord = { ...record, status: healthy ? "running" : "degraded" };
   await environments.save(finished);
   events.emit({ type: healthy ? "environment.running" : "environment.degraded", env_id: record.id });
@@ -145,61 +163,4 @@ async function withLogLines(context: Context, record: EnvironmentRecord, error: 
   const lines = await lastLogLines(context, primaryService(record).container);
   if (lines.length === 0) return error;
   return new PlatformError(error.code, `${error.message} Its last output:\n${lines.join("\n")}`, { cause: error });
-}
-
-function draft(
-  { settings, subnets, clock, makeId, environments }: Context,
-  request: CreateRequest & { image: string; port: number },
-  given: Pick<EnvironmentRecord, "owner" | "idempotency"> & { resources: Resources },
-): EnvironmentRecord {
-  const now = clock.now();
-  const name = request.name?.trim() || inventName(() => randomInt(2 ** 32) / 2 ** 32);
-  let id = makeId(name, now);
-  while (environments.get(id) !== null) id = makeId(name, now);
-  const ttl = request.ttl ?? Math.min(settings.defaultTtl, settings.maxTtl);
-  const subnet = subnets.take();
-  if (subnet === null) {
-    const { used, total } = subnets.usage();
-    throw new PlatformError(
-      "address_pool_exhausted",
-      `Cannot create an environment: ${used} of ${total} subnets are in use. Destroy some environments or enlarge SUBNET_POOL.`,
-    );
-  }
-  return {
-    version: RECORD_VERSION,
-    id,
-    name,
-    owner: given.owner,
-    status: "creating",
-    created_at: new Date(now).toISOString(),
-    ttl,
-    expires_at: new Date(now + ttl * 1000).toISOString(),
-    network: { name: networkName(settings.instance, id), ...networkPlaces(subnet) },
-    egress: request.egress ?? true,
-    services: [
-      {
-        name: SERVICE,
-        container: containerName(settings.instance, id, SERVICE),
-        image: request.image,
-        address: serviceAddress(subnet, 0),
-        port: request.port,
-        health_path: request.health_path ?? "/health",
-        command: request.command ?? null,
-        env: request.env ?? {},
-        resources: given.resources,
-      },
-    ],
-    secrets: Object.keys(request.secrets ?? {}),
-    outage: null,
-    idempotency: given.idempotency,
-  };
-}
-
-function resourcesOf({ settings }: Context, { resources }: CreateRequest): Resources {
-  const { memory_mb, cpus, pids } = settings.defaultResources;
-  return {
-    memory_mb: resources?.memory_mb ?? memory_mb,
-    cpus: resources?.cpus ?? cpus,
-    pids: resources?.pids ?? pids,
-  };
 }

@@ -5,6 +5,7 @@ import { parseSubnet } from "../domain/subnets.ts";
 import { applySteps } from "./apply-steps.ts";
 import type { Context, DestroyedEnvironment } from "./context.ts";
 import { assertOwnNames, findEnvironment } from "./find-environment.ts";
+import { fillLater } from "./make-ahead.ts";
 import { noteIntent } from "./note-intent.ts";
 
 /**
@@ -37,6 +38,7 @@ export async function destroyEnvironment(
     return await destruction;
   } finally {
     destroying.delete(id);
+    fillLater(context);
   }
 }
 

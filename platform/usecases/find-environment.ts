@@ -30,12 +30,22 @@ export function findLiving(context: Pick<Context, "environments">, id: string): 
   return record;
 }
 
-/** `protected_target` when the record names an object that is not this environment's own: its state file was edited. */
-export function assertOwnNames({ settings }: Pick<Context, "settings">, record: EnvironmentRecord): void {
+/** `protected_target` when the record names an object that is not this environment's own: a state file was edited. */
+export function assertOwnNames(
+  { settings, environments }: Pick<Context, "settings" | "environments">,
+  record: EnvironmentRecord,
+): void {
   const foreign = foreignName(record, settings.instance);
-  if (foreign === null) return;
-  throw new PlatformError(
+  if (foreign !== null) throw edited(foreign, record.id);
+  // Networks made ahead are named for nobody: of two that name one, a file does not say which is wrong.
+  const { name } = record.network;
+  const other = environments.all().find(({ id, network }) => id !== record.id && network.name === name);
+  if (other !== undefined) throw edited(name, `${record.id}" or "${other.id}`);
+}
+
+function edited(name: string, ids: string): PlatformError {
+  return new PlatformError(
     "protected_target",
-    `Cannot touch "${foreign}": it is not part of environment "${record.id}". Correct its state file, envs/${record.id}.json, and restart the platform.`,
+    `Cannot touch "${name}": it is not part of environment "${ids}". Correct its state file in envs/ and restart the platform.`,
   );
 }

@@ -23,10 +23,10 @@ async function setAside(): Promise<EnvironmentRecord> {
 }
 
 async function partsOf(id: string): Promise<string[]> {
-  const { engine, routed } = await observeWorld(context);
+  const { engine, routes } = await observeWorld(context);
   const own = ({ labels }: { labels: Record<string, string> }) => labels["sandbox.env"] === id;
   const objects = [...engine.containers.filter(own), ...engine.networks.filter(own)].map(({ name }) => name);
-  return [...objects, ...(routed.has(id) ? ["route"] : []), ...(await context.logs.list())];
+  return [...objects, ...(routes.has(id) ? ["route"] : []), ...(await context.logs.list())];
 }
 
 const pass = () => reconcile(context, { startup: true });

@@ -17,11 +17,23 @@ export async function heldBack(context: Context, world: World): Promise<Readonly
       environments.get(id) === null && !locks.isHeld(id) && mayStillLive(since, settings.maxTtl, clock.now()),
   );
   const ids = new Set(found.map(({ id }) => id));
-  for (const { labels, subnet } of world.engine.networks) {
-    if (ids.has(labels[LABEL_ENV] ?? "")) subnets.claim(parseSubnet(subnet));
+  const networks = networksOf(world, ids);
+  for (const { name, subnet } of world.engine.networks) {
+    if (!networks.has(name)) continue;
+    subnets.claim(parseSubnet(subnet));
+    context.heldNetworks.add(name);
   }
   for (const id of ids) report(context, id, world);
   return ids;
+}
+
+/** The networks of environments: theirs by label, or since a container of theirs is on it. */
+export function networksOf({ engine }: World, ids: ReadonlySet<string>): ReadonlySet<string> {
+  const isTheirs = ({ labels }: { labels: Record<string, string> }) => ids.has(labels[LABEL_ENV] ?? "");
+  return new Set([
+    ...engine.networks.filter(isTheirs).map(({ name }) => name),
+    ...engine.containers.filter(isTheirs).flatMap(({ networks }) => Object.keys(networks)),
+  ]);
 }
 
 function report({ heldBack: known, events, logger }: Context, id: string, world: World): void {

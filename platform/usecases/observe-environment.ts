@@ -4,12 +4,16 @@ import type { EngineFacts } from "../engine/engine.ts";
 import type { Context } from "./context.ts";
 
 /** Everything outside that the platform's intent is compared with. */
-export type World = { engine: EngineFacts; routed: ReadonlySet<string> };
+export type World = {
+  engine: EngineFacts;
+  /** By environment: whether its route, which Nginx has, is open. */
+  routes: ReadonlyMap<string, boolean>;
+};
 
 /** Looks at the engine and the front door; two engine calls whatever the number of environments. */
 export async function observeWorld({ engine, ingress }: Pick<Context, "engine" | "ingress">): Promise<World> {
-  const [facts, routed] = await Promise.all([engine.observe(), ingress.list()]);
-  return { engine: facts, routed: new Set(routed) };
+  const [facts, routes] = await Promise.all([engine.observe(), ingress.list()]);
+  return { engine: facts, routes: new Map(routes.map(({ id, open }) => [id, open])) };
 }
 
 /** The part of the world that one record speaks of. */
@@ -30,7 +34,8 @@ export function observedOf(
     network: world.engine.networks.some((candidate) => candidate.name === network),
     // A container that is gone cannot be connected: that is the front door's repair, not this environment's.
     ingressConnected: nginx === undefined || network in nginx.networks,
-    routed: world.routed.has(record.id),
+    routed: world.routes.has(record.id),
+    open: world.routes.get(record.id) === true,
     containers,
     shipping: shippers.active(record.id),
   };

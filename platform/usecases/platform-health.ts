@@ -2,13 +2,15 @@ import { describeError } from "../domain/errors.ts";
 import { delay } from "../runtime/delay.ts";
 import type { Context } from "./context.ts";
 import { diskHealth } from "./guard-disk.ts";
+import { warmImages } from "./make-ahead.ts";
 
 /** One part of the platform: well, or why not. */
 export type PartHealth = { ok: boolean; detail: string };
 
 export type PlatformHealth = {
   status: "ok" | "failing";
-  parts: Record<"engine" | "ingress" | "store" | "loops", PartHealth>;
+  /** `tokens` where there are any. */
+  parts: Record<"engine" | "ingress" | "store" | "loops" | "ahead", PartHealth> & { tokens?: PartHealth };
 };
 
 /** A part that says nothing for so long is not well. */
@@ -19,19 +21,34 @@ const PART_LIMIT_MS = 3_000;
  * above the use-cases.
  */
 export async function platformHealth(context: Context, loops: PartHealth): Promise<PlatformHealth> {
-  const { engine, ingress } = context;
+  const { engine, ingress, tokens } = context;
   const [engineHealth, ingressHealth, store] = await Promise.all([
     part(async () => ({ ok: true, detail: `Docker ${(await engine.info()).version}` })),
     part(() => ingress.check()),
     part(() => storeHealth(context)),
   ]);
-  const parts = { engine: engineHealth, ingress: ingressHealth, store, loops };
+  const parts = {
+    engine: engineHealth,
+    ingress: ingressHealth,
+    store,
+    loops,
+    ahead: aheadHealth(context),
+    ...(tokens === null ? {} : { tokens: await part(() => tokens.health()) }),
+  };
   return { status: Object.values(parts).every(({ ok }) => ok) ? "ok" : "failing", parts };
 }
 
 async function storeHealth(context: Context): Promise<PartHealth> {
   const [writable, disk] = await Promise.all([context.environments.check(), diskHealth(context)]);
   return { ok: writable.ok && disk.ok, detail: `${writable.detail}; ${disk.detail}` };
+}
+
+/** How much is made ahead. Always well: without it creations only take longer. */
+function aheadHealth({ ahead, settings }: Context): PartHealth {
+  const spares = ahead.spares.filter(({ state }) => state === "ready").length;
+  const wanted = warmImages({ settings }).length * settings.warmPoolSize;
+  const counts = `${spares} of ${wanted} environments and ${ahead.networks.length} of ${settings.networkPoolSize} networks are ready`;
+  return { ok: true, detail: ahead.trouble === null ? counts : `${counts}; ${ahead.trouble}` };
 }
 
 async function part(look: () => Promise<PartHealth>): Promise<PartHealth> {

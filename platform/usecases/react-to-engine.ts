@@ -2,6 +2,7 @@ import type { EngineEventAction } from "../engine/engine.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 import { reconcile } from "./reconcile.ts";
+import { onSpareTrouble } from "./review-ahead.ts";
 
 /** What can change whether an environment answers. */
 const TELLING: ReadonlySet<EngineEventAction> = new Set([
@@ -23,6 +24,7 @@ export async function reactToEngine(context: Context, signal: AbortSignal): Prom
   for await (const event of context.engine.events(signal)) {
     if (event.action === "start" && event.container === context.settings.nginxContainer) onNginxStart(context);
     if (event.env === "" || !TELLING.has(event.action)) continue;
+    if (event.action !== "start" && event.action !== "connect") onSpareTrouble(context, event.env);
     if (event.action === "oom") context.events.emit({ type: "environment.out_of_memory", env_id: event.env });
     if (event.action === "die") context.ongoing.creating.get(event.env)?.died.abort();
     const status = context.environments.get(event.env)?.status;

@@ -48,7 +48,7 @@ describe("an environment that", () => {
     const { id } = await createEnvironment(context, {});
     await context.ingress.remove(id);
     expect((await pass()).repaired).toEqual([id]);
-    expect(await context.ingress.list()).toEqual([id]);
+    expect(await context.ingress.list()).toEqual([{ id, open: true }]);
   });
 
   test("is broken on purpose stays broken", async () => {
@@ -58,13 +58,23 @@ describe("an environment that", () => {
     expect(await stateOf(containerOf(id))).toBe("exited");
   });
 
+  test("was paused on purpose and runs again after a restart of the machine is on record as such", async () => {
+    const { id } = await createEnvironment(context, {});
+    await injectOutage(context, id, { mode: "pause", duration: 600 });
+    await context.engine.containers.kill(containerOf(id), "SIGKILL");
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await stateOf(containerOf(id))).toBe("running");
+    expect(context.environments.get(id)?.outage).toBeNull();
+    expect(context.events.emitted.filter(({ type }) => type === "outage.ended")).toHaveLength(1);
+  });
+
   test.each(["creating", "destroying"] as const)("was left %s by a killed platform is taken down", async (status) => {
     const record = await createEnvironment(context, {});
     await context.environments.save({ ...record, status });
     expect((await pass()).retired).toEqual([record.id]);
     const world = await observeWorld(context);
     expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
-    expect(world.routed.size).toBe(0);
+    expect(world.routes.size).toBe(0);
     expect(context.environments.all()).toEqual([]);
     expect(context.subnets.usage().used).toBe(0);
   });
@@ -122,7 +132,7 @@ describe("what carries our label without a record", () => {
     const world = await observeWorld(context);
     expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
     expect(world.engine.networks.map(({ name }) => name)).toEqual([INSTANCE]);
-    expect(world.routed.size).toBe(0);
+    expect(world.routes.size).toBe(0);
   });
 
   test("the platform's own parts are no orphans", async () => {

@@ -1,18 +1,22 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
 import { LABEL_ENV, LABEL_ROLE } from "../domain/labels.ts";
+import { hasVanished } from "../domain/outage-rule.ts";
 import { plan, type Observed } from "../domain/plan.ts";
 import { parseSubnet } from "../domain/subnets.ts";
-import { describeStep, type Plan, type Step } from "../domain/step.ts";
+import { describeStep, stepsOf, type Plan, type Step } from "../domain/step.ts";
 import { applySteps } from "./apply-steps.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 import { takeDown } from "./destroy-environment.ts";
 import { assertOwnNames } from "./find-environment.ts";
-import { heldBack } from "./hold-back.ts";
+import { heldBack, networksOf } from "./hold-back.ts";
 import { observeWorld, observedOf, type World } from "./observe-environment.ts";
+import { isKnown, isNetworkInUse } from "./known.ts";
+import { readyAhead, reviewAhead } from "./review-ahead.ts";
 import { repairFrontDoor } from "./repair-front-door.ts";
 import { repairStateFiles } from "./repair-state-files.ts";
+import { noteTakenSubnets } from "./taken-subnets.ts";
 
 /** What one pass did. */
 export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: string[]; failed: string[] };
@@ -25,7 +29,9 @@ export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: 
  */
 export async function reconcile(context: Context, { startup }: { startup: boolean }): Promise<ReconcileReport> {
   const report: ReconcileReport = { repaired: [], retired: [], orphans: [], failed: [] };
+  const ready = readyAhead(context);
   const world = await repairFrontDoor(context, await observeWorld(context));
+  await noteTakenSubnets(context);
   const known = new Set(context.environments.all().map((record) => record.id));
   await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, world, startup, report)));
   const { repaired, failed } = await repairStateFiles(context);
@@ -34,6 +40,7 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   const held = await heldBack(context, world);
   await removeOrphans(context, world, new Set([...known, ...held]), startup, report);
   await removeStrayFiles(context, held, report);
+  await reviewAhead(context, world, ready);
   return report;
 }
 
@@ -47,7 +54,8 @@ async function settleOne(
   const { environments, locks, events, logger } = context;
   const record = environments.get(id);
   if (record === null || locks.isHeld(id)) return;
-  if (decide(context, record, world, startup).length === 0) return;
+  if (decide(context, record, world, startup).length === 0 && !hasVanished(record, observedOf(record, world, context)))
+    return;
   try {
     await locks.run(id, async () => {
       // The world was seen before the lock was ours: look again before touching anything.
@@ -64,11 +72,12 @@ async function settleOne(
 
 async function settleLocked(
   context: Context,
-  record: EnvironmentRecord,
+  found: EnvironmentRecord,
   world: World,
   startup: boolean,
   report: ReconcileReport,
 ): Promise<void> {
+  const record = await endVanishedOutage(context, found, world);
   const steps = decide(context, record, world, startup);
   if (steps.length === 0) return;
   if (record.status === "creating" || record.status === "destroying") {
@@ -79,11 +88,23 @@ async function settleLocked(
   assertOwnNames(context, record);
   await applySteps(steps, context);
   watchHealth(context, record.id);
-  const repairs = steps.flat().filter((step) => !isRoutine(step, startup));
+  const repairs = stepsOf(steps).filter((step) => !isRoutine(step, startup));
   if (repairs.length === 0) return;
   report.repaired.push(record.id);
   context.logger.warn({ env_id: record.id, steps: repairs.map(describeStep) }, "environment repaired");
   context.events.emit({ type: "environment.repaired", env_id: record.id, data: { steps: repairs.map(describeStep) } });
+}
+
+/** The record without an outage that is over by itself. */
+async function endVanishedOutage(context: Context, record: EnvironmentRecord, world: World): Promise<EnvironmentRecord> {
+  const { environments, events } = context;
+  const { outage, status, id } = record;
+  const isUp = status === "running" || status === "degraded";
+  if (outage === null || !isUp || !hasVanished(record, observedOf(record, world, context))) return record;
+  const without: EnvironmentRecord = { ...record, outage: null };
+  await environments.save(without);
+  events.emit({ type: "outage.ended", env_id: id, data: { mode: outage.mode, reason: "found to be over" } });
+  return without;
 }
 
 function decide(context: Context, record: EnvironmentRecord, world: World, startup: boolean): Plan {
@@ -104,9 +125,10 @@ async function removeOrphans(
   startup: boolean,
   report: ReconcileReport,
 ): Promise<void> {
-  const { settings, environments } = context;
+  const { settings } = context;
   const isOrphan = (env: string | undefined): env is string =>
-    env !== undefined && !known.has(env) && environments.get(env) === null;
+    env !== undefined && !known.has(env) && !isKnown(context, env);
+  const kept = networksOf(world, known);
 
   for (const { name, labels } of world.engine.containers) {
     const env = labels[LABEL_ENV];
@@ -115,21 +137,25 @@ async function removeOrphans(
     else if (isOrphan(env)) await removeOrphan(context, { kind: "remove-container", env, container: name }, report);
   }
   for (const { name, labels, subnet } of world.engine.networks) {
-    const env = labels[LABEL_ENV];
-    if (name === settings.instance || !isOrphan(env)) continue;
+    const env = labels[LABEL_ENV] ?? "";
+    // One that was made ahead bears no environment's label, only its record knows whose it is.
+    const isNobodys = env === "" ? labels[LABEL_ROLE] === "network" && !kept.has(name) : isOrphan(env);
+    if (name === settings.instance || !isNobodys || isNetworkInUse(context, name)) continue;
     await removeOrphan(context, { kind: "disconnect-ingress", env, network: name }, report);
     const removed = await removeOrphan(context, { kind: "remove-network", env, network: name }, report);
     // It was kept from everybody else while it was held back.
-    if (removed && context.heldBack.delete(env)) context.subnets.free(parseSubnet(subnet));
+    if (removed && context.heldNetworks.delete(name)) context.subnets.free(parseSubnet(subnet));
   }
 }
 
 async function removeStrayFiles(context: Context, held: ReadonlySet<string>, report: ReconcileReport): Promise<void> {
   const { ingress, logs, secrets, environments, logger } = context;
   try {
-    const strays = await ingress.removeStrays(new Set([...environments.all().map((record) => record.id), ...held]));
+    const spares = context.ahead.spares.map(({ record }) => record.id);
+    const known = [...environments.all().map(({ id }) => id), ...context.ongoing.admitted.keys(), ...spares, ...held];
+    const strays = await ingress.removeStrays(new Set(known));
     for (const file of strays) noteOrphan(context, "conf file", file, report);
-    const isStray = (id: string) => environments.get(id) === null && !held.has(id);
+    const isStray = (id: string) => !isKnown(context, id) && !held.has(id);
     for (const id of (await logs.list()).filter(isStray)) {
       await logs.archive(id);
       noteOrphan(context, "logs", id, report);

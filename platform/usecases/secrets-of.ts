@@ -1,5 +1,5 @@
 import { PlatformError, describeError } from "../domain/errors.ts";
-import { createRedactor } from "../domain/redaction.ts";
+import { createLineRedactor, type Piece } from "../domain/redaction.ts";
 import type { Context } from "./context.ts";
 
 /**
@@ -20,12 +20,12 @@ export async function secretsOf(
   );
 }
 
-/** What masks an environment's secrets in a text. */
-export async function redactorOf(
+/** What masks an environment's secrets in the lines of one reading of a log. */
+export async function redactorOf<T extends Piece>(
   context: Pick<Context, "environments" | "secrets">,
   id: string,
-): Promise<(text: string) => string> {
-  return createRedactor(Object.values(await secretsOf(context, id)));
+): Promise<(lines: T[]) => T[]> {
+  return createLineRedactor(Object.values(await secretsOf(context, id)));
 }
 
 /** The error as it is, or, where its message holds a secret, one without; that one has no cause, which would hold it too. */

@@ -101,8 +101,8 @@ test("an error of the engine that quotes them is masked, in the answer and in th
 });
 
 test.each([
-  [{ env: { A: "x" }, secrets: { A: "y" } }, "secrets.A"],
-  [{ secrets: { PORT: "1" } }, "secrets.PORT"],
+  [{ env: { A: "x" }, secrets: { A: VALUE } }, "secrets.A"],
+  [{ secrets: { PORT: VALUE } }, "secrets.PORT"],
   [{ secrets: { A: 7 } }, "secrets.A"],
   [{ secrets: { "a-b": VALUE } }, "secrets.a-b"],
 ])("%j is refused, naming the secret and not quoting it", async (body, path) => {
@@ -112,12 +112,24 @@ test.each([
   expect(JSON.stringify(response.body)).not.toContain("s3cret-value");
 });
 
+test.each(["", "five5", "      ", "five5\nfive5\n"])("%j is refused: nothing would mask it in logs", async (secret) => {
+  const { status, body } = await create({ secrets: { DB_PASSWORD: secret } });
+  expect([status, body.code]).toEqual([400, "invalid_request"]);
+  expect(body.errors).toEqual([
+    { path: "secrets.DB_PASSWORD", message: expect.stringMatching(/at least 6 characters.*give it in env/) },
+  ]);
+});
+
+test("six characters are enough, and env takes any", async () => {
+  expect((await create({ secrets: { DB_PASSWORD: "sesame" }, env: { DEBUG: "1" } })).status).toBe(201);
+});
+
 test("under an Idempotency-Key they count, and the state file's digest does not know them", async () => {
   const first = (await create({ secrets }, "k")).body.id;
   expect((await create({ secrets }, "k")).body.id).toBe(first);
-  expect((await create({ secrets: { DB_PASSWORD: "other" } }, "k")).body.code).toBe("idempotency_key_reused");
+  expect((await create({ secrets: { DB_PASSWORD: "another" } }, "k")).body.code).toBe("idempotency_key_reused");
   const digest = context.environments.get(first)?.idempotency?.digest;
-  await create({ secrets: { DB_PASSWORD: "other" } }, "k2");
+  await create({ secrets: { DB_PASSWORD: "another" } }, "k2");
   expect(context.environments.all().map(({ idempotency }) => idempotency?.digest)).toEqual([digest, digest]);
 });
 

@@ -23,8 +23,8 @@ export type LogShipperOptions = {
   engine: { containers: Pick<ContainerEngine, "logs"> };
   logs: Pick<LogStore, "resumePoint" | "append">;
   logger: Pick<Logger, "info" | "warn">;
-  /** What masks an environment's secrets in a text: an application may print them. */
-  redactorOf?: (env: string) => Promise<(text: string) => string>;
+  /** What masks an environment's secrets in the lines of one reading, in order: an application may print them. */
+  redactorOf?: (env: string) => Promise<(lines: LogLine[]) => LogLine[]>;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
   backoff?: { first: number; longest: number };
 };
@@ -43,7 +43,7 @@ export function createLogShippers({
   engine,
   logs,
   logger,
-  redactorOf = async () => (text) => text,
+  redactorOf = async () => (lines) => lines,
   backoff = BACKOFF,
 }: LogShipperOptions): LogShippers {
   // A shipper is in here from its start until its loop has ended: two never append for one service.
@@ -62,7 +62,11 @@ export function createLogShippers({
     for await (const batch of engine.containers.logs(container, options)) {
       // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
       if (signal.aborted) return;
-      const lines = batch.filter(isNew).map((line) => ({ ...line, text: redact(line.text), service }));
+      // Masked before those that are shipped are left out: of a long line in pieces the last one shipped may hold the
+      // beginning of a secret.
+      const lines = redact(batch)
+        .filter(isNew)
+        .map(({ timestamp, stream, text }) => ({ timestamp, service, stream, text }));
       if (lines.length > 0) await logs.append(env, lines);
       onProgress();
     }

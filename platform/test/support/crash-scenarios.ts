@@ -118,7 +118,8 @@ async function boundariesOf(scenario: Scenario): Promise<string[]> {
   }
 }
 
-function numbered(passed: string[]): string[] {
+/** Boundaries as CRASH_AT_FILE names them: `#2` for the second time; an effect's end at which the next begins is left out. */
+export function numbered(passed: string[]): string[] {
   const times = new Map<string, number>();
   return passed
     .map((boundary) => {

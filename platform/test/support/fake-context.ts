@@ -20,6 +20,7 @@ import { nothingUnderWay, type Context } from "../../usecases/context.ts";
 import { eventsWithOwners } from "../../usecases/events-with-owners.ts";
 import { redactorOf } from "../../usecases/secrets-of.ts";
 import { createLogShippers } from "../../usecases/ship-logs.ts";
+import { createTakenSubnets } from "../../usecases/taken-subnets.ts";
 
 export const INSTANCE = "sandbox";
 export const DEMO_IMAGE = "demo:latest";
@@ -71,6 +72,8 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
   const stop = new AbortController();
   const environments = checkpointSaves(createFakeEnvironmentStore(), checkpoint);
   const secrets = createFakeSecretStore();
+  const pool = parseSubnet("10.172.0.0/26");
+  const takenSubnets = createTakenSubnets(pool);
   return {
     settings: {
       instance: INSTANCE,
@@ -85,6 +88,9 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
       createTimeout: 1,
       defaultResources: { memory_mb: 256, cpus: 1, pids: 256 },
       quota: { environments: 0, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 },
+      networkPoolSize: 0,
+      warmPoolSize: 0,
+      warmImages: [],
       healthTimeout: 1,
       healthConcurrency: 256,
       minFreeDisk: 2 ** 30,
@@ -111,7 +117,9 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
       redactorOf: (id) => redactorOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
-    subnets: createSubnetAllocator(parseSubnet("10.172.0.0/26"), 28),
+    subnets: createSubnetAllocator(pool, 28, takenSubnets.has),
+    takenSubnets,
+    routes: async () => [],
     makeId: createIdMaker(),
     ...nothingUnderWay(),
     checkpoint,

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { aRecord } from "../test/support/record.ts";
+import type { OutageMode } from "./environment-record.ts";
+import { hasVanished } from "./outage-rule.ts";
+import { NOTHING, type Observed } from "./plan.ts";
+
+type State = Observed["containers"][string]["state"];
+
+function seen(mode: OutageMode, state: State, connected = true): boolean {
+  const record = aRecord({ outage: { mode, service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } });
+  return hasVanished(record, { ...NOTHING, containers: { [`sandbox-${record.id}-app`]: { state, connected } } });
+}
+
+test.each([
+  ["crash", "exited", true, false],
+  ["crash", "running", true, true],
+  ["pause", "paused", true, false],
+  ["pause", "running", true, true],
+  ["pause", "exited", true, true],
+  ["network", "running", false, false],
+  ["network", "exited", false, false],
+  ["network", "running", true, true],
+  ["stress", "running", true, false],
+  ["stress", "paused", true, false],
+  ["stress", "exited", true, true],
+] as const)("%s, its container %s and connected %s: vanished %s", (mode, state, connected, expected) => {
+  expect(seen(mode, state, connected)).toBe(expected);
+});
+
+test("an outage whose container is gone has not vanished, and none is none", () => {
+  expect(hasVanished(aRecord(), NOTHING)).toBe(false);
+  const outage = { mode: "crash", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } as const;
+  expect(hasVanished(aRecord({ outage }), NOTHING)).toBe(false);
+});

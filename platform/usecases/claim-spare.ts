@@ -1,0 +1,94 @@
+import { primaryService, type EnvironmentRecord, type Resources } from "../domain/environment-record.ts";
+import { environmentHost } from "../domain/environment-view.ts";
+import { planDown, planUp, type Observed } from "../domain/plan.ts";
+import { parseSubnet } from "../domain/subnets.ts";
+import { admit } from "./admit.ts";
+import { applySteps } from "./apply-steps.ts";
+import { noteCheck } from "./check-health.ts";
+import type { Context, Spare } from "./context.ts";
+import { lease, type CreateRequest } from "./draft-record.ts";
+import { discardSpare } from "./make-ahead.ts";
+
+/** How long one that was well when it was made may take to say that it still is. */
+const PROBE_LIMIT_MS = 1_000;
+
+/**
+ * Gives away an environment that was made ahead, where one fits the request: its lifetime begins, its state file
+ * is written, its route opens. Null when none does. One that does not answer any more is thrown away.
+ */
+export async function claimSpare(
+  context: Context,
+  request: CreateRequest,
+  { image, imageId }: { image: string; imageId: string },
+  given: Pick<EnvironmentRecord, "owner" | "idempotency"> & { resources: Resources },
+): Promise<EnvironmentRecord | null> {
+  if (!asksForNothingElse(request)) return null;
+  for (;;) {
+    const spare = context.ahead.spares.find(
+      ({ state, record, imageId: made }) =>
+        state === "ready" && primaryService(record).image === image && made === imageId,
+    );
+    if (spare === undefined) return null;
+    const { owner, idempotency } = given;
+    const leased = admit(
+      context,
+      given,
+      (): EnvironmentRecord => ({
+        ...spare.record,
+        ...lease(context, request.ttl),
+        owner,
+        idempotency,
+        status: "running",
+      }),
+    );
+    // Nothing is awaited since it was found: it is nobody else's.
+    spare.state = "leaving";
+    const claimed = await context.locks.run(leased.id, () => handOver(context, spare, leased)).finally(() => {
+      context.ongoing.admitted.delete(leased.id);
+    });
+    if (claimed) return leased;
+  }
+}
+
+/** A name becomes part of the id, and everything else part of the container: only what a lease is made of may be chosen. */
+function asksForNothingElse({ ttl: _ttl, image: _image, ...rest }: CreateRequest): boolean {
+  return Object.values(rest).every((value) => value === undefined);
+}
+
+async function handOver(context: Context, spare: Spare, record: EnvironmentRecord): Promise<boolean> {
+  const { ahead, clock, environments, events, logger, probe, settings, subnets } = context;
+  const timestamp = clock.timestamp();
+  const { health_path: path, image, container } = primaryService(record);
+  const host = environmentHost(record.id, settings.door.baseDomain);
+  const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
+  if (!result.ok) {
+    logger.warn({ env_id: record.id, reason: result.error }, "an environment made ahead does not answer; making another");
+    await discardSpare(context, spare);
+    return false;
+  }
+  try {
+    await environments.save(record);
+    ahead.spares.splice(ahead.spares.indexOf(spare), 1);
+    events.emit({ type: "environment.creating", env_id: record.id, data: { name: record.name, image } });
+    const missing: Observed = {
+      network: true,
+      ingressConnected: true,
+      routed: true,
+      open: false,
+      containers: { [container]: { state: "running", connected: true } },
+      shipping: [],
+    };
+    await applySteps(planUp(record, missing, clock.now()), context);
+  } catch (error) {
+    ahead.spares = ahead.spares.filter((other) => other !== spare);
+    await applySteps(planDown({ ...record, status: "creating" }), context).then(
+      () => subnets.free(parseSubnet(record.network.subnet)),
+      (undoError: unknown) =>
+        logger.error({ err: undoError, env_id: record.id }, "cannot take down a failed environment; the reconciler will"),
+    );
+    throw error;
+  }
+  await noteCheck(context, record.id, timestamp, result);
+  events.emit({ type: "environment.running", env_id: record.id });
+  return true;
+}

@@ -1,0 +1,24 @@
+import type { Context } from "./context.ts";
+
+type Owners = Pick<Context, "environments" | "ongoing" | "ahead">;
+
+/** Whether something of that environment may be on the machine now: it has a record, is about to get one, or was made ahead. */
+export function isKnown({ environments, ongoing, ahead }: Owners, id: string): boolean {
+  return (
+    environments.get(id) !== null || ongoing.admitted.has(id) || ahead.spares.some(({ record }) => record.id === id)
+  );
+}
+
+/** Whether that network is somebody's, or kept ready. One that was made ahead bears no environment's label. */
+export function isNetworkInUse({ environments, ongoing, ahead }: Owners, name: string): boolean {
+  const records = [
+    ...environments.all(),
+    ...ongoing.admitted.values(),
+    ...ahead.spares.map(({ record }) => record),
+  ];
+  return (
+    records.some(({ network }) => network.name === name) ||
+    ahead.networks.some((network) => network.name === name) ||
+    ahead.changing.has(name)
+  );
+}

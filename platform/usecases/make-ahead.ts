@@ -1,0 +1,144 @@
+import { primaryService, type NetworkRecord } from "../domain/environment-record.ts";
+import { describeError } from "../domain/errors.ts";
+import { preparedNetworkName } from "../domain/names.ts";
+import { NOTHING, planDown, planSpare } from "../domain/plan.ts";
+import { formatSubnet, networkPlaces, parseSubnet } from "../domain/subnets.ts";
+import { delay } from "../runtime/delay.ts";
+import { applySteps } from "./apply-steps.ts";
+import { awaitHealthy } from "./await-healthy.ts";
+import type { Context, Spare } from "./context.ts";
+import { draftRecord, resourcesOf, takeSubnet } from "./draft-record.ts";
+
+/** What is made ahead waits until nobody has wanted anything for so long: it must not slow down who does. */
+const QUIET_MS = 250;
+/** Of the subnets; the rest is left to those who ask. */
+const SHARE_OF_SUBNETS = 0.5;
+
+/**
+ * Makes what is missing of networks and environments made ahead, in the background, one after the other while
+ * nobody is being served. Called whenever something was taken, and every minute. Never throws.
+ */
+export function fillLater(context: Context): void {
+  const { ahead, settings } = context;
+  if (settings.networkPoolSize === 0 && settings.warmPoolSize === 0) return;
+  ahead.filling ??= fill(context).finally(() => {
+    ahead.filling = null;
+  });
+}
+
+async function fill(context: Context): Promise<void> {
+  const { ahead, stopping } = context;
+  const failed = new Set<string>();
+  for (;;) {
+    // Whoever is being served calls again when that is done.
+    await delay(QUIET_MS, stopping);
+    if (stopping.aborted || isBusy(context) || isShortOfSubnets(context)) return;
+    const missing = nextMissing(context, failed);
+    if (missing === null) {
+      if (failed.size === 0) ahead.trouble = null;
+      return;
+    }
+    try {
+      await (missing.image === null ? makeNetwork(context) : makeSpare(context, missing.image));
+    } catch (error) {
+      failed.add(missing.image ?? "");
+      ahead.trouble = describeError(error);
+      context.logger.warn({ ...missing, reason: ahead.trouble }, "cannot be made ahead; trying again in a minute");
+    }
+  }
+}
+
+function isBusy({ ongoing }: Context): boolean {
+  return ongoing.creating.size > 0 || ongoing.destroying.size > 0 || ongoing.admitted.size > 0;
+}
+
+function isShortOfSubnets({ subnets }: Context): boolean {
+  const { used, total } = subnets.usage();
+  return used >= total * SHARE_OF_SUBNETS;
+}
+
+/** What to make next, networks first, since they take least; an `image` of null is a network. */
+function nextMissing({ ahead, settings }: Context, failed: ReadonlySet<string>): { image: string | null } | null {
+  if (ahead.networks.length < settings.networkPoolSize && !failed.has("")) return { image: null };
+  const spare = (image: string) => ahead.spares.filter(({ record }) => primaryService(record).image === image).length;
+  const image = warmImages({ settings }).find((name) => spare(name) < settings.warmPoolSize && !failed.has(name));
+  return image === undefined ? null : { image };
+}
+
+/** The images of which environments are made ahead. */
+export function warmImages({ settings }: Pick<Context, "settings">): string[] {
+  return settings.warmPoolSize === 0 ? [] : [...new Set([settings.defaultImage, ...settings.warmImages])];
+}
+
+async function makeNetwork(context: Context): Promise<void> {
+  const { ahead, settings } = context;
+  const subnet = takeSubnet(context);
+  const name = preparedNetworkName(settings.instance, formatSubnet(subnet));
+  const network: NetworkRecord = { name, ...networkPlaces(subnet) };
+  ahead.changing.add(name);
+  try {
+    await applySteps(
+      [[{ kind: "create-network", env: "", network, egress: true }], [{ kind: "connect-ingress", env: "", network }]],
+      context,
+    );
+    ahead.networks.push(network);
+  } catch (error) {
+    await discardNetwork(context, network);
+    throw error;
+  } finally {
+    ahead.changing.delete(name);
+  }
+}
+
+async function makeSpare(context: Context, image: string): Promise<void> {
+  const { ahead, clock, engine, settings, stopping } = context;
+  const facts = await engine.images.ensure(image, stopping);
+  const record = draftRecord(
+    context,
+    { image, port: facts.ports[0] ?? settings.defaultPort },
+    { owner: null, idempotency: null, resources: resourcesOf(context, {}) },
+  );
+  const spare: Spare = { record, imageId: facts.id, state: "making" };
+  ahead.spares.push(spare);
+  try {
+    await applySteps(planSpare(record, NOTHING, clock.now()), context);
+    const health = await awaitHealthy(context, record, { cancel: { signal: stopping }, died: new AbortController() });
+    if (health?.result.ok !== true) throw new Error(health?.result.error ?? "the platform is shutting down");
+    spare.state = "ready";
+  } catch (error) {
+    await discardSpare(context, spare);
+    throw error;
+  }
+}
+
+/** Takes down an environment made ahead. What cannot be removed now is an orphan, and the reconciler's. Never throws. */
+export async function discardSpare(context: Context, spare: Spare): Promise<void> {
+  const { ahead, logger, subnets } = context;
+  const { record } = spare;
+  spare.state = "leaving";
+  try {
+    await applySteps(planDown(record), context);
+  } catch (error) {
+    logger.error({ err: error, env_id: record.id }, "cannot take down an environment made ahead; the reconciler will");
+  }
+  subnets.free(parseSubnet(record.network.subnet));
+  ahead.spares = ahead.spares.filter((other) => other !== spare);
+}
+
+/** Removes a network made ahead that nobody has taken. As discardSpare. */
+export async function discardNetwork(context: Context, network: NetworkRecord): Promise<void> {
+  const { ahead, logger, subnets } = context;
+  const { name } = network;
+  ahead.networks = ahead.networks.filter((other) => other !== network);
+  ahead.changing.add(name);
+  try {
+    await applySteps(
+      [[{ kind: "disconnect-ingress", env: "", network: name }], [{ kind: "remove-network", env: "", network: name }]],
+      context,
+    );
+  } catch (error) {
+    logger.error({ err: error, network: name }, "cannot remove a network made ahead; the reconciler will");
+  }
+  subnets.free(parseSubnet(network.subnet));
+  ahead.changing.delete(name);
+}
