@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { z } from "zod";
+import { isRegistryRule } from "./domain/image-registries.ts";
 import { MIN_TTL } from "./domain/lifetime.ts";
 import { overlaps, parseAddress, parseSubnet } from "./domain/subnets.ts";
 
@@ -29,6 +30,7 @@ const SettingsSchema = z.object({
       "must be host names, lower-case, separated by commas",
     ),
   RATE_LIMIT: z.coerce.number().int().min(0).default(12_000),
+  CHANGES_LIMIT: z.coerce.number().int().min(0).default(600),
   NGINX_PORT: port(80),
   BASE_DOMAIN: text("localhost").refine(
     (value) => /^[a-z0-9]([a-z0-9.-]{0,150}[a-z0-9])?$/.test(value),
@@ -39,6 +41,14 @@ const SettingsSchema = z.object({
   SUBNET_POOL: subnet("10.172.0.0/16"),
   SUBNET_PREFIX: z.coerce.number().int().min(20).max(29).default(28),
   DOCKER_SOCKET: text("/var/run/docker.sock"),
+  IMAGE_REGISTRIES: z
+    .string()
+    .trim()
+    .default("")
+    .refine(
+      (value) => splitList(value).every(isRegistryRule),
+      "must be registries such as ghcr.io or registry.example.com:5000/team, lower-case, separated by commas, or *",
+    ),
   DEFAULT_IMAGE: text("sandbox-demo-app:latest"),
   STRESS_IMAGE: text("sandbox-stress-ng:latest"),
   DEFAULT_PORT: port(3000),
@@ -55,6 +65,9 @@ const SettingsSchema = z.object({
   MAX_ENVS_PER_OWNER: z.coerce.number().int().min(0).default(20),
   MAX_MEMORY_MB: limitOrAuto(),
   MAX_CPUS: z.coerce.number().min(0).default(0),
+  NETWORK_POOL_SIZE: z.coerce.number().int().min(0).max(100).default(4),
+  WARM_POOL_SIZE: z.coerce.number().int().min(0).max(100).default(2),
+  WARM_IMAGES: z.string().trim().default(""),
   CLEANUP_SCHEDULE: text("* * * * *"),
   HEALTH_SCHEDULE: text("*/30 * * * * *"),
   RECONCILE_SCHEDULE: text("* * * * *"),

@@ -16,6 +16,7 @@ import { createCrashPoint } from "./runtime/crash-point.ts";
 import { delay } from "./runtime/delay.ts";
 import { createKeyedLock } from "./runtime/keyed-lock.ts";
 import type { Logger } from "./runtime/logger.ts";
+import { machineRoutes } from "./runtime/routes.ts";
 import { createDiskArchiveStore } from "./store/disk-archive-store.ts";
 import { createDiskAuditLog } from "./store/disk-audit-log.ts";
 import { createDiskEnvironmentStore } from "./store/disk-environment-store.ts";
@@ -31,6 +32,7 @@ import { eventsWithOwners } from "./usecases/events-with-owners.ts";
 import { reconcile } from "./usecases/reconcile.ts";
 import { redactorOf } from "./usecases/secrets-of.ts";
 import { createLogShippers } from "./usecases/ship-logs.ts";
+import { createTakenSubnets } from "./usecases/taken-subnets.ts";
 
 /** A busy engine takes long to run `nginx -t`, and a busy machine to take a configuration up. */
 const RELOAD_TIMEOUT_MS = 30_000;
@@ -70,6 +72,7 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
   const access = {
     hosts: [config.PLATFORM_HOST, ...splitList(config.API_HOSTS)],
     rateLimit: config.RATE_LIMIT,
+    changesLimit: config.CHANGES_LIMIT,
   };
   const app = createApp(context, limits, () => loops.health(), access);
   const server = await startServer(app, config.PLATFORM_HOST, config.PLATFORM_PORT).catch(async (error: unknown) => {
@@ -88,6 +91,7 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
       context.events.emit({ type: "platform.stopping", env_id: null });
       stopping.abort();
       await Promise.all([stopServer(server), loops.stop()]);
+      await context.ahead.filling;
       await context.shippers.stopAll();
       await context.logs.close();
       await context.events.close();
@@ -101,9 +105,12 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     socketPath: config.DOCKER_SOCKET,
     instance: config.INSTANCE,
     timeoutMs: config.ENGINE_TIMEOUT * 1000,
+    registries: splitList(config.IMAGE_REGISTRIES),
   });
   const tokens = config.API_TOKENS_FILE === "" ? null : await openTokenFile({ path: config.API_TOKENS_FILE, logger });
   const settings = settingsOf(config);
+  const pool = parseSubnet(config.SUBNET_POOL);
+  const takenSubnets = createTakenSubnets(pool);
   const checkpoint = createCrashPoint(config.CRASH_AT_FILE);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
   const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
@@ -141,7 +148,9 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
       redactorOf: (id) => redactorOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
-    subnets: createSubnetAllocator(parseSubnet(config.SUBNET_POOL), config.SUBNET_PREFIX),
+    subnets: createSubnetAllocator(pool, config.SUBNET_PREFIX, takenSubnets.has),
+    takenSubnets,
+    routes: machineRoutes,
     makeId: createIdMaker(),
     ...nothingUnderWay(),
     checkpoint,
@@ -185,6 +194,9 @@ function settingsOf(config: Config): Settings {
       memoryMb: config.MAX_MEMORY_MB === "" ? Math.floor(machineMemoryMb() * MEMORY_SHARE) : config.MAX_MEMORY_MB,
       cpus: config.MAX_CPUS,
     },
+    networkPoolSize: config.NETWORK_POOL_SIZE,
+    warmPoolSize: config.WARM_POOL_SIZE,
+    warmImages: splitList(config.WARM_IMAGES),
     healthTimeout: config.HEALTH_TIMEOUT,
     healthConcurrency: config.HEALTH_CONCURRENCY,
     minFreeDisk: config.MIN_FREE_DISK,
