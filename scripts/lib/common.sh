@@ -83,10 +83,13 @@ run_stage() {
 }
 
 # one_at_a_time: a second set-up on this machine (a test run beside `make up`) waits for the first,
-# since both would install the same packages and tag the same images.
+# since both would install the same packages and tag the same images. That is the whole machine's
+# business, so it is one lock for all checkouts, where the machine has a place for it.
 one_at_a_time() {
+  local place=/run/lock
   mkdir -p "$CACHE_DIR"
-  exec 9>"$CACHE_DIR/setup.lock"
+  [ -w "$place" ] || place="$CACHE_DIR"
+  exec 9>"$place/sandbox-setup.lock"
   if ! flock -n 9; then
     printf '  ..  waiting for another set-up to finish\n'
     flock 9
