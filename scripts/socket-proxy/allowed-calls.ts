@@ -1,54 +1,84 @@
 /**
- * Every call that the platform makes of the Docker engine, and all that the socket proxy lets through.
- * docs/operations.md lists the same, and a test compares both with what the platform really asks.
+ * Every call that the platform makes of the Docker engine, with the query parameters it gives, and all that the
+ * socket proxy lets through. docs/operations.md lists the same, and a test compares both with what the platform
+ * really asks.
  */
-export const ALLOWED_CALLS = [
-  "GET /version",
-  "GET /events",
-  "GET /containers/json",
-  "POST /containers/create",
-  "GET /containers/{name}/json",
-  "POST /containers/{name}/start",
-  "POST /containers/{name}/kill",
-  "POST /containers/{name}/pause",
-  "POST /containers/{name}/unpause",
-  "DELETE /containers/{name}",
-  "GET /containers/{name}/logs",
-  "GET /containers/{name}/archive",
-  "PUT /containers/{name}/archive",
-  "POST /containers/{name}/exec",
-  "POST /exec/{name}/start",
-  "GET /exec/{name}/json",
-  "GET /networks",
-  "POST /networks/create",
-  "GET /networks/{name}",
-  "POST /networks/{name}/connect",
-  "POST /networks/{name}/disconnect",
-  "DELETE /networks/{name}",
-  "GET /images/{image}/json",
-  "POST /images/create",
-] as const;
+const QUERY_KEYS = {
+  "GET /version": [],
+  "GET /events": ["since", "filters"],
+  "GET /containers/json": ["all", "filters"],
+  "POST /containers/create": ["name"],
+  "GET /containers/{name}/json": [],
+  "POST /containers/{name}/start": [],
+  "POST /containers/{name}/kill": ["signal"],
+  "POST /containers/{name}/pause": [],
+  "POST /containers/{name}/unpause": [],
+  "DELETE /containers/{name}": ["force", "v"],
+  "GET /containers/{name}/logs": ["follow", "stdout", "stderr", "timestamps", "tail", "since"],
+  "GET /containers/{name}/archive": ["path"],
+  "PUT /containers/{name}/archive": ["path"],
+  "POST /containers/{name}/exec": [],
+  "POST /exec/{name}/start": [],
+  "GET /exec/{name}/json": [],
+  "GET /networks": ["filters"],
+  "POST /networks/create": [],
+  "GET /networks/{name}": [],
+  "POST /networks/{name}/connect": [],
+  "POST /networks/{name}/disconnect": [],
+  "DELETE /networks/{name}": [],
+  "GET /images/{image}/json": [],
+  "POST /images/create": ["fromImage", "tag"],
+} as const satisfies Record<string, readonly string[]>;
 
-export type AllowedCall = (typeof ALLOWED_CALLS)[number];
+export type AllowedCall = keyof typeof QUERY_KEYS;
+
+export const ALLOWED_CALLS = Object.keys(QUERY_KEYS) as AllowedCall[];
+
+/** A request taken apart: `name` is that of the container, network, command or image, "" where there is none. */
+export type Asked = { call: AllowedCall; version: string; name: string; query: URLSearchParams };
 
 /** Names and ids as the engine takes them. Images have folders, tags and digests. */
-const PARTS: Record<string, string> = {
-  "{name}": "[a-zA-Z0-9][a-zA-Z0-9_.-]*",
-  "{image}": "[a-zA-Z0-9][a-zA-Z0-9_.-]*(?:[/:@][a-zA-Z0-9_.-]+)*",
-};
+const NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]*";
+const PARTS: Record<string, string> = { "{name}": NAME, "{image}": `${NAME}(?:[/:@][a-zA-Z0-9_.-]+)*` };
+const WHOLE_NAME = new RegExp(`^${NAME}$`);
 
 /** From 1.41 on; older versions of the API take privileges in other calls too (a start, for instance). */
 const VERSION = "(?:/v1\\.(?:4[1-9]|[5-9]\\d))?";
 
 const PATTERNS = ALLOWED_CALLS.map((call) => {
   const [method = "", path = ""] = call.split(" ");
-  const pattern = path.replace(/\{\w+\}/g, (part) => PARTS[part] ?? part);
-  return { call, method, path: new RegExp(`^${VERSION}${pattern}$`) };
+  const pattern = path.replace(/\{\w+\}/, (part) => `(?<name>${PARTS[part]})`);
+  return { call, method, path: new RegExp(`^(?<version>${VERSION})${pattern}$`) };
 });
 
-/** The call that a request is, or null: one that is not in the list, or not plainly written. */
-export function findCall(method: string, url: string): AllowedCall | null {
-  const [path = ""] = url.split("?", 1);
+/** What a request asks for, or null: a call that is not in the list, or is not plainly written. */
+export function findCall(method: string, url: string): Asked | null {
+  const [path = "", ...query] = url.split("?");
   if (path.split("/").includes("..")) return null;
-  return PATTERNS.find((pattern) => pattern.method === method && pattern.path.test(path))?.call ?? null;
+  for (const pattern of PATTERNS) {
+    const groups = pattern.method === method ? pattern.path.exec(path)?.groups : undefined;
+    if (groups === undefined) continue;
+    const { version = "", name = "" } = groups;
+    return { call: pattern.call, version, name, query: new URLSearchParams(query.join("?")) };
+  }
+  return null;
+}
+
+/** Why the query is not let through, or null: the platform gives each of its parameters once, and no other. */
+export function refuseQuery({ call, query }: Asked): string | null {
+  const known: readonly string[] = QUERY_KEYS[call];
+  const keys = [...query.keys()];
+  const unknown = keys.find((key) => !known.includes(key));
+  if (unknown !== undefined) return `${unknown} is not a parameter that the platform gives`;
+  return new Set(keys).size < keys.length ? "a parameter is given twice" : null;
+}
+
+/** The request's path and query written anew, about the object of the id `name` where one is given. */
+export function engineUrl({ call, version, name, query }: Asked, id = name): string {
+  const path = call.slice(call.indexOf(" ") + 1).replace(/\{\w+\}/, id);
+  return `${version}${path}${query.size === 0 ? "" : `?${query}`}`;
+}
+
+export function isName(value: unknown): value is string {
+  return typeof value === "string" && WHOLE_NAME.test(value);
 }

@@ -12,6 +12,8 @@ const used = new Set<string>();
 
 const server = createSocketProxy({
   enginePath,
+  instance: setting("INSTANCE"),
+  subnetPool: setting("SUBNET_POOL"),
   onCall: (call) => {
     if (used.has(call)) return;
     used.add(call);
@@ -32,4 +34,11 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
     rmSync(listenPath, { force: true });
     process.exit(0);
   });
+}
+
+/** Without them nobody could say whose an object is: better no proxy than one that guesses. */
+function setting(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
 }

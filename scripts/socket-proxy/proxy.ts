@@ -1,15 +1,22 @@
-import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
-import { hasCheckedBody, refuseBody } from "./allowed-bodies.ts";
-import { findCall, type AllowedCall } from "./allowed-calls.ts";
+import { hasJsonBody, refuseBody, type Fields } from "./allowed-bodies.ts";
+import { engineUrl, findCall, refuseQuery, type AllowedCall, type Asked } from "./allowed-calls.ts";
+import { askEngine, openCall, type Answer, type EngineCall } from "./ask-engine.ts";
+import { decide } from "./decide.ts";
+import { lookUp, type Found } from "./look-up.ts";
+import type { Owner } from "./ownership.ts";
 
 /** Environment variables make up most of the largest body there is. */
 const MAX_BODY_BYTES = 8 * 2 ** 20;
 
-/** They speak of one connection, and Upgrade of turning it into raw bytes that nobody could look at. */
+/** A command is started as soon as it is prepared, and asked for its end soon after that. */
+const COMMANDS_REMEMBERED = 1_000;
+
+/** They speak of one connection. */
 const HOP_HEADERS = new Set(["connection", "upgrade", "keep-alive", "te", "trailer", "proxy-connection"]);
 
-export type ProxyOptions = {
+export type ProxyOptions = Owner & {
   /** The engine's own socket. */
   enginePath: string;
   /** Told of each call let through, and of each refused one with the reason. */
@@ -17,77 +24,120 @@ export type ProxyOptions = {
   onRefusal?: (method: string, path: string, reason: string) => void;
 };
 
+type Exchange = { incoming: IncomingMessage; response: ServerResponse };
+
 /**
- * A way to the Docker engine that lets through what the platform needs and answers 403 to the rest, in the
- * engine's own form (`{message}`). Bodies and streams pass as they are, both ways; an answer that the engine
+ * A way to the Docker engine that lets through what the platform needs, for the objects that are its own, and
+ * answers 403 to the rest, in the engine's own form (`{message}`). Answers pass as they are; one that the engine
  * does not end (logs, events, the output of a command) ends when either side goes.
  */
-export function createSocketProxy({ enginePath, onCall, onRefusal }: ProxyOptions): Server {
-  const refuse = ({ method = "", url = "" }: IncomingMessage, response: ServerResponse, reason: string): void => {
-    onRefusal?.(method, url.split("?", 1)[0] ?? "", reason);
-    answer(response, 403, `The socket proxy lets ${method} ${url.split("?", 1)[0]} not through: ${reason}`);
-  };
+export function createSocketProxy({ enginePath, onCall, onRefusal, ...owner }: ProxyOptions): Server {
+  /** Ids of the commands that were prepared here; the engine does not tell whose a command is. */
+  const commands = new Set<string>();
 
-  async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const call = findCall(incoming.method ?? "", incoming.url ?? "");
-    if (call === null) return refuse(incoming, response, "it is not among the platform's calls");
-    if (!hasCheckedBody(call)) {
-      onCall?.(call);
-      return forward(enginePath, incoming, response, null);
-    }
-    const body = parse(await readBody(incoming));
-    const reason = refuseBody(call, body);
-    if (reason !== null) return refuse(incoming, response, reason);
+  function refuse({ incoming, response }: Exchange, reason: string, status = 403): void {
+    const path = pathOf(incoming);
+    onRefusal?.(incoming.method ?? "", path, reason);
+    answer(response, status, `The socket proxy lets ${incoming.method} ${path} not through: ${reason}`);
+  }
+
+  async function handle(exchange: Exchange): Promise<void> {
+    const { incoming, response } = exchange;
+    const asked = findCall(incoming.method ?? "", incoming.url ?? "");
+    if (asked === null) return refuse(exchange, "it is not among the platform's calls");
+    const { call } = asked;
+    const body = hasJsonBody(call) ? await readBody(incoming) : {};
+    const malformed = refuseQuery(asked) ?? refuseBody(asked, body, owner);
+    if (malformed !== null) return refuse(exchange, malformed);
+
+    const found = await lookUp(enginePath, asked, body as Fields);
+    if ("absent" in found) return pass(response, found.absent);
+    const isKnownCommand = call.includes("/exec/{name}") ? commands.has(asked.name) : undefined;
+    const facts = { container: found.container?.labels, network: found.network?.labels, isKnownCommand };
+    const reason = decide(asked, body as Fields, facts, owner);
+    const isLook = call === "GET /containers/{name}/json" || call === "GET /networks/{name}";
+    // As if it were not there: what the platform does not own is in its way, but none of its business.
+    if (reason !== null) return refuse(exchange, reason, isLook ? 404 : 403);
+    if (response.closed) return;
     onCall?.(call);
-    // Written anew: what was looked at is what goes on.
-    forward(enginePath, incoming, response, JSON.stringify(body));
+    const looked = found.container ?? found.network;
+    if (isLook && looked !== undefined) return pass(response, looked.answer);
+    await send(exchange, asked, engineCall(asked, body as Fields, found));
+  }
+
+  async function send(exchange: Exchange, { call }: Asked, outgoing: EngineCall): Promise<void> {
+    if (call !== "POST /containers/{name}/exec") return forward(enginePath, exchange, outgoing);
+    const prepared = await askEngine(enginePath, outgoing);
+    if (prepared.status === 201) remember((JSON.parse(prepared.text) as { Id: string }).Id);
+    pass(exchange.response, prepared);
+  }
+
+  function remember(id: string): void {
+    commands.add(id);
+    const [oldest] = commands;
+    if (commands.size > COMMANDS_REMEMBERED && oldest !== undefined) commands.delete(oldest);
   }
 
   return createServer({ requestTimeout: 0 }, (incoming, response) => {
-    handle(incoming, response).catch((error: unknown) => answer(response, 400, String(error)));
+    handle({ incoming, response }).catch((error: unknown) => fail(response, error));
   });
 }
 
-function forward(enginePath: string, incoming: IncomingMessage, response: ServerResponse, body: string | null): void {
-  const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => !HOP_HEADERS.has(name)));
-  if (body !== null) {
-    delete headers["transfer-encoding"];
-    headers["content-length"] = String(Buffer.byteLength(body));
-  }
-  const { method, url } = incoming;
-  const outgoing = request({ socketPath: enginePath, method, path: url, headers, agent: false }, (answered) => {
+/**
+ * The call as it goes on. Written anew: what was looked at is what is asked, and of the very objects, since a
+ * name can change hands and an id cannot.
+ */
+function engineCall(asked: Asked, body: Fields, { container, network }: Found): EngineCall {
+  const [method = ""] = asked.call.split(" ");
+  const path = engineUrl(asked, (network ?? container)?.id);
+  if (asked.call === "PUT /containers/{name}/archive") return { method, path, body: "archive" };
+  if (!hasJsonBody(asked.call)) return { method, path, body: null };
+  const isBoth = network !== undefined && container !== undefined;
+  return { method, path, body: JSON.stringify(isBoth ? { ...body, Container: container.id } : body) };
+}
+
+function forward(enginePath: string, { incoming, response }: Exchange, call: EngineCall): void {
+  const outgoing = openCall(enginePath, call, (answered) => {
     const kept = Object.entries(answered.headers).filter(([name]) => !HOP_HEADERS.has(name));
     response.writeHead(answered.statusCode ?? 502, Object.fromEntries(kept));
     // At once: a follower must learn that it is connected before the first line comes.
     response.flushHeaders();
     pipeline(answered, response, () => undefined);
   });
-  outgoing.on("error", (error) => answer(response, 502, `The engine does not answer: ${error.message}`));
+  outgoing.on("error", (error) => fail(response, error));
   response.on("close", () => outgoing.destroy());
-  if (body === null) pipeline(incoming, outgoing, () => undefined);
-  else outgoing.end(body);
+  if (call.body === "archive") pipeline(incoming, outgoing, () => undefined);
+}
+
+function pass(response: ServerResponse, { status, text }: Answer): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(text);
+}
+
+function fail(response: ServerResponse, error: unknown): void {
+  answer(response, 502, `The engine does not answer: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function answer(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent) return void response.destroy();
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ message }));
+  pass(response, { status, text: JSON.stringify({ message }) });
 }
 
-async function readBody(incoming: IncomingMessage): Promise<string> {
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0] ?? "";
+}
+
+/** What a request says in JSON; undefined, which nobody lets through, where it says nothing of the kind or too much. */
+async function readBody(incoming: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw new Error(`the body is larger than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
+    // The rest is read and dropped, so that the refusal arrives.
+    if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
-}
-
-/** undefined where it is not JSON, which is refused as anything that is not an object. */
-function parse(text: string): unknown {
+  if (bytes > MAX_BODY_BYTES) return undefined;
   try {
-    return JSON.parse(text);
+    return JSON.parse(Buffer.concat(chunks).toString());
   } catch {
     return undefined;
   }

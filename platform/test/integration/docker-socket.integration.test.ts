@@ -1,25 +1,56 @@
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { request } from "node:http";
+import { text } from "node:stream/consumers";
+import { expect, onTestFinished, test } from "vitest";
 import { ALLOWED_CALLS } from "../../../scripts/socket-proxy/allowed-calls.ts";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
-import { docker } from "../support/docker.ts";
+import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
 import { leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const OPERATIONS = new URL("../../../docs/operations.md", import.meta.url);
 
-/** Asks the engine the way the API's container does, and prints the status and the engine's or the proxy's words. */
+type Call = [method: string, path: string, body?: object];
+
+/** Asks the engine the way the API's container does, and prints each status and the engine's or the proxy's words. */
 const ASK = `
-const [method, path, body] = process.argv.slice(1);
-const request = require("node:http").request({ socketPath: process.env.DOCKER_SOCKET, method, path,
-  headers: body === undefined ? {} : { "content-type": "application/json" } }, (response) => {
-  let text = "";
-  response.on("data", (chunk) => (text += chunk)).on("end", () => console.log(response.statusCode, text));
+const ask = ([method, path, body]) => new Promise((resolve) => {
+  const headers = body === undefined ? {} : { "content-type": "application/json" };
+  const options = { socketPath: process.env.DOCKER_SOCKET, method, path, headers };
+  require("node:http").request(options, (response) => {
+    let text = "";
+    response.on("data", (chunk) => (text += chunk)).on("end", () => resolve(response.statusCode + " " + text));
+  }).end(body === undefined ? undefined : JSON.stringify(body));
 });
-request.end(body);
+Promise.all(JSON.parse(process.argv[1]).map(ask)).then((answers) => console.log(JSON.stringify(answers)));
 `;
+
+/** What calls from inside the API's container get for an answer. */
+async function askInside(instance: string, calls: Call[]): Promise<string[]> {
+  return JSON.parse(await runInside(`${instance}-api`, ASK, JSON.stringify(calls))) as string[];
+}
+
+/** A container of somebody else's, which runs once it is started. */
+async function addNeighbour(instance: string, name: string): Promise<string> {
+  const label = `${TEST_LABEL}=${instance}`;
+  onTestFinished(async () => void (await docker("rm", "-f", name)));
+  await docker("create", "--name", name, "--label", label, nodeImage(), "sleep", "600");
+  return name;
+}
+
+/** Prepares a command in a container at the engine itself, and returns its id. */
+function prepareCommand(container: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const options = { socketPath: DOCKER_SOCKET, method: "POST", path: `/v1.41/containers/${container}/exec` };
+  const headers = { "content-type": "application/json" };
+  const outgoing = request({ ...options, headers, agent: false }, (response) => {
+    text(response).then((said) => resolve((JSON.parse(said) as { Id: string }).Id), reject);
+  });
+  outgoing.on("error", reject).end('{"Cmd":["true"]}');
+  return promise;
+}
 
 /** Calls in the documentation's table: one pattern between backticks in the first column of each row. */
 function documentedCalls(): string[] {
@@ -59,18 +90,58 @@ describePlatform(
 
     test("the API's container reaches the engine in no other way, and is refused what it does not need", async () => {
       const api = `${platform.instance.name}-api`;
-      const ask = (...args: string[]) => runInside(api, ASK, ...args);
-      expect(await ask("GET", "/version")).toMatch(/^200 /);
-      expect(await ask("GET", "/info")).toMatch(/^403 .*not among the platform's calls/);
-      expect(await ask("GET", `/v1.41/containers/${api}/../../info`)).toMatch(/^403 /);
       const escape = { Image: "x", HostConfig: { NetworkMode: "none", Binds: ["/:/host"], Privileged: true } };
-      expect(await ask("POST", "/v1.41/containers/create", JSON.stringify(escape))).toMatch(/^403 .*Binds/);
+      const answers = await askInside(platform.instance.name, [
+        ["GET", "/version"],
+        ["GET", "/info"],
+        ["GET", `/v1.41/containers/${api}/../../info`],
+        ["POST", "/v1.41/containers/create", escape],
+        ["POST", "/v1.41/images/create?fromSrc=http://10.0.0.1/x"],
+      ]);
+      expect(answers).toEqual([
+        expect.stringMatching(/^200 /),
+        expect.stringMatching(/^403 .*not among the platform's calls/),
+        expect.stringMatching(/^403 /),
+        expect.stringMatching(/^403 .*Labels/),
+        expect.stringMatching(/^403 .*fromSrc/),
+      ]);
 
       const look = `const { lstatSync, writeFileSync } = require("node:fs");
         const attempt = (act) => { try { act(); return "done"; } catch (error) { return error.code; } };
         console.log(lstatSync("/var/run/docker.sock").isSocket(),
           attempt(() => writeFileSync("/app/scripts/up.sh", "")), attempt(() => writeFileSync("/app/platform/x", "")));`;
       expect(await runInside(api, look)).toBe("false EROFS EROFS");
+    });
+
+    test("the API's container gets into no container that is not an environment's", async () => {
+      const { name } = platform.instance;
+      const neighbour = await addNeighbour(name, `${name}-neighbour`);
+      await docker("start", neighbour);
+      const command = { Cmd: ["true"], User: "0" };
+      for (const other of [neighbour, `${name}-api`, `${name}-socket-proxy`, `${name}-firewall`]) {
+        const id = await docker("inspect", "-f", "{{.Id}}", other);
+        const looks = await askInside(name, [["GET", `/v1.41/containers/${other}/json`]]);
+        expect(looks).toEqual([expect.stringMatching(/^404 .*not an environment's/)]);
+        const changes: Call[] = [
+          ...[other, id, id.slice(0, 12)].map((called): Call => ["POST", `/v1.41/containers/${called}/exec`, command]),
+          ["POST", `/v1.41/containers/${other}/kill?signal=SIGKILL`],
+          ["DELETE", `/v1.41/containers/${other}?force=true`],
+          ["POST", `/v1.41/exec/${await prepareCommand(other)}/start`, { Detach: true }],
+        ];
+        const refused = expect.stringMatching(/^403 .*(?:not an environment's|not prepared here)/);
+        expect(await askInside(name, changes)).toEqual(changes.map(() => refused));
+      }
+      const [inNginx] = await askInside(name, [["POST", `/v1.41/containers/${name}-nginx/exec`, command]]);
+      expect(inNginx).toMatch(/^403 .*nginx -t/);
+      expect(await docker("inspect", "-f", "{{.State.Running}}", neighbour)).toBe("true");
+    });
+
+    test("an environment goes although somebody has taken its container's name, and leaves that one alone", async () => {
+      const { id, container } = await platform.createDemo();
+      await docker("rm", "-f", container);
+      await addNeighbour(platform.instance.name, container);
+      expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+      expect(await docker("inspect", "-f", "{{.State.Status}}", container)).toBe("created");
     });
   },
   ["filtered container"],
