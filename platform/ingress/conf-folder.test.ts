@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openConfFolder, type ConfFolder } from "./conf-folder.ts";
+import { gateOf, openConfFolder, RELOAD_MARK, type ConfFolder } from "./conf-folder.ts";
 
 let path = "";
 let folder: ConfFolder;
@@ -54,6 +54,34 @@ describe("openConfFolder", () => {
     await mkdir(join(path, "env-c.conf", "full"), { recursive: true });
     for (const name of ["env-a.conf", "env-b.conf", "env-c.conf", "env-d.conf"]) await folder.remove(name);
     expect(await folder.names()).toEqual([]);
+  });
+
+  it("makes empty files, also in a folder that is missing, and empties what is there", async () => {
+    for (let times = 0; times < 2; times++) {
+      await folder.touch(gateOf("env-a"));
+      await folder.touch(RELOAD_MARK);
+    }
+    expect(await readFile(join(path, "live", "env-a"), "utf8")).toBe("");
+    expect(folder.gatesNow()).toEqual(["env-a"]);
+    expect(await folder.names()).toEqual([]);
+    await rm(path, { recursive: true });
+    await writeFile(path, "in the way");
+    await expect(folder.touch(gateOf("env-b"))).rejects.toMatchObject({ code: "storage_failed" });
+  });
+
+  it("knows the gates of environments, and none where there is no folder for them", async () => {
+    expect(folder.gatesNow()).toEqual([]);
+    await mkdir(join(path, "live", "env-folder"), { recursive: true });
+    for (const name of ["env-a", "env-b.conf", "stranger"]) await writeFile(join(path, "live", name), "");
+    expect(folder.gatesNow()).toEqual(["env-a"]);
+    await folder.remove(gateOf("env-a"));
+    expect(folder.gatesNow()).toEqual([]);
+  });
+
+  it("removes the mark of a reload when it is opened: whoever made it is gone", async () => {
+    await folder.touch(RELOAD_MARK);
+    openConfFolder(path);
+    expect(await readdir(path)).toEqual([]);
   });
 
   it("sets files aside without ever overwriting one", async () => {

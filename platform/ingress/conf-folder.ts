@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync } from "node:fs";
-import { lstat, open, readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
+import { lstat, mkdir, open, readFile, readdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
 import {
   errnoOf,
@@ -14,6 +14,10 @@ import {
 const EXTENSION = ".conf";
 /** Misses `*.conf`, so Nginx reads nothing in it. */
 const REJECTED_FOLDER = "rejected";
+/** Holds an empty file for each route that is open; Nginx looks for it with every request. */
+export const GATE_FOLDER = "live";
+/** There while Nginx reloads: every answer is its connection's last. */
+export const RELOAD_MARK = ".reloading";
 
 /**
  * The folder that nginx.conf includes `*.conf` from. Names are plain file names in it. Nothing is
@@ -25,6 +29,8 @@ export type ConfFolder = {
   write(name: string, text: string): Promise<void>;
   /** Replaces a text by one of about its length, in place where the disk is too full for a second file. */
   rewrite(name: string, text: string): Promise<void>;
+  /** Makes an empty file, and the folder in it where that is missing; there already is fine. Needs next to no room. */
+  touch(name: string): Promise<void>;
   /** Takes a file away, whatever it is; none is fine. */
   remove(name: string): Promise<void>;
   /** Clears the half-written files that a killed process left. */
@@ -37,9 +43,11 @@ export type ConfFolder = {
   namesNow(): string[];
   /** Ids that have a file with something in it: a power cut can leave empty ones. */
   ids(): Promise<string[]>;
+  /** Ids that have a gate, at this very instant. */
+  gatesNow(): string[];
 };
 
-/** Opens the folder, making it where it is missing. */
+/** Opens the folder, making it where it is missing; a killed platform may have left the mark of a reload. */
 export function openConfFolder(folder: string): ConfFolder {
   try {
     mkdirSync(folder, { recursive: true });
@@ -47,6 +55,11 @@ export function openConfFolder(folder: string): ConfFolder {
     throw storageError("make folder", folder, error);
   }
   const at = (name: string): string => join(folder, name);
+  try {
+    unlinkSync(at(RELOAD_MARK));
+  } catch {
+    // Most often there is none; one that stays only costs clients a connection for each request.
+  }
 
   async function setAside(name: string, now: number): Promise<string> {
     const stamp = new Date(now).toISOString().replaceAll(":", "-");
@@ -86,6 +99,17 @@ export function openConfFolder(folder: string): ConfFolder {
         await writeInPlace(at(name), text).catch(() => Promise.reject(error)); // the first failure is the one to tell
       }
     },
+    async touch(name) {
+      try {
+        await writeFile(at(name), "").catch(async (error: unknown) => {
+          if (errnoOf(error) !== "ENOENT") throw error;
+          await mkdir(dirname(at(name)), { recursive: true });
+          await writeFile(at(name), "");
+        });
+      } catch (error) {
+        throw storageError("make file", at(name), error);
+      }
+    },
     async remove(name) {
       const isFolder = await lstat(at(name)).then(
         (facts) => facts.isDirectory(),
@@ -109,12 +133,26 @@ export function openConfFolder(folder: string): ConfFolder {
       const full = await Promise.all(named.map((id) => holdsText(at(fileOf(id)))));
       return named.filter((_, index) => full[index]);
     },
+    gatesNow() {
+      try {
+        const entries = readdirSync(at(GATE_FOLDER), { withFileTypes: true });
+        return entries.filter((entry) => entry.isFile() && isEnvironmentId(entry.name)).map(({ name }) => name);
+      } catch (error) {
+        if (errnoOf(error) === "ENOENT") return [];
+        throw storageError("list folder", at(GATE_FOLDER), error);
+      }
+    },
   };
 }
 
 /** The file of an environment. */
 export function fileOf(id: string): string {
   return `${id}${EXTENSION}`;
+}
+
+/** Lets requests through to an environment while it is there. */
+export function gateOf(id: string): string {
+  return `${GATE_FOLDER}/${id}`;
 }
 
 /** The environment a file belongs to; null when it is none's. */

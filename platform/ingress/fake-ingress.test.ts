@@ -11,8 +11,8 @@ describeIngressContract("the fake", async () => {
   return {
     ingress,
     upstreams: UPSTREAMS,
-    async ask(host) {
-      const address = ingress.routeOf(host)?.address;
+    async ask(host, door) {
+      const address = ingress.routeOf(host, door)?.address;
       return UPSTREAMS.find((upstream) => upstream.address === address)?.name ?? null;
     },
     refusable(route) {

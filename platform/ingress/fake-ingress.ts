@@ -4,8 +4,11 @@ import type { Ingress, Route } from "./ingress.ts";
 import { renderServerBlock } from "./server-block.ts";
 
 export type FakeIngress = Ingress & {
-  /** Where a request for this host goes now; null: no environment found, or the front door is down. */
-  routeOf(host: string): Route | null;
+  /**
+   * Where a request for this host goes now; null: no environment found, or the front door is down. Probes come
+   * in by the internal door, which has no gate.
+   */
+  routeOf(host: string, door?: "front" | "internal"): Route | null;
   /** The next put is refused, as Nginx refuses a configuration. */
   rejectNext(reason: string): void;
   /** Whether Nginx runs. Starting again, it reads the files that are there then. */
@@ -17,6 +20,7 @@ export type FakeIngress = Ingress & {
 /** A front door in memory: the same checks and the same outcomes, without Nginx or files. */
 export function createFakeIngress(): FakeIngress {
   const files = new Map<string, Route | null>();
+  const gates = new Set<string>();
   let serving = new Map<string, Route>();
   let rejection: string | null = null;
   let down = false;
@@ -38,18 +42,27 @@ export function createFakeIngress(): FakeIngress {
       files.set(fileOf(route.id), route);
       serve();
     },
+    async open(id) {
+      await Promise.resolve();
+      if (isEnvironmentId(id)) gates.add(id);
+    },
     async remove(id) {
+      gates.delete(id);
       await Promise.resolve();
       files.delete(fileOf(id));
       serve();
     },
-    list: async () => [...files.keys()].map((file) => file.slice(0, -".conf".length)).filter(isEnvironmentId),
+    async list() {
+      const ids = [...files.keys()].map((file) => file.slice(0, -".conf".length)).filter(isEnvironmentId);
+      return ids.map((id) => ({ id, open: gates.has(id) }));
+    },
     async removeStrays(known) {
       const strays = [...files.keys()].filter((file) => {
         const id = file.slice(0, -".conf".length);
         return isEnvironmentId(id) && !known.has(id);
       });
       for (const file of strays) files.delete(file);
+      for (const id of gates) if (!known.has(id)) gates.delete(id);
       serve();
       return strays;
     },
@@ -59,7 +72,10 @@ export function createFakeIngress(): FakeIngress {
       return foreign;
     },
     check: async () => ({ ok: !down, detail: down ? "Nginx does not answer" : "Nginx answers" }),
-    routeOf: (host) => (down ? null : (serving.get(host) ?? null)),
+    routeOf(host, door = "front") {
+      const route = down ? undefined : serving.get(host);
+      return route !== undefined && (door === "internal" || gates.has(route.id)) ? route : null;
+    },
     rejectNext(reason) {
       rejection = reason;
     },

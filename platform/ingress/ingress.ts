@@ -4,17 +4,24 @@
  */
 export interface Ingress {
   /**
-   * Makes a route live, replacing the environment's former one. `ingress_rejected` when Nginx refuses
-   * the configuration (the file is set aside, everyone else's routes stay), `ingress_unavailable`
-   * when Nginx does not answer; in both cases the former state is back.
+   * Has Nginx load an environment's route, replacing its former one. It stays closed, answering as an unknown
+   * host does (but to probes, on the internal port), until it is opened; one that is open stays open. Resolves
+   * once no old configuration answers. `ingress_rejected` when Nginx refuses the configuration (the file is set
+   * aside, everyone else's routes stay), `ingress_unavailable` when Nginx does not answer; in both cases the
+   * former state is back.
    */
   put(route: Route): Promise<void>;
-  /** Takes an environment's route away; none is fine. The file goes even where Nginx is down. */
-  remove(id: string): Promise<void>;
-  /** Ids that have a file now, with what was put into it. */
-  list(): Promise<string[]>;
+  /** Lets requests through to a loaded route, from now on and without a reload. Open already is fine. */
+  open(id: string): Promise<void>;
   /**
-   * Removes the files of environments that are not `known` and returns their names. A file of somebody
+   * Closes an environment's route at once, before anything is waited for, then has Nginx unload it; none is
+   * fine. The files go even where Nginx is down.
+   */
+  remove(id: string): Promise<void>;
+  /** The environments that have a file now with what was put into it, and whether requests are let through. */
+  list(): Promise<{ id: string; open: boolean }[]>;
+  /**
+   * Removes the files of environments that are not `known` and returns the routes' names. A file of somebody
    * else's stays while Nginx accepts it, and is set aside where Nginx refuses it.
    */
   removeStrays(known: ReadonlySet<string>): Promise<string[]>;

@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { waitUntil } from "../test/support/wait-until.ts";
+import { RELOAD_MARK } from "./conf-folder.ts";
 import { GENERATION_FILE, parseGeneration } from "./generation.ts";
 import type { Route } from "./ingress.ts";
 import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "./nginx-ingress.ts";
@@ -127,7 +129,7 @@ describe("createNginxIngress", () => {
       });
       await expect(failure).rejects.toHaveProperty("cause.message", "engine is gone");
       await expect(cut.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
-      expect(await cut.list()).toEqual(["env-a"]);
+      expect(await cut.list()).toEqual([{ id: "env-a", open: false }]);
       expect(await readFile(join(confDir, "env-a.conf"), "utf8")).toContain("10.172.0.3:3000;");
     }
   });
@@ -167,7 +169,63 @@ describe("createNginxIngress", () => {
     await expect(ingress.list()).rejects.toMatchObject({ code: "storage_failed" });
     await mkdir(confDir);
     await ingress.put(makeRoute("a"));
-    expect(await ingress.list()).toEqual(["env-a"]);
+    await ingress.open("env-a");
+    expect(await ingress.list()).toEqual([{ id: "env-a", open: true }]);
+  });
+
+  it("opens a route by one file, without a test or a reload, and also while a reload is stuck", async () => {
+    await ingress.put(makeRoute("a"));
+    log = [];
+    let go = (): void => undefined;
+    const stuck = makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
+    const other = stuck.put(makeRoute("b"));
+    await stuck.open("env-a");
+    expect(await readdir(join(confDir, "live"))).toEqual(["env-a"]);
+    expect(log).toEqual([]);
+    await waitUntil("the test", () => (go(), log.length > 0));
+    await other;
+  });
+
+  it("closes a route before anything is waited for, and also where Nginx cannot be told", async () => {
+    await ingress.put(makeRoute("a"));
+    await ingress.open("env-a");
+    const gates: string[][] = [];
+    const cut = makeIngress({
+      async test() {
+        gates.push(await readdir(join(confDir, "live")));
+        return failing();
+      },
+    });
+    await expect(cut.remove("env-a")).rejects.toMatchObject({ code: "ingress_unavailable" });
+    expect(gates).toEqual([[]]);
+    expect(await cut.list()).toEqual([]);
+  });
+
+  it("marks a reload from before the test until the new configuration answers, and at no other time", async () => {
+    const marks: string[] = [];
+    const note = async (when: string): Promise<void> => {
+      if ((await readdir(confDir)).includes(RELOAD_MARK)) marks.push(when);
+    };
+    const watched = makeIngress({
+      test: async () => (await note("test"), test()),
+      reload: async () => (await note("reload"), reload()),
+    });
+    await watched.put(makeRoute("a"));
+    expect(marks).toEqual(["test", "reload", "reload"]);
+    await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
+    await watched.put(makeRoute("a"));
+    await watched.open("env-a");
+    expect(marks).toHaveLength(3);
+    for (const broken of [{ test: failing }, { reload: failing }]) {
+      await expect(makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
+    }
+  });
+
+  it("reloads all the same when the mark cannot be made", async () => {
+    await mkdir(join(confDir, RELOAD_MARK));
+    await ingress.put(makeRoute("a"));
+    expect(live.has("env-a.conf")).toBe(true);
   });
 
   it("counts its reloads", async () => {
@@ -202,11 +260,11 @@ describe("what somebody else does in the folder", () => {
 
   it("a route with another text in its file counts as none, until it is put again", async () => {
     await ingress.put(ROUTE);
-    expect(await ingress.list()).toEqual([ROUTE.id]);
+    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
     await put(`${ROUTE.id}.conf`);
     expect(await ingress.list()).toEqual([]);
     await ingress.put(ROUTE);
-    expect(await ingress.list()).toEqual([ROUTE.id]);
+    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
     expect(live.get(`${ROUTE.id}.conf`)).toContain(ROUTE.host);
   });
 
@@ -228,6 +286,22 @@ describe("what somebody else does in the folder", () => {
     await Promise.all([put("theirs.conf"), put("env-spoilt-1.conf")]);
     expect((await ingress.rescue()).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
     expect((await readdir(confDir)).sort()).toEqual([GENERATION_FILE, `${ROUTE.id}.conf`, "rejected"]);
+  });
+
+  it("gates that nobody knows go, those of known environments stay", async () => {
+    await ingress.put(ROUTE);
+    await Promise.all([ROUTE.id, "env-left-1"].map((id) => ingress.open(id)));
+    expect(await ingress.removeStrays(new Set([ROUTE.id]))).toEqual([]);
+    expect(await readdir(join(confDir, "live"))).toEqual([ROUTE.id]);
+  });
+
+  it("a route whose gate is gone is closed, until it is opened again", async () => {
+    await ingress.put(ROUTE);
+    await ingress.open(ROUTE.id);
+    await rm(join(confDir, "live"), { recursive: true });
+    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
+    await ingress.open(ROUTE.id);
+    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: true }]);
   });
 
   it("half-written files of a killed process are cleared", async () => {

@@ -1,18 +1,11 @@
 import { describeError, isPlatformError, PlatformError } from "../domain/errors.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import type { Logger } from "../runtime/logger.ts";
-import { fileOf, idOf, openConfFolder } from "./conf-folder.ts";
+import { fileOf, gateOf, idOf, openConfFolder } from "./conf-folder.ts";
 import { siftChanges, undoChange, type Change, type TestResult } from "./sift-changes.ts";
-import {
-  DEFAULT_GENERATION_PORTS,
-  GENERATION_FILE,
-  nextGeneration,
-  parseGeneration,
-  renderGeneration,
-  type GenerationPorts,
-} from "./generation.ts";
+import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./generation.ts";
 import type { Ingress } from "./ingress.ts";
-import { createRunningNginx } from "./running-nginx.ts";
+import { createReloader } from "./reloader.ts";
 import { checkSubnet, renderServerBlock } from "./server-block.ts";
 
 /**
@@ -58,7 +51,8 @@ type Pending = Change & { resolve: () => void; reject: (error: unknown) => void 
 type Loaded = { generation: number; names: Set<string>; texts: Map<string, string> };
 
 /**
- * The front door on a real Nginx: one file per environment. A single worker takes whatever changes
+ * The front door on a real Nginx: one file per environment, and beside it an empty one, the gate, while its
+ * route is open. Gates are nobody's turn to wait for: Nginx looks for them with every request. A single worker takes whatever changes
  * are pending, writes them, has them tested, reloads once and waits until the new configuration is
  * the only one that answers; changes that arrive meanwhile are the next turn's. So nobody waits for
  * more than two reloads, and there is never more than one under way.
@@ -68,19 +62,18 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     deniedSubnets,
     control,
     logger,
-    reloadTimeoutMs = 10_000,
+    reloadTimeoutMs: timeoutMs = 10_000,
     generationPorts: ports = DEFAULT_GENERATION_PORTS,
   } = options;
   for (const subnet of deniedSubnets) parseSubnet(checkSubnet(subnet));
   const folder = openConfFolder(options.confDir);
-  const nginx = createRunningNginx(options.internalUrl, ports);
+  const { internalUrl } = options;
+  const signal = () => control.reload();
+  const nginx = createReloader({ folder, internalUrl, ports, deniedSubnets, signal, timeoutMs, logger });
 
   let queue: Pending[] = [];
   let working = false;
   let loaded: Loaded | null = null;
-  let reloads = 0;
-  /** Generations signalled whose predecessors were not seen to be gone. */
-  const unconfirmed = new Set<number>();
 
   function submit(file: string, text: string | null): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -115,12 +108,16 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     await Promise.all(batch.map(async (change) => (change.previous = await folder.read(change.file))));
     if (batch.every((change) => isLoaded(change, present)) && (await isStillLoaded())) return settle(batch);
 
+    await nginx.draining(() => makeLive(batch));
+  }
+
+  async function makeLive(batch: Pending[]): Promise<void> {
     const written = await writeAll(batch);
     const { accepted, refused } = await testAll(written);
     for (const { change, error } of refused) change.reject(error);
     if (accepted.length === 0) return;
     try {
-      await activate(accepted);
+      await load(accepted);
     } catch (error) {
       return withdraw(accepted, error);
     }
@@ -176,40 +173,15 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     options.onRejected?.(file, reason);
   }
 
-  /** Reloads until the folder's content is the only one that answers; throws when that cannot be had. */
-  async function activate(changes: Pending[]): Promise<void> {
-    const before = await nginx.ask();
-    if (!before.answers) throw new Error(`it does not answer: ${before.reason}`);
-    // Without a generation nobody could tell when its workers are gone: give it one first.
-    const live = before.generation ?? (await reload(null));
-    const generation = await reload(live);
+  /** Reloads, and remembers what is loaded then. */
+  async function load(changes: Pending[]): Promise<void> {
+    const generation = await nginx.reload();
     const names = new Set(await folder.names());
     const texts = new Map([...(loaded?.texts ?? [])].filter(([file]) => names.has(file)));
     for (const { file, text } of changes) {
       if (text !== null) texts.set(file, text);
     }
     loaded = { generation, names, texts };
-  }
-
-  /** One reload, from the `live` generation to a new one, which it returns. */
-  async function reload(live: number | null): Promise<number> {
-    const former = parseGeneration(await folder.read(GENERATION_FILE));
-    const generation = nextGeneration(former, live, Date.now(), ports);
-    // A full disk must not keep a route from being removed.
-    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, deniedSubnets, ports));
-    const old = new Set(live === null ? unconfirmed : [...unconfirmed, live]);
-    unconfirmed.add(generation);
-    const started = performance.now();
-    await control.reload();
-    reloads++;
-    const signalled = performance.now();
-    if (!(await nginx.awaitGeneration(generation, old, reloadTimeoutMs))) {
-      throw new Error(`it did not take up the configuration within ${reloadTimeoutMs} ms; see its error log`);
-    }
-    unconfirmed.clear();
-    const [signal_ms, reload_ms] = [signalled - started, performance.now() - signalled].map(Math.round);
-    logger?.debug({ generation, signal_ms, reload_ms }, "nginx reloaded");
-    return generation;
   }
 
   /**
@@ -238,16 +210,22 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       await submit(fileOf(route.id), renderServerBlock(route, deniedSubnets));
     },
 
+    async open(id) {
+      if (idOf(fileOf(id)) === null) return; // no environment's id has no route
+      await folder.touch(gateOf(id));
+    },
+
     async remove(id) {
       const file = fileOf(id);
-      if (idOf(file) === null) return; // no environment's id has no file
-      await submit(file, null);
+      if (idOf(file) === null) return;
+      await Promise.all([folder.remove(gateOf(id)), submit(file, null)]);
     },
 
     async list() {
       const ids = await folder.ids();
       const isOurs = await Promise.all(ids.map(holdsWhatWasPut));
-      return ids.filter((_, index) => isOurs[index]);
+      const gates = new Set(folder.gatesNow());
+      return ids.filter((_, index) => isOurs[index]).map((id) => ({ id, open: gates.has(id) }));
     },
 
     async removeStrays(known) {
@@ -257,6 +235,8 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       const unseen = names.some((name) => isForeign(name) && loaded?.names.has(name) !== true);
       // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
       if (unseen) loaded = null;
+      const gates = folder.gatesNow().filter((id) => !known.has(id));
+      await Promise.all(gates.map((id) => folder.remove(gateOf(id))));
       await Promise.all([...strays, ...(unseen ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
       await folder.sweep();
       return strays;
@@ -274,7 +254,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     },
 
     check: () => nginx.check(),
-    stats: () => ({ reloads }),
+    stats: () => ({ reloads: nginx.count() }),
   };
 }
 

@@ -13,6 +13,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     read: async (name) => present.get(name) ?? null,
     write: async (name, text) => void present.set(name, text),
     rewrite: async (name, text) => void present.set(name, text),
+    touch: async (name) => void present.set(name, ""),
     sweep: async () => {},
     remove: async (name) => void present.delete(name),
     async setAside(name) {
@@ -22,6 +23,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     names: async () => [...present.keys()],
     namesNow: () => [...present.keys()],
     ids: async () => [],
+    gatesNow: () => [],
   };
   async function test(): Promise<TestResult> {
     tests++;

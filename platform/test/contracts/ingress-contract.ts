@@ -6,8 +6,11 @@ export type IngressSubject = {
   ingress: Ingress;
   /** Two services to route to. */
   upstreams: readonly [Upstream, Upstream];
-  /** The name of the service that answers a new request for this host, null where no environment claims it. */
-  ask(host: string): Promise<string | null>;
+  /**
+   * The name of the service that answers a new request for this host, null where no environment claims it or its
+   * route is closed; `internal` as probes ask, who meet no gate.
+   */
+  ask(host: string, door?: "front" | "internal"): Promise<string | null>;
   /** The route, or one like it, that Nginx will refuse though it is well-formed. */
   refusable(route: Route): Route;
   /** Puts a file beside the routes behind the ingress's back. */
@@ -39,76 +42,129 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       return { id, host: `${id}.localhost`, address, port };
     }
 
-    it("answers with a route's service once put resolves, and not before", async () => {
+    async function putOpen(...routes: Route[]): Promise<void> {
+      await Promise.all(routes.map((route) => ingress.put(route)));
+      await Promise.all(routes.map(({ id }) => ingress.open(id)));
+    }
+
+    const list = async () => (await ingress.list()).toSorted((a, b) => a.id.localeCompare(b.id));
+    const opened = (...routes: Route[]) =>
+      routes.map(({ id }) => ({ id, open: true })).sort((a, b) => a.id.localeCompare(b.id));
+
+    it("loads a route once put resolves: closed, but to probes", async () => {
       const route = makeRoute();
-      expect(await subject.ask(route.host)).toBe(null);
+      expect(await subject.ask(route.host, "internal")).toBe(null);
       await ingress.put(route);
-      expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
-      expect(await ingress.list()).toEqual([route.id]);
+      expect(await subject.ask(route.host)).toBe(null);
+      expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
+      expect(await ingress.list()).toEqual([{ id: route.id, open: false }]);
     });
 
-    it("replaces a route when another is put for the same environment", async () => {
+    it("answers with a route's service once open resolves, however often it is opened", async () => {
+      const [route, neighbour] = [makeRoute(0), makeRoute(1)];
+      await Promise.all([ingress.put(route), ingress.put(neighbour)]);
+      for (let times = 0; times < 2; times++) {
+        await ingress.open(route.id);
+        expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
+        expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
+      }
+      expect(await subject.ask(neighbour.host)).toBe(null);
+      expect(await list()).toEqual([
+        { id: route.id, open: true },
+        { id: neighbour.id, open: false },
+      ]);
+    });
+
+    it("opens many routes at once, and nothing for an id that is none or has no route", async () => {
+      const routes = Array.from({ length: 10 }, () => makeRoute());
+      await putOpen(...routes);
+      await Promise.all(["env-never-there", "../evil", ""].map((id) => ingress.open(id)));
+      const answers = await Promise.all(routes.map((route) => subject.ask(route.host)));
+      expect(answers).toEqual(routes.map(() => subject.upstreams[0].name));
+      expect(await list()).toEqual(opened(...routes));
+    });
+
+    it("replaces a route when another is put for the same environment, and leaves it open", async () => {
       const route = makeRoute(0);
-      await ingress.put(route);
+      await putOpen(route);
       const { address, port, name: expected } = subject.upstreams[1];
       await ingress.put({ ...route, address, port });
       expect(await subject.ask(route.host)).toBe(expected);
-      expect(await ingress.list()).toEqual([route.id]);
+      expect(await ingress.list()).toEqual(opened(route));
     });
 
     it("keeps a route that is put again as it is", async () => {
       const route = makeRoute();
-      await ingress.put(route);
+      await putOpen(route);
       await ingress.put(route);
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
     });
 
     it("stops answering for a host once remove resolves, and accepts that there is no route", async () => {
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
-      await Promise.all([ingress.put(route), ingress.put(neighbour)]);
+      await putOpen(route, neighbour);
       await ingress.remove(route.id);
       expect(await subject.ask(route.host)).toBe(null);
+      expect(await subject.ask(route.host, "internal")).toBe(null);
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
       await ingress.remove(route.id);
       await ingress.remove("env-never-there");
-      expect(await ingress.list()).toEqual([neighbour.id]);
+      expect(await ingress.list()).toEqual(opened(neighbour));
+    });
+
+    it("has a route closed again that was removed and is put anew", async () => {
+      const route = makeRoute();
+      await putOpen(route);
+      await ingress.remove(route.id);
+      await ingress.put(route);
+      expect(await subject.ask(route.host)).toBe(null);
+      expect(await ingress.list()).toEqual([{ id: route.id, open: false }]);
     });
 
     it("makes many routes live that are put and removed at once", async () => {
       const routes = Array.from({ length: 30 }, (_, index) => makeRoute(index % 2 === 0 ? 0 : 1));
-      await Promise.all(routes.map((route) => ingress.put(route)));
+      await putOpen(...routes);
       const answers = await Promise.all(routes.map((route) => subject.ask(route.host)));
       expect(answers).toEqual(routes.map((_, index) => subject.upstreams[index % 2 === 0 ? 0 : 1].name));
-      expect((await ingress.list()).sort()).toEqual(routes.map(({ id }) => id).sort());
+      expect(await list()).toEqual(opened(...routes));
       await Promise.all(routes.map(({ id }) => ingress.remove(id)));
       expect(await Promise.all(routes.map((route) => subject.ask(route.host)))).toEqual(routes.map(() => null));
       expect(await ingress.list()).toEqual([]);
     });
 
     it("carries out changes of one environment in the order they are asked for", async () => {
-      const route = makeRoute();
-      await Promise.all([ingress.put(route), ingress.remove(route.id), ingress.put(route), ingress.remove(route.id)]);
-      expect(await subject.ask(route.host)).toBe(null);
-      expect(await ingress.list()).toEqual([]);
+      const [route, back] = [makeRoute(), makeRoute(1)];
+      await Promise.all([
+        ingress.put(route),
+        ingress.remove(route.id),
+        ingress.put(route),
+        ingress.remove(route.id),
+        ingress.put(back),
+        ingress.remove(back.id),
+        ingress.put(back),
+      ]);
+      expect(await subject.ask(route.host, "internal")).toBe(null);
+      expect(await subject.ask(back.host, "internal")).toBe(subject.upstreams[1].name);
+      expect(await ingress.list()).toEqual([{ id: back.id, open: false }]);
     });
 
     it("refuses what Nginx refuses, keeps the former route and everybody else's", async () => {
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
-      await Promise.all([ingress.put(route), ingress.put(neighbour)]);
+      await putOpen(route, neighbour);
       await expect(ingress.put(subject.refusable({ ...route, port: 1 }))).rejects.toMatchObject({
         code: "ingress_rejected",
         status: 503,
       });
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
-      expect((await ingress.list()).sort()).toEqual([route.id, neighbour.id].sort());
+      expect(await list()).toEqual(opened(route, neighbour));
     });
 
     it("leaves nothing of a first route that Nginx refuses", async () => {
       const route = makeRoute();
       await expect(ingress.put(subject.refusable(route))).rejects.toMatchObject({ code: "ingress_rejected" });
       expect(await ingress.list()).toEqual([]);
-      await ingress.put(route);
+      await putOpen(route);
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
     });
 
@@ -131,12 +187,15 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
 
     it("removes routes that nobody knows, reports them, and keeps the known ones and somebody else's file", async () => {
       const [known, forgotten] = [makeRoute(0), makeRoute(1)];
-      await Promise.all([ingress.put(known), ingress.put(forgotten)]);
+      await putOpen(known, forgotten);
       await subject.addStray("somebody-elses.conf");
       const removed = await ingress.removeStrays(new Set([known.id]));
       expect(removed).toEqual([`${forgotten.id}.conf`]);
       expect(await ingress.removeStrays(new Set([known.id]))).toEqual([]);
       expect(await subject.ask(known.host)).toBe(subject.upstreams[0].name);
+      expect(await subject.ask(forgotten.host)).toBe(null);
+      // Its gate went too.
+      await ingress.put(forgotten);
       expect(await subject.ask(forgotten.host)).toBe(null);
     });
 
@@ -146,22 +205,25 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
 
     describe("while Nginx is down", () => {
       it("says so, refuses new routes, takes old ones away, and is right again once Nginx is back", async () => {
-        const [kept, removed, late] = [makeRoute(0), makeRoute(0), makeRoute(1)];
-        await Promise.all([ingress.put(kept), ingress.put(removed)]);
+        const [kept, removed, late, shut] = [makeRoute(0), makeRoute(0), makeRoute(1), makeRoute(1)];
+        await putOpen(kept, removed);
+        await ingress.put(shut);
         await subject.stop();
         try {
           expect(await ingress.check()).toEqual({ ok: false, detail: expect.any(String) });
           await expect(ingress.put(late)).rejects.toMatchObject({ code: "ingress_unavailable", status: 503 });
           await expect(ingress.put({ ...kept, port: 1 })).rejects.toMatchObject({ code: "ingress_unavailable" });
           await ingress.remove(removed.id);
-          expect(await ingress.list()).toEqual([kept.id]);
+          await ingress.open(shut.id);
+          expect(await list()).toEqual(opened(kept, shut));
         } finally {
           await subject.start();
         }
         expect(await ingress.check()).toMatchObject({ ok: true });
         expect(await subject.ask(kept.host)).toBe(subject.upstreams[0].name);
         expect(await subject.ask(removed.host)).toBe(null);
-        await ingress.put(late);
+        expect(await subject.ask(shut.host)).toBe(subject.upstreams[1].name);
+        await putOpen(late);
         expect(await subject.ask(late.host)).toBe(subject.upstreams[1].name);
       });
     });

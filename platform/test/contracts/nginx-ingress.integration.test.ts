@@ -22,8 +22,8 @@ describeIngressContract("Nginx", async () => {
   return {
     ingress: createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] }),
     upstreams: [first, second],
-    async ask(host) {
-      const { status, body } = await nginx.get(host);
+    async ask(host, door) {
+      const { status, body } = await nginx.get(host, { port: door === "internal" ? 8081 : 80 });
       return status === 200 ? body : null;
     },
     refusable: (route) => ({ ...route, host: `${route.id}.${UNBEARABLE_DOMAIN}` }),

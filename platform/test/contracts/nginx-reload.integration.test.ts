@@ -44,6 +44,11 @@ function makeRoute(): Route {
   return { id, host: `${id}.localhost`, address: nginx.gateway, port: upstreamPort };
 }
 
+async function putOpen(by: NginxIngress, route: Route): Promise<void> {
+  await by.put(route);
+  await by.open(route.id);
+}
+
 /** After each put 200 new connections must all meet the new route, and after each remove 50 the old state. */
 async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: number[] }> {
   let wrong = 0;
@@ -62,12 +67,14 @@ async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: n
     const route = makeRoute();
     await timed.put(route);
     reloadMs.push(performance.now() - signalled);
+    await timed.open(route.id);
     for (let burst = 0; burst < 4; burst++) {
       const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host)));
       wrong += answers.filter(({ status }) => status !== 200).length;
     }
     await timed.remove(route.id);
-    const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host)));
+    // The internal port, since the front door is closed long before Nginx has unloaded anything.
+    const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host, { port: 8081 })));
     wrong += answers.filter(({ status }) => status !== 404).length;
   }
   return { wrong, reloadMs: reloadMs.sort((a, b) => a - b) };
@@ -95,7 +102,7 @@ describe("a change of routes on a real Nginx", () => {
   it("shares reloads: 50 at once take three at most", async () => {
     const routes = Array.from({ length: 50 }, () => makeRoute());
     const before = ingress.stats().reloads;
-    await Promise.all(routes.map((route) => ingress.put(route)));
+    await Promise.all(routes.map((route) => putOpen(ingress, route)));
     expect(ingress.stats().reloads - before).toBeLessThanOrEqual(3);
     const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
     expect(new Set(statuses)).toEqual(new Set([200]));
@@ -120,7 +127,7 @@ describe("a change of routes on a real Nginx", () => {
     await nginx.stop();
     await nginx.start();
     const next = makeRoute();
-    await restarted.put(next);
+    await putOpen(restarted, next);
     expect((await nginx.get(next.host)).status).toBe(200);
 
     await Promise.all(
@@ -129,9 +136,9 @@ describe("a change of routes on a real Nginx", () => {
         .map((name) => rm(join(nginx.confDir, name))),
     );
     const another = makeRoute();
-    await makeIngress().put(another);
+    await putOpen(makeIngress(), another);
     expect((await nginx.get(another.host)).status).toBe(200);
-    expect((await nginx.get(route.host)).status).toBe(404);
+    expect((await nginx.get(route.host, { port: 8081 })).status).toBe(404);
   });
 
   it("is undone when Nginx does not take it up in time", async () => {
@@ -140,14 +147,15 @@ describe("a change of routes on a real Nginx", () => {
       reloadTimeoutMs: 300,
     });
     const [route, former] = [makeRoute(), makeRoute()];
-    await ingress.put(former);
+    await putOpen(ingress, former);
     await expect(deaf.put(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
     await expect(deaf.remove(former.id)).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(await ingress.list()).toEqual([]);
-    // The file went, but Nginx serves it still: whoever asks again gets the reload that is owed.
-    expect((await nginx.get(former.host)).status).toBe(200);
-    await ingress.remove(former.id);
+    // The file went, but Nginx has it still, closed: whoever asks again gets the reload that is owed.
     expect((await nginx.get(former.host)).status).toBe(404);
+    expect((await nginx.get(former.host, { port: 8081 })).status).toBe(200);
+    await ingress.remove(former.id);
+    expect((await nginx.get(former.host, { port: 8081 })).status).toBe(404);
   });
 });
 
@@ -164,10 +172,10 @@ describe("a broken file in conf.d", () => {
     ["a space in its name", "not ours.conf", "}"],
   ])("with %s is set aside and reported, and everybody's routes go on", async (_, file, text) => {
     const route = makeRoute();
-    await ingress.put(route);
+    await putOpen(ingress, route);
     await writeFile(join(nginx.confDir, file), text);
     const next = makeRoute();
-    await ingress.put(next);
+    await putOpen(ingress, next);
     expect((await nginx.get(route.host)).status).toBe(200);
     expect((await nginx.get(next.host)).status).toBe(200);
     expect(rejected).toEqual([{ file, reason: expect.stringContaining("[emerg]") }]);
@@ -182,7 +190,7 @@ describe("a broken file in conf.d", () => {
   it("that is a folder is set aside too", async () => {
     await mkdir(join(nginx.confDir, "folder.conf", "full"), { recursive: true });
     const route = makeRoute();
-    await ingress.put(route);
+    await putOpen(ingress, route);
     expect((await nginx.get(route.host)).status).toBe(200);
     expect(rejected).toHaveLength(1);
   });
@@ -191,7 +199,7 @@ describe("a broken file in conf.d", () => {
     const routes = Array.from({ length: 6 }, () => makeRoute());
     const results = await Promise.allSettled(
       routes.map((route, index) =>
-        ingress.put(index === 3 ? { ...route, host: `${"a".repeat(60)}.`.repeat(4) + "b" } : route),
+        putOpen(ingress, index === 3 ? { ...route, host: `${"a".repeat(60)}.`.repeat(4) + "b" } : route),
       ),
     );
     expect(results.map(({ status }) => status)).toEqual(

@@ -24,10 +24,14 @@ function makeRoute(port = echoPort): Route {
   return { id, host: `${id}.localhost`, address: nginx.gateway, port };
 }
 
-async function serve(listener: Parameters<NginxContainer["listen"]>[0]): Promise<Route> {
-  const route = makeRoute((await nginx.listen(listener)).port);
+async function putOpen(route: Route): Promise<Route> {
   await ingress.put(route);
+  await ingress.open(route.id);
   return route;
+}
+
+async function serve(listener: Parameters<NginxContainer["listen"]>[0]): Promise<Route> {
+  return putOpen(makeRoute((await nginx.listen(listener)).port));
 }
 
 /** Other people's creates and destroys: each one a reload of its own. */
@@ -43,8 +47,7 @@ async function reloadTimes(times: number): Promise<void> {
 
 describe("what passes through the front door", () => {
   it("tells the environment who asked and for what, and answers the same on both ports", async () => {
-    const route = makeRoute();
-    await ingress.put(route);
+    const route = await putOpen(makeRoute());
     const { body, headers } = await nginx.get(route.host, { port: 80 });
     expect(JSON.parse(body)).toMatchObject({
       host: route.host,
@@ -69,7 +72,7 @@ describe("what passes through the front door", () => {
     const { server, port } = await nginx.listen(() => undefined);
     await new Promise((done) => server.close(done));
     const gone = makeRoute(port);
-    await ingress.put(gone);
+    await putOpen(gone);
     expect(await nginx.get(gone.host)).toMatchObject({
       status: 502,
       body: `Environment ${gone.id} does not answer (502).\n`,
@@ -115,8 +118,7 @@ describe("what passes through the front door", () => {
       socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
       socket.on("data", (chunk: Buffer) => socket.write(chunk));
     });
-    const route = makeRoute(port);
-    await ingress.put(route);
+    const route = await putOpen(makeRoute(port));
     const socket = await upgrade(nginx.address, route.host);
     const events = await follow(nginx.address, route.host);
     let echoed = "";
@@ -139,8 +141,7 @@ describe("what passes through the front door", () => {
   });
 
   it("loses no request of one environment while others come and go", async () => {
-    const route = makeRoute();
-    await ingress.put(route);
+    const route = await putOpen(makeRoute());
     const done = new AbortController();
     const statuses: number[] = [];
     const steady = Promise.all(
@@ -161,8 +162,7 @@ describe("what passes through the front door", () => {
 
 describe("an environment's container", () => {
   it("reaches nothing through Nginx, whatever host it names and on whatever port", async () => {
-    const route = makeRoute();
-    await ingress.put(route);
+    const route = await putOpen(makeRoute());
     const hosts = [route.host, "nobody.localhost", "generation.sandbox.internal"];
     const ports = [80, 8081, ...Array.from({ length: 16 }, (_, index) => 8100 + index)];
     const { nginxAddress } = nginx.environments;

@@ -19,14 +19,14 @@ const NOWHERE = "127.0.0.1:1/nothing:1";
 
 /** What a platform may have in its folders, whatever it was asked. */
 const OURS: Record<string, RegExp> = {
-  envs: /^(?:env-[a-z0-9-]+\.json|secrets|quarantine)$/,
+  envs: /^(?:env-[a-z0-9-]+\.json|secrets|quarantine|\.sandbox)$/,
   logs: /^(?:env-[a-z0-9-]+|archived|events\.jsonl|audit\.jsonl|cleanup\.log)(?:\.\d)?$/,
-  "conf.d": /^(?:env-[a-z0-9-]+\.conf|00-generation\.conf|rejected)$/,
+  "conf.d": /^(?:env-[a-z0-9-]+\.conf|00-generation\.conf|rejected|live|\.reloading)$/,
 };
 
 describePlatform(
   "bad input",
-  { CREATE_TIMEOUT: "5" },
+  { CREATE_TIMEOUT: "5", CHANGES_LIMIT: "0" },
   (platform) => {
     test(`${RUNS} requests of every kind change nothing outside the platform's folders and break nothing`, async () => {
       const { instance } = platform;
@@ -45,7 +45,8 @@ describePlatform(
         for (const answer of answers) expectContract(answer, request.method === "HEAD");
         for (const file of readdirSync(join(instance.folder, "conf.d")).filter((name) => name.startsWith("env-"))) {
           const text = readFileSync(join(instance.folder, "conf.d", file), "utf8");
-          expect(parseNginx(text).map(({ words }) => words)).toEqual([["server"]]);
+          const id = file.slice(0, -".conf".length);
+          expect(parseNginx(text).map(({ words }) => words)).toEqual([["upstream", id], ["server"]]);
         }
       }
 

@@ -42,9 +42,10 @@ function talk(socket: Duplex): { sent(): number; stop(): Promise<string> } {
   };
 }
 
-function tell(what: string, { answered, latencies }: Tally): void {
+function tell(what: string, { answered, reused, latencies }: Tally): void {
   const [median, p95] = [quantile(latencies, 0.5), quantile(latencies, 0.95)].map((ms) => ms.toFixed(0));
-  process.stdout.write(`${what}: ${answered} answered, median ${median} ms, p95 ${p95} ms\n`);
+  const over = `${reused} over a kept connection`;
+  process.stdout.write(`${what}: ${answered} answered, ${over}, median ${median} ms, p95 ${p95} ms\n`);
 }
 
 describePlatform(
@@ -60,7 +61,8 @@ describePlatform(
       const common = { port, host };
       const clients = {
         fresh: startSteadyClients({ ...common, clients: 2, pauseMs: 20, keepAlive: false }),
-        kept: startSteadyClients({ ...common, clients: 4, pauseMs: 10, keepAlive: true }),
+        eager: startSteadyClients({ ...common, clients: 4, pauseMs: 10, keepAlive: true }),
+        kept: startSteadyClients({ ...common, clients: 4, pauseMs: 50, keepAlive: true }),
         slow: startSteadyClients({ ...common, path: "/drip", clients: 3, pauseMs: 0, keepAlive: false }),
       };
       try {
@@ -74,7 +76,9 @@ describePlatform(
           expect({ name, failures: tally.failures }).toEqual({ name, failures: {} });
         }
         expect(clients.fresh.tally.answered).toBeGreaterThan(200);
-        expect(clients.kept.tally.answered).toBeGreaterThan(400);
+        expect(clients.eager.tally.answered).toBeGreaterThan(400);
+        expect(clients.kept.tally.answered).toBeGreaterThan(200);
+        for (const { tally } of [clients.eager, clients.kept]) expect(tally.reused).toBeGreaterThan(0);
         expect(clients.slow.tally.answered).toBeGreaterThanOrEqual(3);
 
         const echoed = await talking.stop();
@@ -88,7 +92,7 @@ describePlatform(
         events.response.destroy();
         await Promise.all([talking.stop(), ...Object.values(clients).map(({ stop }) => stop())]);
       }
-    });
+    }, 300_000);
   },
   ["process"],
 );

@@ -13,6 +13,8 @@ import { waitUntil } from "./wait-until.ts";
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");
 
+type GetOptions = { port?: number; path?: string; method?: string; headers?: Record<string, string> };
+
 /** A real Nginx with the project's own nginx.conf, in a container and a network of its own. */
 export type NginxContainer = {
   instance: string;
@@ -31,7 +33,7 @@ export type NginxContainer = {
   /** One request on a connection of its own. */
   get(
     host: string,
-    options?: { port?: number; path?: string },
+    options?: GetOptions,
   ): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }>;
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -171,11 +173,11 @@ function dockerControl(container: string): NginxControl {
 function getOnce(
   address: string,
   host: string,
-  { port = 80, path = "/" }: { port?: number; path?: string },
+  { port = 80, path = "/", method = "GET", headers = {} }: GetOptions,
 ): ReturnType<NginxContainer["get"]> {
   return new Promise((done, fail) => {
     const outgoing = request(
-      { host: address, port, path, headers: { host }, agent: false, timeout: 15_000 },
+      { host: address, port, path, method, headers: { host, ...headers }, agent: false, timeout: 15_000 },
       (response) => {
         let body = "";
         response.setEncoding("utf8");

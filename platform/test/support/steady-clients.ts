@@ -8,9 +8,13 @@ export type Tally = {
   failures: Record<string, number>;
   /** Milliseconds of each answered request. */
   latencies: number[];
+  /** How many of all went over a connection that had carried one before. */
+  reused: number;
 };
 
 export type SteadyOptions = {
+  /** 127.0.0.1 when left out. */
+  address?: string;
   port: number;
   host: string;
   path?: string;
@@ -24,7 +28,7 @@ export type SteadyOptions = {
 
 /** Asks without end until stopped, which returns the tally; every request under way is finished first. */
 export function startSteadyClients(options: SteadyOptions): { tally: Tally; stop(): Promise<Tally> } {
-  const tally: Tally = { answered: 0, failures: {}, latencies: [] };
+  const tally: Tally = { answered: 0, failures: {}, latencies: [], reused: 0 };
   const stopping = new AbortController();
   const clients = Array.from({ length: options.clients }, () => run(options, tally, stopping.signal));
   return {
@@ -47,7 +51,7 @@ async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): P
   const agent = options.keepAlive ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
   while (!signal.aborted) {
     const started = performance.now();
-    const outcome = await ask(options, agent);
+    const outcome = await ask(options, agent, tally);
     if (outcome === "200") {
       tally.answered++;
       tally.latencies.push(performance.now() - started);
@@ -60,10 +64,14 @@ async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): P
 }
 
 /** One request: its status, or what cut it. */
-function ask({ port, host, path = "/" }: SteadyOptions, agent: Agent | false): Promise<string> {
+function ask(
+  { address = "127.0.0.1", port, host, path = "/" }: SteadyOptions,
+  agent: Agent | false,
+  tally: Tally,
+): Promise<string> {
   return new Promise((done) => {
     const fail = (error: NodeJS.ErrnoException): void => done(error.code ?? error.message);
-    const options = { host: "127.0.0.1", port, path, agent, headers: { host } };
+    const options = { host: address, port, path, agent, headers: { host } };
     const outgoing = request(options, (response) => {
       response.on("error", fail);
       response.on("end", () => done(String(response.statusCode)));
@@ -71,6 +79,7 @@ function ask({ port, host, path = "/" }: SteadyOptions, agent: Agent | false): P
     });
     outgoing.setTimeout(20_000, () => outgoing.destroy(new Error("silent for 20 s")));
     outgoing.on("error", fail);
+    outgoing.once("socket", () => (tally.reused += outgoing.reusedSocket ? 1 : 0));
     outgoing.end();
   });
 }
