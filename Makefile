@@ -1,6 +1,6 @@
 # make help lists the targets. What they do is in scripts/; this file only hands over parameters.
 .DEFAULT_GOAL := help
-.PHONY: up down create destroy list logs health simulate halt extend token status clean test soak check dev help
+.PHONY: up down create destroy list logs health simulate halt extend token status clean test soak bench check dev help
 
 # Parameters reach the scripts as environment variables. `value` takes them as they were typed, so
 # that make expands nothing in them, and no shell reads them.
@@ -52,6 +52,9 @@ test: ## Run every test (ARGS= is handed to vitest)
 
 soak: ## A long run of random operations and kills (SOAK_OPERATIONS=400 SOAK_SEED=)
 	@scripts/soak.sh
+
+bench: ## Measure it against the bare engine (BENCH_ONLY= BENCH_SAMPLES= BENCH_MINUTES=)
+	@scripts/bench.sh
 
 check: ## Types, lint, format, import boundaries, dead code and tests
 	@scripts/check.sh

@@ -52,6 +52,7 @@ describe("a bad setting is named in the error", () => {
     [{ PLATFORM_HOST: "127.evil.example" }, /loopback only/],
     [{ API_HOSTS: "ok.example, not ok" }, /API_HOSTS/],
     [{ MAX_MEMORY_MB: "-1" }, /MAX_MEMORY_MB/],
+    [{ IMAGE_REGISTRIES: "ghcr.io, https://quay.io" }, /IMAGE_REGISTRIES/],
   ])("%o", (variables, message) => {
     expect(() => loadConfig(variables)).toThrow(message);
   });

@@ -1,13 +1,16 @@
+import type { RequestListener, Server } from "node:http";
 import { availableParallelism, totalmem } from "node:os";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { claimInstance } from "./claim-instance.ts";
 import { splitList, type Config } from "./config.ts";
+import { describeError } from "./domain/errors.ts";
 import { createIdMaker, isEnvironmentId } from "./domain/ids.ts";
 import { createSubnetAllocator, parseSubnet } from "./domain/subnets.ts";
 import { createDockerEngine } from "./engine/docker-engine.ts";
 import type { Engine } from "./engine/engine.ts";
 import { createApp } from "./http/app.ts";
-import { startServer, stopServer } from "./http/server.ts";
+import { startServer } from "./http/server.ts";
 import { createNginxIngress } from "./ingress/nginx-ingress.ts";
 import { startLoops } from "./loops/start-loops.ts";
 import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
@@ -17,6 +20,7 @@ import { delay } from "./runtime/delay.ts";
 import { createKeyedLock } from "./runtime/keyed-lock.ts";
 import type { Logger } from "./runtime/logger.ts";
 import { machineRoutes } from "./runtime/routes.ts";
+import { shutDown } from "./shut-down.ts";
 import { createDiskArchiveStore } from "./store/disk-archive-store.ts";
 import { createDiskAuditLog } from "./store/disk-audit-log.ts";
 import { createDiskEnvironmentStore } from "./store/disk-environment-store.ts";
@@ -39,7 +43,7 @@ const RELOAD_TIMEOUT_MS = 30_000;
 const NGINX_INTERNAL_PORT = 8081;
 /** Of the machine's memory, what environments are promised together unless MAX_MEMORY_MB says otherwise: the rest is for what serves them. */
 const MEMORY_SHARE = 0.9;
-/** How long the first reconcile may keep the API from listening. */
+/** How long the first reconcile may keep the API from answering. */
 const START_LIMIT_MS = 10_000;
 
 export type RunningPlatform = {
@@ -50,13 +54,23 @@ export type RunningPlatform = {
   stop(): Promise<void>;
 };
 
-/** Builds the platform from its configuration, reconciles once, starts the loops, then listens. */
-export async function startPlatform(config: Config, logger: Logger): Promise<RunningPlatform> {
-  const stopping = new AbortController();
+/**
+ * Builds the platform from its configuration, reconciles once, starts the loops, then answers. It listens from the
+ * start, so that nothing is touched where another one runs or the address is taken; who asks meanwhile waits. Once
+ * `stopping` aborts it begins nothing new, also while it starts; `stop` ends it.
+ */
+export async function startPlatform(
+  config: Config,
+  logger: Logger,
+  stopping: AbortController = new AbortController(),
+): Promise<RunningPlatform> {
+  const claim = await claimInstance(config);
+  const ready = Promise.withResolvers<RequestListener>();
+  const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
   const context = await buildContext(config, logger, stopping.signal);
   await loadState(context);
   // Whoever asks is answered from memory meanwhile: an engine that hangs must not hide that it does.
-  await Promise.race([firstReconcile(context), delay(START_LIMIT_MS)]);
+  await Promise.race([context.work.track(firstReconcile(context)), delay(START_LIMIT_MS, stopping.signal)]);
 
   const loops = startLoops(context, {
     cleanup: config.CLEANUP_SCHEDULE,
@@ -74,13 +88,7 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
     rateLimit: config.RATE_LIMIT,
     changesLimit: config.CHANGES_LIMIT,
   };
-  const app = createApp(context, limits, () => loops.health(), access);
-  const server = await startServer(app, config.PLATFORM_HOST, config.PLATFORM_PORT).catch(async (error: unknown) => {
-    stopping.abort();
-    await loops.stop();
-    await context.shippers.stopAll();
-    throw error;
-  });
+  ready.resolve(createApp(context, limits, () => loops.health(), access));
   const { port } = server.address() as AddressInfo;
   context.events.emit({ type: "platform.started", env_id: null, data: { instance: config.INSTANCE } });
 
@@ -90,14 +98,21 @@ export async function startPlatform(config: Config, logger: Logger): Promise<Run
     async stop() {
       context.events.emit({ type: "platform.stopping", env_id: null });
       stopping.abort();
-      await Promise.all([stopServer(server), loops.stop()]);
-      await context.ahead.filling;
-      await context.shippers.stopAll();
-      await context.logs.close();
-      await context.events.close();
-      await context.audit.close();
+      await shutDown({ context, server, loops, claim });
     },
   };
+}
+
+async function listen({ PLATFORM_HOST, PLATFORM_PORT }: Config, app: RequestListener): Promise<Server> {
+  try {
+    return await startServer(app, PLATFORM_HOST, PLATFORM_PORT);
+  } catch (error) {
+    throw new Error(
+      `Cannot listen on ${PLATFORM_HOST}:${PLATFORM_PORT}: ${describeError(error)}. ` +
+        `See what has that port (ss -ltnp) and stop it, or set PLATFORM_HOST and PLATFORM_PORT.`,
+      { cause: error },
+    );
+  }
 }
 
 async function buildContext(config: Config, logger: Logger, stopping: AbortSignal): Promise<Context> {
@@ -221,7 +236,7 @@ async function firstReconcile(context: Context): Promise<void> {
   try {
     const report = await reconcile(context, { startup: true });
     context.logger.info({ ...report }, "reconciled");
-    await cleanupExpired(context);
+    if (!context.stopping.aborted) await cleanupExpired(context);
   } catch (error) {
     context.logger.error({ err: error }, "cannot reconcile at start; trying again every minute");
   }

@@ -56,9 +56,10 @@ stage_files() {
   envs="$(in_root "$ENVS_DIR")"
   logs="$(in_root "$LOGS_DIR")"
   conf="$(in_root "$NGINX_CONF_DIR")"
-  for file in "$envs"/*.json; do
+  # A .lost one stands for a state file that was lost: with its environment gone, nothing is to be held back any more.
+  for file in "$envs"/*.json "$envs"/quarantine/*.json.lost; do
     [ -f "$file" ] || continue
-    id="$(basename "$file" .json)"
+    id="$(basename "${file%.lost}" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
       mv "$logs/$id" "$logs/archived/$id"

@@ -53,6 +53,17 @@ describe("an image may not be pulled", () => {
 test("a rule is a registry, perhaps with folders, or a star", () => {
   const good = ["*", "ghcr.io", "localhost", "registry:5000", "10.0.0.1:5000/team", "a-b.c/d__e/f.g-h"];
   expect(good.filter((rule) => !isRegistryRule(rule))).toEqual([]);
-  const bad = ["", "https://ghcr.io", "GHCR.io", "ghcr.io/", "/team", "*.ghcr.io", "ghcr.io:port", "a b", "a..b", "-a.b"];
+  const bad = [
+    "",
+    "https://ghcr.io",
+    "GHCR.io",
+    "ghcr.io/",
+    "/team",
+    "*.ghcr.io",
+    "ghcr.io:port",
+    "a b",
+    "a..b",
+    "-a.b",
+  ];
   expect(bad.filter(isRegistryRule)).toEqual([]);
 });

@@ -15,7 +15,10 @@ export function isRegistryRule(text: string): boolean {
  * it, with its port and as many folders as the rule has. The rule `*` means every registry with a public name:
  * the engine asks from this machine, whose own addresses and network are nobody else's business.
  */
-export function mayPull({ registry, path }: { registry: string | null; path: string }, rules: readonly string[]): boolean {
+export function mayPull(
+  { registry, path }: { registry: string | null; path: string },
+  rules: readonly string[],
+): boolean {
   if (registry === null) return true;
   const wanted = `${registry.toLowerCase()}/${path}`;
   return rules.some((rule) => (rule === "*" ? isPublic(registry) : `${wanted}/`.startsWith(`${rule}/`)));

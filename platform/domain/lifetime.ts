@@ -3,6 +3,9 @@ import type { EnvironmentRecord } from "./environment-record.ts";
 /** The shortest lifetime that may be asked for, in seconds. */
 export const MIN_TTL = 10;
 
+/** A clock that is merely kept right is not set back by more. */
+const SET_BACK_MS = 5_000;
+
 /** Whether the environment's time is up. `now` in milliseconds since the epoch. */
 export function isExpired(record: EnvironmentRecord, now: number): boolean {
   return Date.parse(record.expires_at) <= now;
@@ -13,7 +16,10 @@ export function remainingSeconds(record: EnvironmentRecord, now: number): number
   return Math.max(0, Math.ceil((Date.parse(record.expires_at) - now) / 1000));
 }
 
-/** The record with its end moved `seconds` later, at most `maxTtl` seconds from now; never sooner than it was. */
+/**
+ * The record with its end moved `seconds` later, from now where it is over already; at most `maxTtl` seconds from
+ * now, and never sooner than it was.
+ */
 export function extendLifetime(
   record: EnvironmentRecord,
   seconds: number,
@@ -21,13 +27,16 @@ export function extendLifetime(
   now: number,
 ): EnvironmentRecord {
   const before = Date.parse(record.expires_at);
-  const end = Math.max(before, Math.min(before + seconds * 1000, now + maxTtl * 1000));
+  const end = Math.max(before, Math.min(Math.max(before, now) + seconds * 1000, now + maxTtl * 1000));
   const ttl = Math.round((end - Date.parse(record.created_at)) / 1000);
   return { ...record, ttl, expires_at: new Date(end).toISOString() };
 }
 
-/** Whether a running outage has reached its own end. */
-export function isOutageOver(record: EnvironmentRecord, now: number): boolean {
-  const endsAt = record.outage?.ends_at;
-  return endsAt != null && Date.parse(endsAt) <= now;
+/**
+ * Whether a running outage has reached its own end. By a clock that was set back, it has not even begun: how long
+ * it has been in force nobody knows, and waiting for the clock would make it as much longer as the clock was set.
+ */
+export function isOutageOver({ outage }: EnvironmentRecord, now: number): boolean {
+  if (outage === null || outage.ends_at === null) return false;
+  return Date.parse(outage.ends_at) <= now || now < Date.parse(outage.started_at) - SET_BACK_MS;
 }

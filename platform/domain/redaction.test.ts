@@ -68,19 +68,42 @@ describe("lines", () => {
   });
 
   test("have the same masked in pieces as in one, however cut, and keep their number and order", () => {
-    const word = fc.constantFrom("aaaaaa", "aaaaaab", "abcabcabc", "bcabca", "aab\ncaabba", 'q"uo"te', "a", "b", "c", "ab");
-    const secrets = fc.subarray(["aaaaaa", "aaaaaab", "abcabcabc", "bcabca", "aab\ncaabba", 'q"uo"te', "aaaaaaaaaaaaaaab"]);
+    const word = fc.constantFrom(
+      "aaaaaa",
+      "aaaaaab",
+      "abcabcabc",
+      "bcabca",
+      "aab\ncaabba",
+      'q"uo"te',
+      "a",
+      "b",
+      "c",
+      "ab",
+    );
+    const secrets = fc.subarray([
+      "aaaaaa",
+      "aaaaaab",
+      "abcabcabc",
+      "bcabca",
+      "aab\ncaabba",
+      'q"uo"te',
+      "aaaaaaaaaaaaaaab",
+    ]);
     const line = fc.array(word, { maxLength: 12 }).map((words) => words.join(""));
     fc.assert(
-      fc.property(secrets, fc.array(fc.tuple(line, fc.integer({ min: 1, max: 9 })), { maxLength: 4 }), (given, lines) => {
-        const [whole, inPieces] = [createRedactor(given), createLineRedactor<Piece>(given)];
-        for (const [text, length] of lines) {
-          const pieces = cut(text, length);
-          const redacted = pieces.flatMap((piece) => inPieces([piece]));
-          expect(textsOf(redacted).join("")).toBe(whole(text));
-          expect(redacted).toHaveLength(pieces.length);
-        }
-      }),
+      fc.property(
+        secrets,
+        fc.array(fc.tuple(line, fc.integer({ min: 1, max: 9 })), { maxLength: 4 }),
+        (given, lines) => {
+          const [whole, inPieces] = [createRedactor(given), createLineRedactor<Piece>(given)];
+          for (const [text, length] of lines) {
+            const pieces = cut(text, length);
+            const redacted = pieces.flatMap((piece) => inPieces([piece]));
+            expect(textsOf(redacted).join("")).toBe(whole(text));
+            expect(redacted).toHaveLength(pieces.length);
+          }
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -91,7 +91,10 @@ function findSecrets(text: string, needles: string[], from: number): Range[] {
 
 /** How many characters at the end of `text` may be the beginning of a secret. */
 function openEnd(text: string, needles: string[]): number {
-  return Math.max(0, ...needles.map((needle) => overlap(needle, text.slice(Math.max(0, text.length - needle.length + 1)))));
+  return Math.max(
+    0,
+    ...needles.map((needle) => overlap(needle, text.slice(Math.max(0, text.length - needle.length + 1)))),
+  );
 }
 
 /** The length of the longest beginning of `needle` in which `tail`, which is shorter, ends (Knuth, Morris and Pratt's table of both). */

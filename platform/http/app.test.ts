@@ -241,6 +241,23 @@ describe("every refusal is one problem document", () => {
 });
 
 describe("GET /healthz", () => {
+  test("looks once for all who ask within a second", async () => {
+    let looks = 0;
+    const { info } = context.engine;
+    context.engine.info = () => (looks++, info());
+    const ask = () => request(app).get("/healthz");
+    await Promise.all(Array.from({ length: 10 }, ask));
+    context.clock.advance(900);
+    await ask();
+    expect(looks).toBe(1);
+    context.clock.advance(200);
+    await ask();
+    expect(looks).toBe(2);
+    context.clock.advance(-60_000);
+    await ask();
+    expect(looks).toBe(3);
+  });
+
   test("is 200 when every part is well", async () => {
     const response = await request(app).get("/healthz");
     expect(response.body).toMatchObject({ status: "ok" });

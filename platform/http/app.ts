@@ -5,10 +5,11 @@ import type { PartHealth } from "../usecases/platform-health.ts";
 import { authenticate } from "./authenticate.ts";
 import { adminsOnly, changersOnly, ownersOnly } from "./authorize.ts";
 import type { CreateLimits } from "./contracts/create-environment.ts";
+import { countRefusals } from "./count-refusals.ts";
 import { jsonBody } from "./json-body.ts";
 import { problemWriter } from "./problem.ts";
-import { limitRequests } from "./rate-limit.ts";
-import { recordChanges } from "./record-changes.ts";
+import { limitChanges, limitRequests } from "./rate-limit.ts";
+import { recordRefusals } from "./record-changes.ts";
 import { refuseOtherSites } from "./refuse-other-sites.ts";
 import { requestId } from "./request-id.ts";
 import { auditRoutes } from "./routes/audit.ts";
@@ -18,33 +19,36 @@ import { healthRoutes } from "./routes/health.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { outageRoutes } from "./routes/outages.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { createStreams } from "./streams.ts";
 
-/** Names the API is reached by beside localhost and its addresses; requests a minute, 0 for no limit. */
-export type AccessSettings = { hosts: readonly string[]; rateLimit: number };
+/** Names the API is reached by beside localhost and its addresses; requests and changes a minute, 0 for no limit. */
+export type AccessSettings = { hosts: readonly string[]; rateLimit: number; changesLimit: number };
 
 /** The whole API: parse → use-case → respond. `loops` tells how the loops are doing. */
 export function createApp(
   context: Context,
   limits: CreateLimits,
   loops: () => PartHealth,
-  access: AccessSettings = { hosts: [], rateLimit: 0 },
+  access: AccessSettings = { hosts: [], rateLimit: 0, changesLimit: 0 },
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", "simple");
   app.use(requestId(context.logger));
-  app.use(...securityHeaders());
+  app.use(securityHeaders());
   // Who asks is settled before anything of the body is read.
-  app.use(refuseOtherSites(access.hosts), authenticate(context), limitRequests(access.rateLimit));
-  app.use(recordChanges(context), changersOnly());
+  const refusals = countRefusals(context);
+  app.use(refuseOtherSites(access.hosts), authenticate(context, refusals), limitRequests(access.rateLimit));
+  app.use(recordRefusals(refusals), limitChanges(access.changesLimit), changersOnly());
   app.use("/envs/:id", ownersOnly(context));
   app.use(["/halt", "/audit"], adminsOnly());
   app.use(...jsonBody());
+  const streams = createStreams(context);
   app.use(
     environmentRoutes(context, limits),
-    logRoutes(context),
+    logRoutes(context, streams),
     healthRoutes(context, loops),
     outageRoutes(context),
-    eventRoutes(context),
+    eventRoutes(context, streams),
     auditRoutes(context),
   );
   app.use((request) => {

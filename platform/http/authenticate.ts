@@ -2,7 +2,8 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { LOCAL_CALLER } from "../domain/caller.ts";
 import { PlatformError } from "../domain/errors.ts";
 import type { Context } from "../usecases/context.ts";
-import { clientAddress, setCaller } from "./caller.ts";
+import { bearerToken, clientAddress, setCaller } from "./caller.ts";
+import type { Refusals } from "./count-refusals.ts";
 import { limitRefusals } from "./rate-limit.ts";
 
 /** Answered to anybody: whether the platform is well is what a monitor asks, and it tells nothing about environments. */
@@ -10,7 +11,7 @@ const OPEN_PATH = /^\/healthz\/?$/i;
 const REFUSALS_A_MINUTE = 10;
 
 /** Finds out who makes the request, by the bearer token (RFC 6750); without tokens everybody is the machine's own user. */
-export function authenticate({ tokens, audit }: Pick<Context, "tokens" | "audit">): RequestHandler {
+export function authenticate({ tokens }: Pick<Context, "tokens">, refusals: Refusals): RequestHandler {
   const limitRefused = limitRefusals(REFUSALS_A_MINUTE);
 
   return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
@@ -24,25 +25,23 @@ export function authenticate({ tokens, audit }: Pick<Context, "tokens" | "audit"
       setCaller(response, caller);
       return next();
     }
-    if (OPEN_PATH.test(request.path)) return next();
-    await limitRefused(request, response, (error?: unknown) => {
-      if (error !== undefined) return next(error);
-      audit.append({
-        who: null,
-        role: null,
-        what: "authenticate",
-        env_id: null,
-        from: clientAddress(request),
-        result: 401,
-        request_id: response.locals["requestId"] as string,
-      });
-      next(refusal(token));
+    if (isOpen(request)) return next();
+    refusals.note({
+      who: null,
+      role: null,
+      what: "authenticate",
+      env_id: null,
+      from: clientAddress(request),
+      result: 401,
+      request_id: response.locals["requestId"] as string,
     });
+    await limitRefused(request, response, (error?: unknown) => next(error ?? refusal(token)));
   };
 }
 
-function bearerToken(request: Request): string | null {
-  return /^Bearer +([\x21-\x7e]{1,512})$/i.exec(request.get("authorization") ?? "")?.[1] ?? null;
+/** To look at only: whatever else is asked there needs to know who asks. */
+function isOpen({ method, path }: Request): boolean {
+  return (method === "GET" || method === "HEAD") && OPEN_PATH.test(path);
 }
 
 function refusal(token: string | null): PlatformError {

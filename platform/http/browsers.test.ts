@@ -10,6 +10,7 @@ useFakeContext((fresh) => {
   app = createFakeApp(context, {
     hosts: ["sandbox.example.com", "tunnel.example.com:9090"],
     rateLimit: 5,
+    changesLimit: 0,
   });
 });
 
@@ -104,6 +105,21 @@ test("every answer has strict headers", async () => {
     expect(headers).not.toHaveProperty("x-powered-by");
     expect(headers).not.toHaveProperty("access-control-allow-origin");
   }
+});
+
+test("changes over their limit are 429, whether or not they were any good, and looking goes on", async () => {
+  const strict = createFakeApp(context, { hosts: [], rateLimit: 0, changesLimit: 3 });
+  const change = () => request(strict).post("/envs/env-nope-1/extend").send({ seconds: 60 });
+  for (let i = 0; i < 3; i++) expect((await change()).status).toBe(404);
+  const response = await change();
+  expect(response.body).toMatchObject({
+    status: 429,
+    code: "too_many_requests",
+    detail: expect.stringMatching(/3 changes/),
+  });
+  expect(Number(response.headers["retry-after"])).toBeGreaterThan(0);
+  expect((await request(strict).delete("/envs/env-nope-1")).status).toBe(429);
+  expect((await request(strict).get("/envs")).status).toBe(200);
 });
 
 test("requests over the limit are 429 and told when to try again", async () => {

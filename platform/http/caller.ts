@@ -17,6 +17,11 @@ export function setCaller(response: Response, caller: Caller): void {
   response.locals["caller"] = caller;
 }
 
+/** The token a request bears (RFC 6750); null when it has none, or something else. */
+export function bearerToken(request: Request): string | null {
+  return /^Bearer +([\x21-\x7e]{1,512})$/i.exec(request.get("authorization") ?? "")?.[1] ?? null;
+}
+
 /** The client's address, an IPv4 one as IPv4 also where the server listens on IPv6. */
 export function clientAddress(request: Request): string {
   return (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
@@ -25,4 +30,13 @@ export function clientAddress(request: Request): string {
 /** Whether the request may change something; the other methods only look. */
 export function isChange(request: Request): boolean {
   return !["GET", "HEAD", "OPTIONS"].includes(request.method);
+}
+
+/** Whether the audit log has been told what the request changes; what was not had no effect. */
+export function wasRecorded(response: Response): boolean {
+  return response.locals["recorded"] === true;
+}
+
+export function setRecorded(response: Response): void {
+  response.locals["recorded"] = true;
 }

@@ -5,6 +5,13 @@ const HEARTBEAT_MS = 15_000;
 /** A client that takes nothing for so long is gone, whatever its connection looks like. */
 const STALL_LIMIT_MS = 60_000;
 
+export type StreamRules = {
+  /** Asked at every heartbeat: whether the client may still have what comes. */
+  mayStay?: () => Promise<boolean>;
+  heartbeatMs?: number;
+  stallLimitMs?: number;
+};
+
 /** One server-sent event. A text with line breaks becomes several `data:` lines, as the standard wants. */
 export type ServerSentEvent = { event?: string; id?: string; data: string };
 
@@ -19,19 +26,19 @@ export function formatEvent({ event, id, data }: ServerSentEvent): string {
 }
 
 /**
- * Streams events until the source ends, the client goes or the platform stops. Waits for a slow
- * client instead of collecting for it, and drops one that takes nothing for `stallLimitMs`; a comment
- * every 15 s keeps proxies from giving up.
+ * Streams events until the source ends, the client goes or may not stay, or the platform stops. Waits for
+ * a slow client instead of collecting for it, and drops one that takes nothing for `stallLimitMs`; a
+ * comment every 15 s keeps proxies from giving up.
  */
 export async function streamEvents(
   response: Response,
   stopping: AbortSignal,
   source: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
-  stallLimitMs = STALL_LIMIT_MS,
+  { mayStay = async () => true, heartbeatMs = HEARTBEAT_MS, stallLimitMs = STALL_LIMIT_MS }: StreamRules = {},
 ): Promise<void> {
-  const gone = new AbortController();
+  const [gone, refused] = [new AbortController(), new AbortController()];
   response.on("close", () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, stopping]);
+  const signal = AbortSignal.any([gone.signal, refused.signal, stopping]);
   response.status(200).set({
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -39,7 +46,13 @@ export async function streamEvents(
   });
   response.flushHeaders();
   response.write("retry: 1000\n\n");
-  const heartbeat = setInterval(() => response.writableNeedDrain || response.write(": still here\n\n"), HEARTBEAT_MS);
+  const beat = async () => {
+    if (!(await mayStay())) refused.abort();
+    else if (!signal.aborted && !response.writableEnded && !response.writableNeedDrain)
+      response.write(": still here\n\n");
+  };
+  // Who cannot be asked about may not stay either.
+  const heartbeat = setInterval(() => void beat().catch(() => refused.abort()), heartbeatMs);
   try {
     for await (const event of source(signal)) {
       if (signal.aborted) break;
@@ -52,8 +65,12 @@ export async function streamEvents(
   }
   // Whoever does not read would not read the goodbye either, and keep the platform from stopping.
   if (response.writableNeedDrain) response.destroy();
-  else if (!gone.signal.aborted)
-    response.end(formatEvent({ event: "end", data: stopping.aborted ? "platform stopping" : "ended" }));
+  else if (!gone.signal.aborted) response.end(formatEvent({ event: "end", data: reasonOf(stopping, refused.signal) }));
+}
+
+function reasonOf(stopping: AbortSignal, refused: AbortSignal): string {
+  if (refused.aborted) return "token revoked";
+  return stopping.aborted ? "platform stopping" : "ended";
 }
 
 /** Resolves when the client has taken what was written; rejects when `signal` aborts, which a stalled client's end does too. */

@@ -1,5 +1,5 @@
 import type { NextFunction, Request, Response } from "express";
-import { CATALOGUE, PlatformError, isPlatformError } from "../domain/errors.ts";
+import { CATALOGUE, PlatformError, describeError, isPlatformError } from "../domain/errors.ts";
 import type { Logger } from "../runtime/logger.ts";
 
 /** A problem document (RFC 9457). `type` points into the API's documentation; `code` is stable. */
@@ -31,8 +31,11 @@ export function problemWriter(logger: Logger) {
     const error = catalogued(thrown);
     const requestId = response.locals["requestId"] as string;
     if (error.code === "internal_error") logger.error({ err: thrown, request_id: requestId }, "unexpected failure");
-    else if (error.status >= 500)
-      logger.warn({ code: error.code, reason: error.message, request_id: requestId }, "request failed");
+    else if (error.status >= 500 || error.code === "image_not_found") {
+      // Why an image cannot be had is in the engine's words, which the caller is not told.
+      const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
+      logger.warn({ code: error.code, reason: error.message, ...cause, request_id: requestId }, "request failed");
+    }
     if (response.headersSent) {
       response.destroy();
       return;

@@ -1,17 +1,26 @@
 import type { Request, RequestHandler, Response } from "express";
 import { ipKeyGenerator, rateLimit } from "express-rate-limit";
 import { PlatformError } from "../domain/errors.ts";
-import { clientAddress, knownCaller } from "./caller.ts";
+import { clientAddress, isChange, knownCaller } from "./caller.ts";
 
 const WINDOW_MS = 60_000;
 
 /** At most `perMinute` requests of one token, or of one address where there is none; 0: no limit. */
 export function limitRequests(perMinute: number): RequestHandler {
   if (perMinute === 0) return (_request, _response, next) => next();
-  return limiter("requests", perMinute, (request, response) => {
-    const name = knownCaller(response)?.name;
-    return name == null ? addressKey(request) : `token ${name}`;
-  });
+  return limiter("requests", perMinute, callerKey);
+}
+
+/** At most `perMinute` requests that may change something, of one caller: each costs the engine work and the audit log lines. */
+export function limitChanges(perMinute: number): RequestHandler {
+  if (perMinute === 0) return (_request, _response, next) => next();
+  return limiter("changes", perMinute, callerKey, (request) => !isChange(request));
+}
+
+/** Who a limit is about: a token's owner, or an address where there is none. */
+export function callerKey(request: Request, response: Response): string {
+  const name = knownCaller(response)?.name;
+  return name == null ? addressKey(request) : `token ${name}`;
 }
 
 /**
@@ -27,12 +36,14 @@ function limiter(
   identifier: string,
   limit: number,
   keyGenerator: (request: Request, response: Response) => string,
+  skip: (request: Request) => boolean = () => false,
 ): RequestHandler {
   return rateLimit({
     windowMs: WINDOW_MS,
     limit,
     identifier,
     keyGenerator,
+    skip,
     // RateLimit and RateLimit-Policy (IETF draft-ietf-httpapi-ratelimit-headers-08), and Retry-After when over.
     standardHeaders: "draft-8",
     legacyHeaders: false,

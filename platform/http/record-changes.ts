@@ -1,47 +1,103 @@
+import { randomUUID } from "node:crypto";
 import type { NextFunction, Request, RequestHandler, Response } from "express";
+import { ASKED, type NewAuditEntry } from "../domain/audit.ts";
+import { CATALOGUE, isPlatformError } from "../domain/errors.ts";
 import type { Context } from "../usecases/context.ts";
-import { callerOf, clientAddress, isChange } from "./caller.ts";
+import { callerOf, clientAddress, isChange, setRecorded, wasRecorded } from "./caller.ts";
+import type { Refusals } from "./count-refusals.ts";
 
-/** Writes every request that may change something into the audit log, once it has been answered. */
-export function recordChanges({ audit }: Pick<Context, "audit">): RequestHandler {
+/** What somebody wants done. `status`: what it is answered with when it has been done. */
+export type Change = { what: string; envId?: string; status?: number };
+
+type Asked = { request: Request; response: Response };
+
+/**
+ * Does what was asked for, with an entry in the audit log before and one after: the first is there before
+ * anything happens, so that a platform that is killed leaves it, and the second says what became of it,
+ * whether or not anybody waited for the answer. The platform does, before it ends.
+ */
+export function recorded<T extends object>(
+  context: Pick<Context, "audit" | "work">,
+  asked: Asked,
+  change: Change,
+  work: () => Promise<T>,
+): Promise<T> {
+  return context.work.track(record(context, asked, change, work));
+}
+
+async function record<T extends object>(
+  { audit }: Pick<Context, "audit">,
+  { request, response }: Asked,
+  { what, envId, status = 200 }: Change,
+  work: () => Promise<T>,
+): Promise<T> {
+  const entry = entryMaker(request, response);
+  const change_id = randomUUID();
+  const note = (result: number | string, env_id = envId ?? null) =>
+    audit.append({ ...entry({ what, env_id, result }), change_id });
+  setRecorded(response);
+  note(ASKED);
+  await audit.flush();
+  try {
+    const outcome = await work();
+    note(status, envId ?? idOf(outcome));
+    return outcome;
+  } catch (error) {
+    note(isPlatformError(error) ? error.status : CATALOGUE.internal_error.status);
+    throw error;
+  }
+}
+
+/** Notes every request that would have changed something and was refused before it was begun. */
+export function recordRefusals({ note }: Refusals): RequestHandler {
   return (request: Request, response: Response, next: NextFunction): void => {
     if (isChange(request)) {
-      const { name, role } = callerOf(response);
-      const from = clientAddress(request);
+      const entry = entryMaker(request, response);
       const { path } = request; // routers change it while they work
-      response.on("close", () =>
-        audit.append({
-          who: name ?? "local",
-          role,
-          what: describeChange(request.method, path, request.body),
-          env_id: environmentOf(path, response.get("location")),
-          from,
-          // A client that hung up has no answer; what became of its wish, the events tell.
-          result: response.writableFinished ? response.statusCode : "client left",
-          request_id: response.locals["requestId"] as string,
-        }),
-      );
+      response.on("close", () => {
+        if (wasRecorded(response)) return;
+        const result = response.writableFinished ? response.statusCode : "client left";
+        note(entry({ what: describeChange(request.method, path), env_id: environmentOf(path), result }));
+      });
     }
     next();
   };
 }
 
-/** Such as `create`, `destroy`, `extend`, `outage pause`, `recover`; of paths unknown here their last part. Nothing of a body but an outage's mode. */
-export function describeChange(method: string, path: string, body: unknown): string {
+/** Entries of one request, whose connection may be gone by the time they are made. */
+function entryMaker(request: Request, response: Response) {
+  const { name, role } = callerOf(response);
+  const from = clientAddress(request);
+  const request_id = response.locals["requestId"] as string;
+  return ({ what, env_id, result }: Pick<NewAuditEntry, "what" | "env_id" | "result">): NewAuditEntry => ({
+    who: name ?? "local",
+    role,
+    what,
+    env_id,
+    from,
+    result,
+    request_id,
+  });
+}
+
+/** Such as `create`, `destroy`, `extend`, `outage`; of paths unknown here their last part. */
+function describeChange(method: string, path: string): string {
   const [root, id, verb] = partsOf(path);
   if (root === "halt") return root;
   if (root !== "envs") return `${method} ${path}`.slice(0, 200);
   if (id === undefined) return method === "POST" ? "create" : `${method} /envs`;
   if (verb === undefined) return method === "DELETE" ? "destroy" : `${method} /envs/:id`;
-  if (verb !== "outage") return verb.slice(0, 50);
-  const mode = typeof body === "object" && body !== null && "mode" in body ? body.mode : undefined;
-  if (mode === "recover") return "recover";
-  return typeof mode === "string" ? `outage ${mode}`.slice(0, 50) : "outage";
+  return verb.slice(0, 50);
 }
 
-function environmentOf(path: string, location: string | undefined): string | null {
-  const [root, id] = partsOf(location ?? path);
+function environmentOf(path: string): string | null {
+  const [root, id] = partsOf(path);
   return root === "envs" && id !== undefined ? id.slice(0, 64) : null;
+}
+
+/** A creation's environment has an id once it is made. */
+function idOf(outcome: object): string | null {
+  return "id" in outcome && typeof outcome.id === "string" ? outcome.id : null;
 }
 
 function partsOf(path: string): (string | undefined)[] {

@@ -1,3 +1,5 @@
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import type { RequestHandler } from "express";
 import helmet from "helmet";
 
@@ -14,18 +16,26 @@ const PAGE_POLICY = {
   "frame-ancestors": ["'none'"],
 };
 
+const strict = helmet({
+  contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
+  frameguard: { action: "deny" },
+  // The API speaks plain HTTP; whoever puts TLS before it sets this there, where it counts.
+  strictTransportSecurity: false,
+});
+
 /** Headers that keep browsers strict, on every answer. No CORS header is among them: no other site may read one. */
-export function securityHeaders(): RequestHandler[] {
-  return [
-    helmet({
-      contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
-      frameguard: { action: "deny" },
-      // The API speaks plain HTTP; whoever puts TLS before it sets this there, where it counts.
-      strictTransportSecurity: false,
-    }),
-    (_request, response, next) => {
-      response.set("Cache-Control", "no-store");
-      next();
-    },
-  ];
+export function securityHeaders(): RequestHandler {
+  return (request, response, next) => {
+    response.set("Cache-Control", "no-store");
+    strict(request, response, next);
+  };
+}
+
+/** The same headers, for an answer that no app writes: lines of an HTTP head. */
+export function rawSecurityHeaders(): string[] {
+  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(request);
+  response.setHeader("Cache-Control", "no-store");
+  strict(request, response, () => undefined);
+  return response.getHeaderNames().map((name) => `${name}: ${String(response.getHeader(name))}`);
 }

@@ -44,6 +44,21 @@ function problemIn(answer: string): Record<string, unknown> {
   return JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)) as Record<string, unknown>;
 }
 
+/** As on every answer of the app (browsers.test.ts). */
+function expectStrictHeaders(answer: string): void {
+  const head = answer.slice(0, answer.indexOf("\r\n\r\n")).toLowerCase().split("\r\n");
+  const headers = Object.fromEntries(head.slice(1).map((line) => line.split(/: (.*)/, 2)));
+  expect(headers).toMatchObject({
+    "content-security-policy": expect.stringContaining("default-src 'none'"),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "deny",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+    "x-request-id": problemIn(answer)["request_id"],
+  });
+}
+
 const connections = (server: Server) => new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
 const echo = express()
   .use(express.json())
@@ -57,13 +72,19 @@ test.each([
   await waitUntil("the end", closed, 5_000, 20);
   expect(received()).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
   expect(problemIn(received())).toMatchObject({ status: 408, code: "request_timeout" });
+  expectStrictHeaders(received());
 });
 
-test("what is not HTTP is answered with a problem document", async () => {
-  const { received, closed } = dial(await serve(echo), "\0\x01\x02 nonsense\r\n\r\n");
+test.each([
+  ["what is not HTTP", "\0\x01\x02 nonsense\r\n\r\n"],
+  ["a request without a Host", "GET / HTTP/1.1\r\n\r\n"],
+  ["a request of a proxy", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n"],
+])("%s is answered with a problem document", async (_, text) => {
+  const { received, closed } = dial(await serve(echo), text);
   await waitUntil("the end", closed, 5_000, 20);
   expect(received()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
   expect(problemIn(received())).toMatchObject({ status: 400, code: "invalid_request" });
+  expectStrictHeaders(received());
 });
 
 test("nothing is written into an answer that has begun", async () => {
@@ -109,7 +130,7 @@ test("a stalled reader of an event stream costs a bounded amount and is dropped 
     }
   }
   const app = express().get("/", (_, response) =>
-    streamEvents(response, new AbortController().signal, () => flood(), QUICK.stallMs),
+    streamEvents(response, new AbortController().signal, () => flood(), { stallLimitMs: QUICK.stallMs }),
   );
   const server = await serve(app);
   dial(server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", { reads: false });

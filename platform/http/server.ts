@@ -3,6 +3,7 @@ import { createServer, STATUS_CODES, type RequestListener, type Server, type Ser
 import type { Duplex } from "node:stream";
 import { PlatformError } from "../domain/errors.ts";
 import { toProblem } from "./problem.ts";
+import { rawSecurityHeaders } from "./security-headers.ts";
 
 /** How long a client may take, in milliseconds. */
 export type ClientLimits = {
@@ -111,12 +112,15 @@ function problemOf(error: NodeJS.ErrnoException): PlatformError {
 
 /** A whole answer for a request that never became one. */
 function rawProblem(error: PlatformError): string {
-  const body = JSON.stringify(toProblem(error, randomUUID()));
+  const requestId = randomUUID();
+  const body = JSON.stringify(toProblem(error, requestId));
   const head = [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
     "Content-Type: application/problem+json",
     `Content-Length: ${Buffer.byteLength(body)}`,
     "Connection: close",
+    `X-Request-Id: ${requestId}`,
+    ...rawSecurityHeaders(),
   ];
   return `${head.join("\r\n")}\r\n\r\n${body}`;
 }

@@ -34,6 +34,26 @@ describe.each([
     expect((await log.read(2)).map(({ what }) => what)).toEqual(["extend", "destroy"]);
     expect((await log.read(10))[0]).toEqual({ timestamp: expect.stringMatching(/^20.*Z$/), ...entry("create") });
   });
+
+  test("of a change that has ended its end is read; one that has not is there as asked", async () => {
+    const log = await makeLog();
+    const change = (what: string, change_id: string, result: string | number) => ({
+      ...entry(what),
+      change_id,
+      result,
+    });
+    log.append(change("create", "1", "asked"));
+    log.append(change("destroy", "2", "asked"));
+    log.append(change("create", "1", 201));
+    log.append(change("extend", "3", "asked"));
+    log.append(change("extend", "3", 200));
+    expect((await log.read(10)).map(({ what, result }) => [what, result])).toEqual([
+      ["destroy", "asked"],
+      ["create", 201],
+      ["extend", 200],
+    ]);
+    expect((await log.read(2)).map(({ what }) => what)).toEqual(["create", "extend"]);
+  });
 });
 
 test("entries outlive a restart and rotation, and a line that is none is left out", async () => {
@@ -48,6 +68,14 @@ test("entries outlive a restart and rotation, and a line that is none is left ou
   expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toContain("edited by hand");
 });
 
+test("what is flushed is in the file, whatever becomes of the platform", async () => {
+  const folder = await temporaryFolder();
+  const log = openLog(folder);
+  log.append(entry("create"));
+  await log.flush();
+  expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toContain('"create"');
+});
+
 test("a folder that cannot be written to is told to the logger and breaks nothing", async () => {
   const told: unknown[] = [];
   const file = join(await temporaryFolder(), "a-file");
@@ -58,6 +86,7 @@ test("a folder that cannot be written to is told to the logger and breaks nothin
     logger: { error: (...args: unknown[]) => void told.push(args) },
   });
   log.append(entry("create"));
+  await log.flush();
   expect(await log.read(10)).toEqual([]);
   expect(told).toHaveLength(1);
 });

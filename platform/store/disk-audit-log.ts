@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import type { AuditEntry } from "../domain/audit.ts";
+import { lastWords, type AuditEntry } from "../domain/audit.ts";
 import { describeError } from "../domain/errors.ts";
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -13,7 +13,11 @@ const AUDIT_FILE = "audit.jsonl";
 /** More than other logs keep: who looks here looks far back. */
 const KEPT_FILES = 9;
 
-const EntrySchema = z.looseObject({ timestamp: z.string(), what: z.string() });
+const EntrySchema = z.looseObject({
+  timestamp: z.string(),
+  what: z.string(),
+  change_id: z.string().optional(),
+});
 
 /** The audit log in `<folder>/audit.jsonl`, rotated at `maxSize` bytes, nine old ones kept. */
 export function createDiskAuditLog({
@@ -37,6 +41,7 @@ export function createDiskAuditLog({
     append(entry) {
       writer.write(`${JSON.stringify({ timestamp: clock.timestamp(), ...entry })}\n`);
     },
+    flush: () => writer.flush(),
     async read(limit) {
       await writer.flush();
       return (await readLast(path, limit)).toReversed();
@@ -52,12 +57,13 @@ export function createDiskAuditLog({
 async function readLast(path: string, limit: number): Promise<AuditEntry[]> {
   const files = await openChain(path, KEPT_FILES);
   const found: AuditEntry[] = [];
+  const isLastWord = lastWords();
   try {
     for await (const batch of chainBackwards(files)) {
       for (const line of batch) {
         if (found.length >= limit) return found;
         const entry = parseEntry(line);
-        if (entry !== null) found.push(entry);
+        if (entry !== null && isLastWord(entry)) found.push(entry);
       }
     }
     return found;

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createFakeClock } from "../runtime/clock.ts";
 import { describeEnvironmentStoreContract } from "../test/contracts/environment-store-contract.ts";
 import { aRecord } from "../test/support/record.ts";
@@ -137,6 +137,67 @@ test("a probe file left by a killed check is no state file", async () => {
   expect(quarantined).toEqual([]);
   expect(await store.check()).toMatchObject({ ok: true });
   expect(await readdir(folder)).toEqual([]);
+});
+
+test("a folder that is taken away under the store is made anew with all that it knows", async () => {
+  const { folder, store } = await loadFolder({ "env-broken-1.json": "{", "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
+  await store.setAside();
+  await rm(folder, { recursive: true });
+  expect(await store.damaged()).toEqual(["env-good-1"]);
+  await store.save(aRecord({ id: "env-good-1" }));
+  expect((await store.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
+  const later = createDiskEnvironmentStore({ folder });
+  expect(await later.load()).toEqual({ loaded: 1, quarantined: [] });
+  expect((await later.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
+});
+
+test("a folder that is taken away under the store can be written to", async () => {
+  const { folder, store } = await loadFolder({});
+  await rm(folder, { recursive: true });
+  expect(await store.check()).toMatchObject({ ok: true });
+});
+
+describe("a folder without state files", () => {
+  const doubtOf = async (folder: string) => {
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    return store.doubt();
+  };
+
+  test("is told from one in which the platform was before", async () => {
+    const folder = join(await temporaryFolder(), "envs");
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    expect(store.doubt()).toBe("folder");
+    expect(await doubtOf(folder)).toBe("folder");
+    await store.noteLost([]);
+    expect(await doubtOf(folder)).toBe("files");
+    await store.save(aRecord());
+    expect(await doubtOf(folder)).toBeNull();
+    await rm(folder, { recursive: true });
+    expect(await doubtOf(folder)).toBe("folder");
+  });
+
+  test("keeps what was noted as lost across restarts, until its note is deleted or its file is back", async () => {
+    const folder = join(await temporaryFolder(), "envs");
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    await store.noteLost(["env-a-1", "env-b-1", aRecord().id]);
+    const later = createDiskEnvironmentStore({ folder });
+    const setAside = async () => (await later.setAside()).map(({ id }) => id).toSorted();
+    await later.load();
+    expect(await setAside()).toEqual(["env-a-1", "env-b-1", aRecord().id].toSorted());
+    await rm(join(folder, "quarantine", "env-a-1.json.lost"));
+    await writeFile(join(folder, `${aRecord().id}.json`), asFile(aRecord()));
+    await later.load();
+    expect(await setAside()).toEqual(["env-b-1"]);
+  });
+
+  test("in which the mark cannot be seen is no reason to doubt it, but to fail", async () => {
+    const { folder, store } = await loadFolder({});
+    await symlink(".sandbox", join(folder, ".sandbox"));
+    await expect(store.load()).rejects.toMatchObject({ code: "storage_failed" });
+  });
 });
 
 test("two hundred environments are saved at once and loaded again", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describeError, PlatformError } from "../domain/errors.ts";
 import {
   errnoOf,
+  makeFolder,
   moveFile,
   removeFile,
   storageError,
@@ -12,6 +13,7 @@ import {
 import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
 import { assertEnvironmentId } from "./assert-id.ts";
+import { createFolderMark } from "./folder-mark.ts";
 import { findSetAside } from "./quarantine.ts";
 import { createRecordMemory } from "./record-memory.ts";
 import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
@@ -41,6 +43,7 @@ export function createDiskEnvironmentStore({
   const memory = createRecordMemory();
   // Held while a file of that id is written or removed: memory changes in the order in which the disk did.
   const lock = createKeyedLock();
+  const mark = createFolderMark(folder, join(folder, QUARANTINE));
   const pathOf = (id: string) => join(folder, `${id}${SUFFIX}`);
 
   async function isDamaged(id: string): Promise<boolean> {
@@ -51,6 +54,7 @@ export function createDiskEnvironmentStore({
   return {
     async load() {
       const names = await prepareFolder(folder);
+      await mark.look(names.length);
       const quarantined: Quarantined[] = [];
       for (const file of names) {
         const parsed = await readStateFile(folder, file);
@@ -67,7 +71,9 @@ export function createDiskEnvironmentStore({
     get: memory.get,
     save(record) {
       return lock.run(record.id, async () => {
-        await writeFileAtomic(pathOf(record.id), formatStateFile(record), { mode: MODE });
+        const text = formatStateFile(record);
+        await makeFolder(folder); // somebody may have taken it away
+        await writeFileAtomic(pathOf(record.id), text, { mode: MODE });
         memory.put(record);
       });
     },
@@ -79,9 +85,14 @@ export function createDiskEnvironmentStore({
       });
     },
     async setAside() {
-      const found = await findSetAside(folder, join(folder, QUARANTINE));
-      return found.filter(({ id }) => memory.get(id) === null);
+      await mark.restore();
+      const aside = await findSetAside(folder, join(folder, QUARANTINE));
+      const held = aside.filter(({ id }) => memory.get(id) === null);
+      mark.remember(held.map(({ id }) => id));
+      return held;
     },
+    doubt: mark.doubt,
+    noteLost: mark.noteLost,
     async damaged() {
       const looked = memory.all().map(({ id }) => lock.run(id, async () => ((await isDamaged(id)) ? id : null)));
       return (await Promise.all(looked)).filter((id) => id !== null);
@@ -89,6 +100,7 @@ export function createDiskEnvironmentStore({
     async check() {
       const probe = join(folder, PROBE_FILE);
       try {
+        await makeFolder(folder);
         await writeFileAtomic(probe, PROBE_TEXT, { mode: MODE, durable: false });
         await removeFile(probe);
         return { ok: true, detail: "the state folder can be written to" };

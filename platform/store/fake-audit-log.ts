@@ -1,4 +1,4 @@
-import type { AuditEntry } from "../domain/audit.ts";
+import { lastWords, type AuditEntry } from "../domain/audit.ts";
 import type { AuditLog } from "./store.ts";
 
 /** An AuditLog without a disk; `entries` is all of it. */
@@ -7,7 +7,8 @@ export function createFakeAuditLog(): AuditLog & { readonly entries: AuditEntry[
   return {
     entries,
     append: (entry) => void entries.push({ timestamp: new Date().toISOString(), ...entry }),
-    read: async (limit) => entries.slice(-limit),
+    flush: () => Promise.resolve(),
+    read: async (limit) => entries.toReversed().filter(lastWords()).slice(0, limit).toReversed(),
     close: () => Promise.resolve(),
   };
 }

@@ -1,5 +1,6 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
+import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
 import { assertEnvironmentId } from "./assert-id.ts";
 import { createRecordMemory } from "./record-memory.ts";
@@ -7,22 +8,34 @@ import { formatStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "./store.ts";
 import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
-/** An EnvironmentStore without a disk. `records` are what its load finds, `heldBack` what it says is set aside; `damage` removes a file. */
+type FakeControls = WriteFailures & {
+  /** What it says is set aside. */
+  heldBack: { id: string; since: number }[];
+  /** Removes a state file. */
+  damage(id: string): void;
+  /** What it says of itself after a start; `noteLost` ends it. */
+  doubts(what: "folder" | "files"): void;
+};
+
+/** An EnvironmentStore without a disk. `records` are what its load finds. */
 export function createFakeEnvironmentStore(
   records: EnvironmentRecord[] = [],
-): EnvironmentStore & WriteFailures & { heldBack: { id: string; since: number }[]; damage(id: string): void } {
+  clock: Clock = systemClock,
+): EnvironmentStore & FakeControls {
   const memory = createRecordMemory();
   const lock = createKeyedLock();
   const { attempt, failNextWrites } = createWriteFailures();
 
   const heldBack: { id: string; since: number }[] = [];
   const damaged = new Set<string>();
+  let doubt: "folder" | "files" | null = null;
   return {
     failNextWrites,
     heldBack,
     setAside: async () => heldBack.filter(({ id }) => memory.get(id) === null),
     async load() {
       for (const record of records) memory.put(record);
+      doubt = records.length === 0 ? "folder" : null;
       return { loaded: records.length, quarantined: [] };
     },
     all: memory.all,
@@ -43,6 +56,14 @@ export function createFakeEnvironmentStore(
     },
     damaged: async () => memory.all().flatMap(({ id }) => (damaged.delete(id) ? [id] : [])),
     damage: (id) => void damaged.add(id),
+    doubts: (what) => void (doubt = what),
+    doubt: () => doubt,
+    async noteLost(ids) {
+      for (const id of ids) assertEnvironmentId(id, "set aside environment");
+      if (ids.length > 0) await attempt();
+      heldBack.push(...ids.map((id) => ({ id, since: clock.now() })));
+      doubt = null;
+    },
     async check() {
       try {
         await attempt();

@@ -22,6 +22,13 @@ export interface EnvironmentStore {
    * may be running, so nothing of theirs is an orphan. Asked anew each time, as whoever repairs them moves files.
    */
   setAside(): Promise<{ id: string; since: number }[]>;
+  /**
+   * Whether the state files may have been lost, as load found none: not even the mark of an earlier start (`folder`: it
+   * is not the one that was there), or that alone (`files`). Null when it found some, and once `noteLost` was called.
+   */
+  doubt(): "folder" | "files" | null;
+  /** Sets these environments aside, as of now, though nothing is left of their files, and marks the folder as the platform's. */
+  noteLost(ids: readonly string[]): Promise<void>;
   /** Environments whose file is gone, or cannot be read as their record any more; one that was edited and can be read is none. */
   damaged(): Promise<string[]>;
   /** Proves that the folder can be written to. */
@@ -132,7 +139,9 @@ export interface SecretStore {
 export interface AuditLog {
   /** Stamps and appends an entry. Never throws: what was done is done, a full disk is told to the logger. */
   append(entry: NewAuditEntry): void;
-  /** The last `limit` entries, oldest first. */
+  /** Resolves once the system has what was appended, or the disk has refused it. Never rejects. */
+  flush(): Promise<void>;
+  /** The last `limit` entries, oldest first; of a change that has ended, its end alone. */
   read(limit: number): Promise<AuditEntry[]>;
   close(): Promise<void>;
 }
@@ -141,4 +150,6 @@ export interface AuditLog {
 export interface TokenBook {
   /** Whose token this is; null when it is nobody's. */
   identify(token: string): Promise<Caller | null>;
+  /** Whether the file can be used, and what holds where it cannot. */
+  health(): Promise<{ ok: boolean; detail: string }>;
 }

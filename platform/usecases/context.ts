@@ -8,6 +8,7 @@ import type { Probe } from "../probes/probe.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { KeyedLock } from "../runtime/keyed-lock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createUnderWay, type UnderWay } from "../runtime/under-way.ts";
 import type {
   ArchiveStore,
   AuditLog,
@@ -53,12 +54,17 @@ export type Settings = {
 /** Consecutive failed probes by environment id. In memory: after a restart counting begins anew. */
 export type FailureCounts = Map<string, number>;
 
+/** An outage that is over and could not be ended: which, how often that failed, and when on the monotonic clock it is tried again. */
+export type OutageRetry = { startedAt: string; failures: number; dueAt: number };
+
 /** An operation that a later one may join or cut short. */
 export type Ongoing = {
   /** Creations under way, by id. */
   creating: Map<string, Creation>;
-  /** Destructions under way: a second call joins the first. */
-  destroying: Map<string, Promise<DestroyedEnvironment>>;
+  /** Destructions under way: a second call joins the first. Null is the end of one that was called off. */
+  destroying: Map<string, Promise<DestroyedEnvironment | null>>;
+  /** Expiries under way: the next sweep leaves them alone. */
+  expiring: Set<string>;
   /** Creations by Idempotency-Key, until their record is there to be found. */
   idempotent: Map<string, { digest: string; result: Promise<EnvironmentRecord> }>;
   /** Creations that count towards the quotas before their record is saved, by id. */
@@ -99,14 +105,16 @@ export type Spare = {
 export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string | null };
 
 /** What is under way and noticed, as a platform starts: nothing. */
-export function nothingUnderWay(): Pick<Context, "failures" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead"> {
+export function nothingUnderWay(): Pick<Context, "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead" | "work"> {
   return {
     failures: new Map(),
+    outageRetries: new Map(),
     heldBack: new Set(),
     heldNetworks: new Set(),
     watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), idempotent: new Map(), admitted: new Map(), reserved: new Set() },
+    ongoing: { creating: new Map(), destroying: new Map(), expiring: new Set(), idempotent: new Map(), admitted: new Map(), reserved: new Set() },
     ahead: { networks: [], spares: [], changing: new Set(), filling: null, trouble: null },
+    work: createUnderWay(),
   };
 }
 
@@ -136,6 +144,8 @@ export type Context = {
   routes: () => Promise<string[]>;
   makeId: (name: string, now: number) => string;
   failures: FailureCounts;
+  /** By environment id. In memory: after a restart they are tried at once. */
+  outageRetries: Map<string, OutageRetry>;
   /** Environments without a readable state file that have been reported. */
   heldBack: Set<string>;
   /** Names of their networks, whose subnets are given to nobody else. */
@@ -144,6 +154,8 @@ export type Context = {
   watches: Map<string, AbortController>;
   ongoing: Ongoing;
   ahead: Ahead;
+  /** Changes asked for over HTTP, and what nobody waits for: the end of the platform does. */
+  work: UnderWay;
   checkpoint: Checkpoint;
   /** Aborts when the platform shuts down: waits end, work under way is finished. */
   stopping: AbortSignal;

@@ -1,5 +1,4 @@
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
-import type { PlatformError } from "../domain/errors.ts";
 import { planDown } from "../domain/plan.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import { applySteps } from "./apply-steps.ts";
@@ -11,27 +10,30 @@ import { noteIntent } from "./note-intent.ts";
 /**
  * Destroys an environment, cutting a creation under way short. Two calls at once share one
  * destruction and one answer. A step that fails is thrown; the reconciler finishes the rest.
- * `unless`, asked once nothing else works on the environment, may still call it off with an error.
  */
-export async function destroyEnvironment(
+export async function destroyEnvironment(context: Context, id: string): Promise<DestroyedEnvironment> {
+  // Null: it joined one that was called off, for a reason that is not this caller's.
+  return (await destroyUnless(context, id, () => false)) ?? destroyEnvironment(context, id);
+}
+
+/** The same, unless `objects`, asked once nothing else works on the environment, calls it off: null then. */
+export async function destroyUnless(
   context: Context,
   id: string,
-  unless: (record: EnvironmentRecord) => PlatformError | null = () => null,
-): Promise<DestroyedEnvironment> {
+  objects: (record: EnvironmentRecord) => boolean,
+): Promise<DestroyedEnvironment | null> {
   const { destroying, creating } = context.ongoing;
   const underWay = destroying.get(id);
   if (underWay !== undefined) return underWay;
   findEnvironment(context, id);
   const creation = creating.get(id);
   creation?.cancel.abort();
-  const destruction = context.locks.run(id, async (): Promise<DestroyedEnvironment> => {
+  const destruction = context.locks.run(id, async (): Promise<DestroyedEnvironment | null> => {
     // A creation that was cut short has taken itself down by now.
     if (creation !== undefined && context.environments.get(id) === null)
       return { id, status: "destroyed", archived_logs: null };
     const record = findEnvironment(context, id);
-    const objection = unless(record);
-    if (objection !== null) throw objection;
-    return takeDown(context, record);
+    return objects(record) ? null : takeDown(context, record);
   });
   destroying.set(id, destruction);
   try {

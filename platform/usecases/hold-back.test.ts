@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { createEnvironment } from "./create-environment.ts";
@@ -26,7 +26,8 @@ async function partsOf(id: string): Promise<string[]> {
   const { engine, routes } = await observeWorld(context);
   const own = ({ labels }: { labels: Record<string, string> }) => labels["sandbox.env"] === id;
   const objects = [...engine.containers.filter(own), ...engine.networks.filter(own)].map(({ name }) => name);
-  return [...objects, ...(routes.has(id) ? ["route"] : []), ...(await context.logs.list())];
+  const logs = (await context.logs.list()).filter((logged) => logged === id);
+  return [...objects, ...(routes.has(id) ? ["route"] : []), ...logs];
 }
 
 const pass = () => reconcile(context, { startup: true });
@@ -75,4 +76,95 @@ test("while the disk cannot tell what is set aside, nothing is taken for an orph
   context.environments.setAside = () => Promise.reject(new Error("EIO"));
   await expect(pass()).rejects.toThrow("EIO");
   expect(await partsOf(id)).toHaveLength(4);
+});
+
+describe("state files that are lost", () => {
+  /** A running environment of which the platform knows nothing any more. */
+  async function forgotten(): Promise<string> {
+    const { id } = await createEnvironment(context, {});
+    await context.logs.append(id, [{ timestamp: "2030", service: "app", stream: "stdout", text: "said" }]);
+    await context.shippers.stop(id);
+    await context.environments.remove(id);
+    return id;
+  }
+
+  /** What a killed platform leaves of one that was made ahead. */
+  async function spare(): Promise<string> {
+    const { id } = await createEnvironment(context, {});
+    await context.shippers.stop(id);
+    await context.ingress.remove(id);
+    await context.ingress.put({ id, host: `${id}.localhost`, address: "10.172.0.19", port: 3000 });
+    await context.logs.discard(id);
+    await context.environments.remove(id);
+    return id;
+  }
+
+  const unrepaired = () => context.events.emitted.filter(({ type }) => type === "drift.unrepaired");
+
+  test.each(["folder", "files"] as const)("with the %s destroy nothing of what runs, until MAX_TTL has passed", async (what) => {
+    const ids = [await forgotten(), await forgotten()];
+    const parts = await Promise.all(ids.map(partsOf));
+    context.environments.doubts(what);
+    for (let round = 0; round < 2; round++) expect((await pass()).orphans).toEqual([]);
+    expect(await Promise.all(ids.map(partsOf))).toEqual(parts);
+    expect(unrepaired()[0]).toMatchObject({
+      env_id: null,
+      data: { environments: ids, reason: expect.stringMatching(/Restore the folder .* restart .* `make down`/) },
+    });
+    expect(unrepaired().slice(1).map(({ env_id }) => env_id)).toEqual(ids);
+    context.clock.advance(context.settings.maxTtl * 1000);
+    await pass();
+    expect(await Promise.all(ids.map(partsOf))).toEqual([[], []]);
+  });
+
+  test("keep their subnets from everybody else", async () => {
+    const record = await createEnvironment(context, {});
+    await context.environments.remove(record.id);
+    context.subnets.free({ base: 0, prefix: 28 });
+    context.environments.doubts("folder");
+    await pass();
+    expect((await createEnvironment(context, {})).network.subnet).not.toBe(record.network.subnet);
+  });
+
+  test.each(["folder", "files"] as const)("with the %s do not keep what was made ahead", async (what) => {
+    const [id, ahead] = [await forgotten(), await spare()];
+    context.environments.doubts(what);
+    await pass();
+    expect(await partsOf(id)).toHaveLength(4);
+    expect(await partsOf(ahead)).toEqual([]);
+    expect(unrepaired()[0]).toMatchObject({ data: { environments: [id] } });
+  });
+
+  test("do not keep what was made ahead where nothing else is there", async () => {
+    const ahead = await spare();
+    context.environments.doubts("folder");
+    await pass();
+    expect(await partsOf(ahead)).toEqual([]);
+    expect(unrepaired()).toEqual([]);
+  });
+
+  test("with logs and routes, on one disk that is not there, destroy nothing either", async () => {
+    const id = await forgotten();
+    await context.ingress.remove(id);
+    await context.logs.discard(id);
+    context.environments.doubts("folder");
+    await pass();
+    expect(await partsOf(id)).toEqual([`${INSTANCE}-${id}-app`, `${INSTANCE}-${id}`]);
+  });
+
+  test("that cannot be written down as lost destroy nothing", async () => {
+    const id = await forgotten();
+    context.environments.doubts("folder");
+    context.environments.failNextWrites();
+    await expect(pass()).rejects.toMatchObject({ code: "storage_failed" });
+    expect(await partsOf(id)).toHaveLength(4);
+  });
+
+  test("are none where some are left: what has none is an orphan", async () => {
+    const [id, ...others] = [await forgotten(), (await createEnvironment(context, {})).id];
+    expect(context.environments.doubt()).toBeNull();
+    await pass();
+    expect(await partsOf(id)).toEqual([]);
+    expect(await partsOf(others[0] ?? "")).toHaveLength(4);
+  });
 });

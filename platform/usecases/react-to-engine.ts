@@ -34,7 +34,8 @@ export async function reactToEngine(context: Context, signal: AbortSignal): Prom
 
 /** A new Nginx container is on no environment's network: put it back now instead of within the minute. */
 function onNginxStart(context: Context): void {
-  reconcile(context, { startup: false }).catch((error: unknown) => {
+  const pass = context.work.track(reconcile(context, { startup: false }));
+  pass.catch((error: unknown) => {
     context.logger.error({ err: error }, "cannot reconcile after a start of Nginx; the loop will");
   });
 }

@@ -51,16 +51,16 @@ async function settleOne(
   startup: boolean,
   report: ReconcileReport,
 ): Promise<void> {
-  const { environments, locks, events, logger } = context;
+  const { environments, locks, events, logger, stopping } = context;
   const record = environments.get(id);
-  if (record === null || locks.isHeld(id)) return;
+  if (record === null || locks.isHeld(id) || stopping.aborted) return;
   if (decide(context, record, world, startup).length === 0 && !hasVanished(record, observedOf(record, world, context)))
     return;
   try {
     await locks.run(id, async () => {
       // The world was seen before the lock was ours: look again before touching anything.
       const present = environments.get(id);
-      if (present === null) return;
+      if (present === null || stopping.aborted) return;
       await settleLocked(context, present, await observeWorld(context), startup, report);
     });
   } catch (error) {

@@ -24,7 +24,8 @@ export async function reviewAhead(context: Context, world: World, { networks, sp
 /** Something happened to a container made ahead: it is not what it was, so nobody gets it. */
 export function onSpareTrouble(context: Context, env: string): void {
   const spare = context.ahead.spares.find(({ record, state }) => record.id === env && state === "ready");
-  if (spare !== undefined) void discardSpare(context, spare).then(() => fillLater(context));
+  if (spare === undefined) return;
+  void context.work.track(discardSpare(context, spare)).then(() => fillLater(context));
 }
 
 function isWhole({ settings }: Context, world: World, { name }: NetworkRecord): boolean {

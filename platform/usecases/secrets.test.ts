@@ -92,13 +92,18 @@ test("nothing is created when they cannot be saved", async () => {
   expect(context.environments.all()).toEqual([]);
 });
 
-test("an error of the engine that quotes them is masked, in the answer and in the events", async () => {
-  context.engine.containers.create = () =>
-    Promise.reject(new PlatformError("engine_failed", `Cannot create: bad variable DB_PASSWORD=${VALUE}`));
-  const { body } = await create({ secrets });
-  expect(body.detail).toBe("Cannot create: bad variable DB_PASSWORD=[redacted]");
-  expect(JSON.stringify(context.events.emitted)).not.toContain("s3cret-value");
-});
+test.each(["create", "start"] as const)(
+  "an error of the engine's %s that quotes them is masked, in the answer and in the events",
+  async (call) => {
+    const words = (value: string) => `Cannot ${call}: bad variable DB_PASSWORD=${value}`;
+    context.engine.containers[call] = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
+    const { body } = await create({ secrets });
+    expect(body.detail).toBe(words("[redacted]"));
+    const failed = context.events.emitted.find(({ type }) => type === "environment.failed");
+    expect(failed?.data).toEqual({ reason: words("[redacted]") });
+    expect(JSON.stringify(context.events.emitted)).not.toContain("s3cret-value");
+  },
+);
 
 test.each([
   [{ env: { A: "x" }, secrets: { A: VALUE } }, "secrets.A"],

@@ -1,8 +1,7 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { createLineRedactor } from "../domain/redaction.ts";
 import type { LogLine, LogOptions } from "../engine/engine.ts";
-import { createFakeEngine, type FakeEngine } from "../engine/fake-engine.ts";
+import { createFakeEngine } from "../engine/fake-engine.ts";
 import { createFakeLogStore } from "../store/fake-log-store.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createLogShippers, createSkipper } from "./ship-logs.ts";
@@ -24,13 +23,6 @@ async function* cutOff(_: string, { signal }: LogOptions): AsyncGenerator<LogLin
   yield [line("whole")];
   await new Promise((resolve) => signal.addEventListener("abort", resolve));
   yield [line("hal")];
-}
-
-/** What the engine has of the container's output so far. */
-async function firstBatch(engine: FakeEngine): Promise<LogLine[]> {
-  const logs = engine.containers.logs(CONTAINER, { follow: false, signal: new AbortController().signal });
-  for await (const batch of logs) return batch;
-  return [];
 }
 
 /** A running container on a fake engine, shippers over a fake store, and what they logged. */
@@ -267,65 +259,6 @@ test("the end of an aborted stream, which may be half a line, is not shipped", a
   await waitUntil("the whole line", async () => (await logs.read(ENV, { lines: 9 }))?.length === 1, 3_000, 5);
   await shippers.stopAll();
   expect(await logs.read(ENV, { lines: 9 })).toHaveLength(1);
-});
-
-describe("a secret", () => {
-  const SECRET = "hunter22-and-more";
-  /** As the engine cuts it, eight characters of the secret are in the first piece. */
-  const LONG = `${"y".repeat(65_528)}${SECRET} and on`;
-  const MASKED = [`${"y".repeat(65_528)}[redacted]`, " and on"];
-
-  async function setUpMasking() {
-    const made = await setUp();
-    const { engine, logs } = made;
-    const quiet = { info: () => undefined, warn: () => undefined };
-    const redactorOf = async () => createLineRedactor<LogLine>([SECRET, "first line\nsecond line\n"]);
-    const shippers = createLogShippers({ engine, logs, logger: quiet, redactorOf, backoff: { first: 1, longest: 5 } });
-    onTestFinished(() => shippers.stopAll());
-    const texts = async () => (await made.shipped()).map((text) => text.slice("stdout ".length));
-    return { ...made, shippers, texts };
-  }
-
-  test("is masked where a line is cut through it", async () => {
-    const { engine, shippers, texts, shippedSoon } = await setUpMasking();
-    await shippers.start(ENV, "app", CONTAINER);
-    engine.writeLog(CONTAINER, "stdout", `before\n${LONG}\nafter\n`);
-    await shippedSoon(4);
-    expect(await texts()).toEqual(["before", ...MASKED, "after"]);
-  });
-
-  test("is masked when shipping stopped at the cut and goes on there", async () => {
-    const { engine, logs, shippers, texts, shippedSoon } = await setUpMasking();
-    engine.writeLog(CONTAINER, "stdout", `${LONG}\nafter\n`);
-    // The first piece is shipped, the next one is not.
-    const [first] = await firstBatch(engine);
-    await logs.append(ENV, [{ timestamp: first?.timestamp ?? "", service: "app", stream: "stdout", text: "y" }]);
-    await shippers.start(ENV, "app", CONTAINER);
-    await shippedSoon(3);
-    expect(await texts()).toEqual(["y", MASKED[1], "after"]);
-  });
-
-  test("is masked on each of its lines", async () => {
-    const { engine, shippers, texts, shippedSoon } = await setUpMasking();
-    await shippers.start(ENV, "app", CONTAINER);
-    engine.writeLog(CONTAINER, "stdout", "first line\nsecond line\n");
-    await shippedSoon(2);
-    expect(await texts()).toEqual(["[redacted]", "[redacted]"]);
-  });
-
-  test("is masked again and again while shipping stops and starts, and no piece is lost or doubled", async () => {
-    const { engine, shippers, texts, shippedSoon } = await setUpMasking();
-    engine.writeLog(CONTAINER, "stdout", `${LONG}\n`);
-    await shippers.start(ENV, "app", CONTAINER);
-    await shippedSoon(2);
-    for (let round = 0; round < 5; round++) {
-      await shippers.stop(ENV);
-      engine.writeLog(CONTAINER, "stdout", `${LONG}\n`);
-      await shippers.start(ENV, "app", CONTAINER);
-      await shippedSoon(2 * round + 4);
-    }
-    expect(await texts()).toEqual(Array.from({ length: 6 }, () => MASKED).flat());
-  });
 });
 
 test("errors that are not the platform's own are tried again as well", async () => {

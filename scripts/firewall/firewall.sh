@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What Docker does not keep environments from: this machine's own services (through their network's
 # gateway and every other address of the machine, the API and the published front door included) and
-# the cloud's metadata service. One chain of ours holds the rules; INPUT and DOCKER-USER jump to it.
+# clouds' metadata services. One chain of ours holds the rules; INPUT and DOCKER-USER jump to it.
 #
 #   firewall.sh keep       sets the rules, and puts back whatever of them goes missing; never ends.
 #                          The platform's container "firewall" runs it (docker-compose.yml).
@@ -22,6 +22,8 @@ PATIENCE=10
 # Chain names are short and instance names need not be.
 CHAIN="SANDBOX-$(printf '%s' "$INSTANCE" | sha256sum | cut -c1-12)"
 JUMP=(-m comment --comment "sandbox $INSTANCE" -j "$CHAIN")
+# Where clouds have their metadata services: most of them, Alibaba's, Oracle's older one, Azure's other one.
+METADATA=(169.254.0.0/16 100.100.100.200 192.0.0.192 168.63.129.16)
 # Docker's own jump, without which DOCKER-USER is a chain that no packet passes through.
 DOCKER_JUMP='-A FORWARD -j DOCKER-USER'
 
@@ -57,7 +59,7 @@ look() { read_table && our_lines; }
 
 # The chain as iptables-restore takes it, which replaces a former one in one go.
 rules() {
-  local resolver
+  local resolver place
   echo '*filter'
   echo ":$CHAIN - [0:0]"
   echo "-A $CHAIN ! -s ${SUBNET_POOL:-10.172.0.0/16} -j RETURN"
@@ -69,7 +71,7 @@ rules() {
     echo "-A $CHAIN -d $resolver -p tcp --dport 53 -j RETURN"
   done
   echo "-A $CHAIN -p icmp -j RETURN"
-  refuse "$CHAIN -d 169.254.0.0/16"
+  for place in "${METADATA[@]}"; do refuse "$CHAIN -d $place"; done
   # As packets pass through DOCKER-USER on their way elsewhere, only those for the machine are meant here.
   refuse "$CHAIN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST"
   echo COMMIT

@@ -19,7 +19,7 @@ stage_firewall() {
   export_firewall_facts
   mkdir -p "$CACHE_DIR/firewall/$INSTANCE"
   if compose up -d firewall && wait_for_rules; then
-    note "environments reach neither this machine nor 169.254.0.0/16"
+    note "environments reach neither this machine nor a cloud's metadata"
   else
     docker logs --tail 12 "$INSTANCE-firewall" 2>&1 || true
     note "NOT SET (docker logs $INSTANCE-firewall): environments reach this machine"

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MIN_TTL } from "../../domain/lifetime.ts";
+import { isMaskable, MIN_SECRET_LENGTH } from "../../domain/redaction.ts";
 
 const MAX_NAME = 64;
 const MAX_ENV_VALUE = 32_768;
@@ -10,6 +11,13 @@ export type CreateLimits = { maxTtl: number; maxCpus: number; maxMemoryMb: numbe
 
 const withoutNul = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
+const secretValue = withoutNul
+  .max(MAX_ENV_VALUE)
+  .refine(
+    isMaskable,
+    `must have a line of at least ${MIN_SECRET_LENGTH} characters: what is shorter cannot be masked in logs; give it in env if it is no secret`,
+  );
+
 const variableName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and underscores, not beginning with a digit")
@@ -18,9 +26,9 @@ const variableName = z
 
 /** The body of `POST /envs`. Everything is optional; what is not named here is refused. */
 export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: CreateLimits) {
-  const variables = (what: string) =>
+  const variables = (what: string, value = withoutNul.max(MAX_ENV_VALUE)) =>
     z
-      .record(variableName, withoutNul.max(MAX_ENV_VALUE))
+      .record(variableName, value)
       .refine((values) => Object.keys(values).length <= 100, `must hold at most 100 ${what}`)
       .optional();
 
@@ -43,7 +51,7 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
       .optional(),
     command: z.array(withoutNul.max(8192)).min(1).max(128).optional(),
     env: variables("variables"),
-    secrets: variables("secrets"),
+    secrets: variables("secrets", secretValue),
     egress: z.boolean().optional(),
     resources: z
       .strictObject({

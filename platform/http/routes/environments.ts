@@ -12,6 +12,7 @@ import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
+import { recorded } from "../record-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs` and `/envs/:id`: create, list, show, extend, destroy. */
@@ -32,19 +33,27 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
     },
     post: async (request, response) => {
       const body = parseInput(schema, request.body, "request body");
-      const record = await createEnvironment(context, body, idempotencyKey(request), callerOf(response).name);
+      const key = idempotencyKey(request);
+      const record = await recorded(context, { request, response }, { what: "create", status: 201 }, () =>
+        createEnvironment(context, body, key, callerOf(response).name),
+      );
       response.status(201).location(`/envs/${record.id}`).json(view(record));
     },
   });
   addRoute(router, "/envs/:id", {
     get: (request, response) => void response.json(view(findEnvironment(context, environmentId(request)))),
-    delete: async (request, response) => void response.json(await destroyEnvironment(context, environmentId(request))),
+    delete: async (request, response) => {
+      const id = environmentId(request);
+      const destroy = () => destroyEnvironment(context, id);
+      response.json(await recorded(context, { request, response }, { what: "destroy", envId: id }, destroy));
+    },
   });
   addRoute(router, "/envs/:id/extend", {
     post: async (request, response) => {
       const id = environmentId(request);
       const { seconds } = parseInput(ExtendSchema, request.body, "request body");
-      response.json(view(await extendEnvironment(context, id, seconds)));
+      const extend = () => extendEnvironment(context, id, seconds);
+      response.json(view(await recorded(context, { request, response }, { what: "extend", envId: id }, extend)));
     },
   });
   return router;

@@ -3,16 +3,17 @@ import { maySee, type Caller } from "../../domain/caller.ts";
 import type { PlatformEvent } from "../../domain/events.ts";
 import type { Context } from "../../usecases/context.ts";
 import { callerOf } from "../caller.ts";
-import { streamEvents, type ServerSentEvent } from "../event-stream.ts";
+import type { ServerSentEvent } from "../event-stream.ts";
 import { addRoute } from "../route-table.ts";
+import type { Streams } from "../streams.ts";
 
 /** `/events`: everything that happens, as server-sent events; `Last-Event-ID` resumes. */
-export function eventRoutes(context: Context): Router {
+export function eventRoutes(context: Context, streams: Streams): Router {
   const router = Router();
   addRoute(router, "/events", {
     get: (request, response) => {
       const caller = callerOf(response);
-      return streamEvents(response, context.stopping, (signal) =>
+      return streams.open(request, response, (signal) =>
         asEvents(context.events.subscribe(lastEventId(request), signal), caller),
       );
     },

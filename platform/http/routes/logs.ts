@@ -6,11 +6,12 @@ import { followLogs, readLogs } from "../../usecases/read-logs.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { LogQuerySchema, parseSince } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
-import { streamEvents, type ServerSentEvent } from "../event-stream.ts";
+import type { ServerSentEvent } from "../event-stream.ts";
 import { addRoute } from "../route-table.ts";
+import type { Streams } from "../streams.ts";
 
 /** `/envs/:id/logs`: as JSON, as plain text, or followed as server-sent events, by the `Accept` header. */
-export function logRoutes(context: Context): Router {
+export function logRoutes(context: Context, streams: Streams): Router {
   const router = Router();
   addRoute(router, "/envs/:id/logs", {
     get: async (request, response) => {
@@ -19,7 +20,7 @@ export function logRoutes(context: Context): Router {
       const format = request.accepts(["application/json", "text/plain", "text/event-stream"]);
       if (format === "text/event-stream") {
         await readLogs(context, id, { ...query, lines: 1 }); // an unknown id answers 404, not an empty stream
-        await streamEvents(response, context.stopping, (signal) => asEvents(followLogs(context, id, query, signal)));
+        await streams.open(request, response, (signal) => asEvents(followLogs(context, id, query, signal)));
         return;
       }
       const lines = await readLogs(context, id, query);

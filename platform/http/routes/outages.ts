@@ -7,6 +7,7 @@ import { recoverEnvironment } from "../../usecases/recover.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { OutageSchema } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
+import { recorded } from "../record-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs/:id/outage`: break an environment on purpose, or recover it; `/halt`: end every outage there is. */
@@ -16,13 +17,17 @@ export function outageRoutes(context: Context): Router {
     post: async (request, response) => {
       const id = environmentId(request);
       const { mode, ...rest } = parseInput(OutageSchema, request.body, "request body");
-      const record =
-        mode === "recover" ? await recoverEnvironment(context, id) : await injectOutage(context, id, { mode, ...rest });
+      const what = mode === "recover" ? mode : `outage ${mode}`;
+      const record = await recorded(context, { request, response }, { what, envId: id }, () =>
+        mode === "recover" ? recoverEnvironment(context, id) : injectOutage(context, id, { mode, ...rest }),
+      );
       response.json(viewEnvironment(record, context.settings.door, context.clock.now()));
     },
   });
   addRoute(router, "/halt", {
-    post: async (_request, response) => void response.json(await haltOutages(context)),
+    post: async (request, response) => {
+      response.json(await recorded(context, { request, response }, { what: "halt" }, () => haltOutages(context)));
+    },
   });
   return router;
 }

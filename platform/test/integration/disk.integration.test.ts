@@ -100,6 +100,77 @@ describe("state files that cannot be read", () => {
   });
 });
 
+describe("a state folder that is lost", () => {
+  let instance: TestInstance;
+  let api: ReturnType<typeof apiClient>;
+  const envs = () => join(instance.folder, "envs");
+  const events = (type: string) => eventsIn(join(instance.folder, "logs")).filter((event) => event.type === type);
+  const objectsOf = async (id: string) => (await labelledObjects(instance.name)).filter((name) => name.includes(id));
+  const isThere = (id: string) => existsSync(join(envs(), `${id}.json`));
+
+  beforeAll(async () => {
+    instance = await createTestInstance({ RECONCILE_SCHEDULE: "*/2 * * * * *", WARM_POOL_SIZE: "1" });
+    api = apiClient(instance);
+    await instance.startApi();
+  });
+
+  afterAll(async () => {
+    await instance.remove();
+    expect(await labelledObjects(instance.name)).toEqual([]);
+  });
+
+  test("under the running platform is made anew, and every record with it", async () => {
+    const [one, two] = [(await api.create({ name: "one" })).body.id, (await api.create({ name: "two" })).body.id];
+    await rm(envs(), { recursive: true });
+    await waitUntil("the state files", () => isThere(one) && isThere(two), 20_000);
+    await rm(envs(), { recursive: true });
+    expect((await api.outage(one, "pause")).status).toBe(200);
+    expect((await api.outage(one, "recover")).status).toBe(200);
+    expect((await api.create({ name: "three" })).status).toBe(201);
+    await waitUntil("the other state file", () => isThere(two), 20_000);
+    await instance.stopApi("SIGKILL");
+    await instance.startApi();
+    expect((await api.list()).body.map(({ name }) => name)).toEqual(["one", "two", "three"]);
+    await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
+  });
+
+  test("while it is down costs no environment anything, holds back nothing else, and can be restored or given up", async () => {
+    const ready = async () => (await api.call<{ parts: { ahead: { detail: string } } }>("GET", "/healthz")).body.parts;
+    const [kept, left] = [(await api.create({ name: "kept" })).body, (await api.create({ name: "left" })).body];
+    await waitUntil("a spare", async () => (await ready()).ahead.detail.startsWith("1 of 1"), 30_000);
+    await instance.stopApi("SIGKILL");
+    await rename(envs(), `${envs()}.away`);
+    for (const _start of ["lost", "and started again"]) {
+      await instance.startApi({ WARM_POOL_SIZE: "0" });
+      expect((await api.list()).body).toEqual([]);
+      for (const { id } of [kept, left]) expect((await visit(instance, hostOf(id))).status).toBe(200);
+      await instance.stopApi();
+    }
+    const told = events("drift.unrepaired").filter(({ env_id }) => env_id === null);
+    expect(told).toMatchObject([{ data: { environments: expect.arrayContaining([kept.id, left.id]) } }]);
+    expect(told[0]?.data?.["environments"]).toHaveLength(2);
+    const own = [kept.id, left.id].flatMap((id) => [`${instance.name}-${id}-app`, `${instance.name}-${id}`]);
+    expect(await objectsOf("-env-")).toEqual(expect.arrayContaining(own));
+    expect(await objectsOf("-env-")).toHaveLength(own.length);
+
+    // Restored as a whole, it is as it was; without one of its files that environment alone is given up.
+    await rm(envs(), { recursive: true });
+    await rename(`${envs()}.away`, envs());
+    await rm(join(envs(), `${left.id}.json`));
+    await instance.startApi({ WARM_POOL_SIZE: "0" });
+    expect((await api.list()).body.map(({ id }) => id)).toEqual([kept.id]);
+    expect(await objectsOf(left.id)).toEqual([]);
+
+    // Lost again, and given up.
+    await instance.stopApi("SIGKILL");
+    await rm(envs(), { recursive: true });
+    await instance.startApi({ WARM_POOL_SIZE: "0" });
+    expect(await objectsOf(kept.id)).toHaveLength(2);
+    await rm(join(envs(), "quarantine", `${kept.id}.json.lost`));
+    await waitUntil("the orphans to go", async () => (await objectsOf(kept.id)).length === 0, 20_000);
+  });
+});
+
 describe("a disk that fills up", () => {
   let disk: SmallDisk;
   let instance: TestInstance;
@@ -156,7 +227,7 @@ describe("a disk that fills up", () => {
     expect(health.status).toBe(503);
     expect(health.body.parts.store).toMatchObject({ ok: false, detail: expect.stringContaining("MIN_FREE_DISK") });
     disk.empty();
-    expect((await api.call("GET", "/healthz")).status).toBe(200);
+    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
   });
 
   test("a full disk refuses creates, corrupts and loses nothing, and keeps nobody from reading or destroying", async () => {
@@ -179,8 +250,11 @@ describe("a disk that fills up", () => {
     expect((await api.list()).body).toHaveLength(3);
     expect((await api.logs(steady.id)).status).toBe(200);
     expect((await api.health(steady.id)).body.status).toBe("running");
-    const health = await api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
-    expect([health.status, health.body.parts["store"]?.ok]).toEqual([503, false]);
+    const health = await waitUntil("healthz to notice", async () => {
+      const answer = await api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
+      return answer.status === 503 ? answer : null;
+    });
+    expect(health.body.parts["store"]?.ok).toBe(false);
     expect((await api.outage(steady.id, "pause")).body["code"]).toBe("storage_failed");
     expect(stateFile()).toBe(state);
 
@@ -203,12 +277,65 @@ describe("a disk that fills up", () => {
     const counts = countsIn((await api.logs(steady.id, "?lines=10000")).body.lines);
     expect(counts).toEqual(counts.map((_, index) => index));
 
-    expect((await api.call("GET", "/healthz")).status).toBe(200);
+    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
     expect((await api.create({ name: "again" })).status).toBe(201);
     await waitUntil("the events of the meantime", () =>
       events().some(({ type, env_id }) => type === "environment.destroyed" && env_id === goner.id),
     );
     const ids = events().map(({ id }) => id);
     expect(ids).toEqual(ids.map((_, index) => (ids[0] ?? 0) + index));
+  });
+});
+
+describe.each([
+  { store: "ENVS_DIR", create: [503, "storage_failed"] },
+  { store: "LOGS_DIR", create: [201, undefined] },
+  { store: "NGINX_CONF_DIR", create: [503, "storage_failed"] },
+])("a disk that holds $store alone, and is full", ({ store, create }) => {
+  let disk: SmallDisk;
+  let instance: TestInstance;
+  let api: ReturnType<typeof apiClient>;
+
+  beforeAll(async () => {
+    disk = await mountSmallDisk(4);
+    const settings = { MIN_FREE_DISK: "0", RECONCILE_SCHEDULE: "*/2 * * * * *", HEALTH_SCHEDULE: "* * * * * *" };
+    instance = await createTestInstance({ ...settings, [store]: disk.variables[store] ?? "" });
+    api = apiClient(instance);
+    await instance.startApi();
+  });
+
+  afterAll(async () => {
+    await instance?.remove();
+    await disk?.remove();
+    expect(await labelledObjects(instance.name)).toEqual([]);
+  });
+
+  test("keeps what runs running, also over a restart, and nobody from destroying it", async () => {
+    const [steady, goner] = [(await api.create({ name: "steady" })).body, (await api.create({ name: "goner" })).body];
+    const objectsOf = async (name: string) => (await labelledObjects(instance.name)).filter((part) => part.includes(name));
+    const steadyAnswers = async () => (await visit(instance, hostOf(steady.id), "/health")).status === 200;
+    disk.fill();
+    const made = await api.create({ name: "made" });
+    expect([made.status, made.body["code"]]).toEqual(create);
+    if (made.status !== 201) expect(await objectsOf("-made-")).toEqual([]);
+
+    expect(await instance.stopApi("SIGTERM")).toBe(0);
+    disk.fill();
+    const starting = instance.startApi().catch(() => {}); // it waits until it is well, which takes a while
+    const listed = await waitUntil("the API to answer", async () => (await api.list()).body, 20_000);
+    const ids = listed.map(({ id }) => id);
+    expect(ids).toEqual([steady.id, goner.id, ...(made.status === 201 ? [made.body.id] : [])]);
+    await waitUntil("it to go on", steadyAnswers);
+    disk.fill();
+    expect((await api.destroy(goner.id)).body).toMatchObject({ status: "destroyed" });
+    expect(await objectsOf("-goner-")).toEqual([]);
+    expect(await steadyAnswers()).toBe(true);
+
+    disk.empty();
+    await starting;
+    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
+    expect((await api.create({ name: "again" })).status).toBe(201);
+    await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
+    await waitUntil("everything to be gone", async () => (await objectsOf("-env-")).length === 0, 20_000);
   });
 });

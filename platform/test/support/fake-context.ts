@@ -70,7 +70,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
   const logger = createLogger("silent");
   const logs = createFakeLogStore();
   const stop = new AbortController();
-  const environments = checkpointSaves(createFakeEnvironmentStore(), checkpoint);
+  const environments = checkpointSaves(createFakeEnvironmentStore([], clock), checkpoint);
   const secrets = createFakeSecretStore();
   const pool = parseSubnet("10.172.0.0/26");
   const takenSubnets = createTakenSubnets(pool);

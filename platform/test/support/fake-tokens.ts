@@ -1,8 +1,20 @@
 import type { Caller } from "../../domain/caller.ts";
 import type { TokenBook } from "../../store/store.ts";
 
-/** Tokens as a test names them: `{ "t-ann": { name: "ann", role: "member" } }`. */
-export function createFakeTokens(callers: Record<string, Caller>): TokenBook {
+/** Ann and Bob are members, Eve is a viewer, Root an admin; `t-ann` is Ann's token. */
+export const PEOPLE = {
+  "t-ann": { name: "ann", role: "member" },
+  "t-bob": { name: "bob", role: "member" },
+  "t-eve": { name: "eve", role: "viewer" },
+  "t-root": { name: "root", role: "admin" },
+} as const satisfies Record<string, Caller>;
+
+/** Tokens as a test names them: `{ "t-ann": { name: "ann", role: "member" } }`; `known` may be changed. */
+export function createFakeTokens(callers: Record<string, Caller>): TokenBook & { known: Map<string, Caller> } {
   const known = new Map(Object.entries(callers));
-  return { identify: async (token) => known.get(token) ?? null };
+  return {
+    known,
+    identify: async (token) => known.get(token) ?? null,
+    health: async () => ({ ok: true, detail: "" }),
+  };
 }

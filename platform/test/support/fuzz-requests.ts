@@ -83,6 +83,12 @@ function likely<T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> {
   return fc.oneof({ weight: 9, arbitrary: right as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: anything });
 }
 
+/** Mostly long enough. */
+const secret = fc.oneof(
+  { weight: 3, arbitrary: text.map((value) => `secret ${value}`) },
+  { weight: 1, arbitrary: text },
+);
+
 function createBody(images: string[]): fc.Arbitrary<object> {
   const known = fc.record(
     {
@@ -99,7 +105,7 @@ function createBody(images: string[]): fc.Arbitrary<object> {
       command: likely(fc.array(text, { minLength: 1, maxLength: 3 })),
       env: likely(fc.dictionary(fc.constantFrom("A", "PATH", "_x", "LD_PRELOAD", "__proto__"), text, { maxKeys: 4 })),
       resources: likely(fc.constantFrom({}, { memory_mb: 64 }, { cpus: 0.5, pids: 16 }, { memory_mb: 1e308 })),
-      secrets: likely(fc.dictionary(fc.constantFrom("TOKEN", "KEY", "constructor"), text, { maxKeys: 2 })),
+      secrets: likely(fc.dictionary(fc.constantFrom("TOKEN", "KEY", "constructor"), secret, { maxKeys: 2 })),
       egress: likely(fc.boolean()),
     },
     { requiredKeys: [] },

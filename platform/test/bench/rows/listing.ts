@@ -1,0 +1,106 @@
+import { Agent } from "node:http";
+import { startControlServer } from "../control-server.ts";
+import { ask, type Target } from "../first-answer.ts";
+import { atMost, type Line } from "../line.ts";
+import { openLoop, type OpenLoop } from "../open-loop.ts";
+import { populate } from "../population.ts";
+import { spreadOf, type Spread } from "../statistics.ts";
+import type { Workbench } from "../workbench.ts";
+
+const PER_SECOND = 100;
+const SECONDS = 20;
+/** Creates, each followed by its destroy, that go on at once meanwhile. */
+const CREATORS = 2;
+
+type Pair = { platform: OpenLoop; control: OpenLoop };
+
+/**
+ * `GET /envs` with many environments at a constant rate, alone and while others are created and destroyed; at
+ * the same time, at the same rate, as many bytes from a server that does nothing else.
+ */
+export async function measureListing(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
+  await bench.withSettings({ WARM_POOL_SIZE: "0" });
+  await populate(bench);
+  const { hostname, port, host } = new URL(bench.instance.apiUrl);
+  const answer = JSON.stringify(await bench.list());
+  const control = await startControlServer(Buffer.byteLength(answer));
+  const agent = new Agent({ keepAlive: true });
+  const read = (target: Target, seconds: number): Promise<OpenLoop> =>
+    openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => ask(target, agent));
+  const readBoth = async (seconds: number): Promise<Pair> => {
+    const [platform, other] = await Promise.all([
+      read({ address: hostname, port: Number(port), host, path: "/envs" }, seconds),
+      read({ address: "127.0.0.1", port: control.port, host: "control", path: "/" }, seconds),
+    ]);
+    const failures = { platform: platform.failures, control: other.failures };
+    if (Object.values(failures).some((counts) => Object.keys(counts).length > 0))
+      throw new Error(`requests failed: ${JSON.stringify(failures)}`);
+    return { platform, control: other };
+  };
+  try {
+    await readBoth(2); // to warm up
+    await bench.quiet();
+    const alone = await readBoth(SECONDS);
+    bench.progress("alone done");
+    const creating = createMeanwhile(bench);
+    // Whatever came of it: none of them may go on into the next row.
+    const meanwhile = await readBoth(SECONDS).finally(() => creating.stop());
+    const creates = creating.creates();
+    const late = spreadOf(meanwhile.platform.lateness).p99.toFixed(1);
+    return {
+      lines: [
+        ...linesOf(`GET /envs (${bench.many} environments), ${PER_SECOND} a second`, alone),
+        ...linesOf(`the same while ${CREATORS} at a time are created and destroyed`, meanwhile),
+      ],
+      raw: { answerBytes: Buffer.byteLength(answer), alone: sumUp(alone), meanwhile: sumUp(meanwhile), creates },
+      note: `${creates} creates meanwhile; the sender's own p99 of ${late} ms lateness is part of both sides' figures`,
+    };
+  } finally {
+    agent.destroy();
+    control.stop();
+  }
+}
+
+function linesOf(what: string, { platform, control }: Pair): Line[] {
+  const spread = spreadOf(platform.latencies);
+  const line = { row: "listing", unit: "ms", bare: spreadOf(control.latencies), platform: spread, figureUnit: "ms" };
+  return [
+    { ...line, what: `${what}: p99`, figure: spread.p99, goal: atMost(10) },
+    {
+      ...line,
+      what: `${what}: p99 less that of a server doing nothing else`,
+      figure: spread.p99 - line.bare.p99,
+      goal: null,
+    },
+    { ...line, what: `${what}: slowest, less that server's`, figure: spread.max - line.bare.max, goal: null },
+  ];
+}
+
+function sumUp(pair: Pair): Record<string, Record<string, Spread>> {
+  const sides = Object.entries(pair).map(([side, { latencies, lateness }]) => [
+    side,
+    { latencies: spreadOf(latencies), lateness: spreadOf(lateness) },
+  ]);
+  return Object.fromEntries(sides);
+}
+
+function createMeanwhile(bench: Workbench): { stop(): Promise<void>; creates(): number } {
+  const stopping = new AbortController();
+  let creates = 0;
+  async function createOnAndOn(name: string): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const { id } = await bench.create({ name });
+      creates++;
+      await bench.destroy(id);
+    }
+  }
+  const ended = Promise.all(Array.from({ length: CREATORS }, (_, index) => createOnAndOn(`meanwhile-${index}`)));
+  ended.catch(() => {}); // told by stop
+  return {
+    async stop() {
+      stopping.abort();
+      await ended;
+    },
+    creates: () => creates,
+  };
+}

@@ -1,0 +1,145 @@
+import { existsSync, readFileSync } from "node:fs";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AuditEntry } from "../../domain/audit.ts";
+import { apiClient, visit } from "../support/api-client.ts";
+import { makeToken } from "../support/make-token.ts";
+import { createTestInstance, leftovers, type TestInstance } from "../support/test-instance.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const LIMITS = { RATE_LIMIT: "300", CHANGES_LIMIT: "20", API_HOSTS: "sandbox.example.com" };
+/** A stream's heartbeat is 15 s. */
+const HEARTBEAT_LIMIT_MS = 25_000;
+
+let instance: TestInstance;
+let tokensFile: string;
+const tokens: Record<string, string> = {};
+
+const as = (name: string) => apiClient(instance, tokens[name]);
+
+beforeAll(async () => {
+  instance = await createTestInstance();
+  tokensFile = join(instance.folder, "tokens.json");
+  for (const [name, role] of [
+    ["ann", "member"],
+    ["bob", "member"],
+    ["root", "admin"],
+  ] as const)
+    tokens[name] = await makeToken(tokensFile, name, role);
+  await instance.startApi({ API_TOKENS_FILE: tokensFile });
+});
+
+afterAll(async () => {
+  await instance?.remove();
+});
+
+describe("revoking", () => {
+  test("a token taken out of the file is refused within seconds, and its streams end, without a restart", async () => {
+    const gone = await makeToken(tokensFile, "guest", "viewer");
+    const guest = apiClient(instance, gone);
+    await waitUntil("the new token", async () => (await guest.list()).status === 200, 5_000);
+    const stream = await fetch(`${instance.apiUrl}/events`, { headers: { authorization: `Bearer ${gone}` } });
+    const file = JSON.parse(await readFile(tokensFile, "utf8")) as { tokens: { name: string }[] };
+    await writeFile(tokensFile, JSON.stringify({ tokens: file.tokens.filter(({ name }) => name !== "guest") }));
+    await waitUntil("its refusal", async () => (await guest.list()).status === 401, 5_000);
+    expect((await as("ann").list()).status).toBe(200);
+    let heard = "";
+    void stream.text().then((text) => (heard = text));
+    await waitUntil("the stream's end", () => heard !== "", HEARTBEAT_LIMIT_MS);
+    expect(heard).toMatch(/event: end\ndata: token revoked\n\n$/);
+  });
+
+  test("without the file nobody has a token, and /healthz says so, until it is back", async () => {
+    await rename(tokensFile, `${tokensFile}.away`);
+    await waitUntil("the refusal", async () => (await as("root").list()).status === 401, 5_000);
+    const health = () => apiClient(instance).call<{ parts: Record<string, unknown> }>("GET", "/healthz");
+    const { status, body } = await waitUntil("healthz to notice", async () => {
+      const answer = await health();
+      return answer.status === 503 ? answer : null;
+    });
+    expect(status).toBe(503);
+    expect(body.parts["tokens"]).toMatchObject({ ok: false, detail: expect.stringContaining("no token is valid") });
+    await rename(`${tokensFile}.away`, tokensFile);
+    await waitUntil("the token to count", async () => (await as("root").list()).status === 200, 5_000);
+    await waitUntil("it to be well", async () => (await health()).status === 200, 5_000);
+  });
+});
+
+describe("the audit log", () => {
+  const audit = async () => (await as("root").call<AuditEntry[]>("GET", "/audit?limit=1000")).body as AuditEntry[];
+  /** Whether a request's change has begun, by the file alone. */
+  const hasBegun = (id: string) => {
+    const path = join(instance.folder, "logs/audit.jsonl");
+    const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
+    const entries = lines.map((line) => JSON.parse(line) as AuditEntry);
+    return entries.some(({ request_id, result }) => request_id === id && result === "asked");
+  };
+
+  test("has what a client wanted that hung up, with its end and its environment", async () => {
+    const before = (await audit()).length;
+    const headers = { authorization: `Bearer ${tokens["ann"]}`, "x-request-id": "hung-up" };
+    const left = new AbortController();
+    const request = fetch(`${instance.apiUrl}/envs`, { method: "POST", headers, signal: left.signal });
+    await waitUntil("its beginning", () => hasBegun("hung-up"));
+    left.abort();
+    await expect(request).rejects.toThrow("aborted");
+    const { env_id, result } = await waitUntil("its end", async () => {
+      const entry = (await audit()).slice(before).find(({ request_id }) => request_id === "hung-up");
+      return entry?.result === "asked" ? null : entry;
+    });
+    expect(result).toBe(201);
+    expect((await as("ann").list()).body.map(({ id }) => id)).toEqual([env_id]);
+    expect((await as("ann").destroy(env_id ?? "")).status).toBe(200);
+  });
+
+  test("has what was being done when the platform was killed, as asked and no more", async () => {
+    // Never answers a health check, so that its creation waits.
+    const command = ["node", "-e", "setInterval(() => {}, 1000)"];
+    const creation = as("ann").create({ command }, { "x-request-id": "cut-short" });
+    void creation.catch(() => {});
+    await waitUntil("its beginning", () => hasBegun("cut-short"));
+    await instance.stopApi("SIGKILL");
+    await expect(creation).rejects.toThrow("fetch failed");
+    await instance.startApi({ API_TOKENS_FILE: tokensFile });
+    const entries = (await audit()).filter(({ request_id }) => request_id === "cut-short");
+    expect(entries).toMatchObject([{ who: "ann", what: "create", result: "asked", env_id: null }]);
+    await waitUntil("nothing to be left of it", async () => (await leftovers(instance)).length === 0);
+  });
+});
+
+describe("limits", () => {
+  beforeAll(async () => {
+    await instance.stopApi();
+    await instance.startApi({ API_TOKENS_FILE: tokensFile, ...LIMITS });
+  });
+
+  test("count each token by itself, though all come from one address", async () => {
+    const statuses = async (name: string, count: number) =>
+      new Set(await Promise.all(Array.from({ length: count }, async () => (await as(name).list()).status)));
+    expect(await statuses("ann", 310)).toEqual(new Set([200, 429]));
+    expect(await statuses("bob", 10)).toEqual(new Set([200]));
+  });
+
+  test("count changes by themselves", async () => {
+    const change = async () => (await as("bob").destroy("env-never-1")).status;
+    expect(new Set(await Promise.all(Array.from({ length: 20 }, change)))).toEqual(new Set([404]));
+    expect(await change()).toBe(429);
+    expect((await as("bob").list()).status).toBe(200);
+    expect((await as("root").destroy("env-never-1")).status).toBe(404);
+  });
+
+  test("let nobody have more memory than nine tenths of the machine's, unless the settings say otherwise", async () => {
+    const memory_mb = Math.floor((totalmem() / 2 ** 20) * 0.95);
+    const { status, body } = await as("root").create({ resources: { memory_mb } });
+    expect([status, body["code"]]).toEqual([503, "capacity_exhausted"]);
+    expect(body["detail"]).toContain("MAX_MEMORY_MB");
+  });
+
+  test("of names are API_HOSTS beside its own", async () => {
+    const api = { nginxPort: Number(instance.variables["PLATFORM_PORT"]) };
+    expect((await visit(api, "sandbox.example.com", "/healthz")).status).toBe(200);
+    expect((await visit(api, "other.example.com", "/healthz")).status).toBe(403);
+  });
+});

@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { createDockerEngine } from "../../engine/docker-engine.ts";
+import type { Engine } from "../../engine/engine.ts";
+
+/**
+ * What the real engine does not do on demand: hang, break off, announce other versions, fail half-way
+ * through a pull. A socket that answers one request in a canned way is enough for it.
+ */
+export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+type Asked = { method: string; url: string; body: string };
+
+const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion: "1.12" };
+/** A socket that answers `routes` by "METHOD /path" without API version and query, and an engine on it. */
+export async function serve(
+  routes: Record<string, Answer>,
+  version: object = VERSION,
+): Promise<{ engine: Engine; asked: Asked[]; socketPath: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "sandbox-engine-"));
+  const socketPath = join(folder, "docker.sock");
+  const asked: Asked[] = [];
+  const server = createServer(async (request, response) => {
+    const url = request.url ?? "";
+    const [path = ""] = url.replace(/^\/v[\d.]+/, "").split("?");
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    asked.push({ method: request.method ?? "", url, body: Buffer.concat(chunks).toString() });
+    const answer =
+      path === "/version" ? (routes["GET /version"] ?? json(200, version)) : routes[`${request.method} ${path}`];
+    if (answer === undefined) return json(404, { message: `page not found: ${path}` })(request, response);
+    answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { engine: createDockerEngine({ socketPath, instance: "sandbox", timeoutMs: 300 }), asked, socketPath };
+}
+
+export function json(status: number, body: unknown): Answer {
+  return (_request, response) =>
+    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+/** A pull's progress, a message a line. */
+export function progress(...messages: object[]): Answer {
+  const lines = messages.map((message) => `${JSON.stringify(message)}\n`).join("");
+  return (_request, response) => void response.writeHead(200).end(lines);
+}
+

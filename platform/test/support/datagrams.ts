@@ -1,0 +1,71 @@
+import { createSocket } from "node:dgram";
+import { formatAddress, parseSubnet } from "../../domain/subnets.ts";
+import { docker } from "./docker.ts";
+import { runInside } from "./inside.ts";
+
+/** Where to send a datagram; with `toAll` the address is one that means all in a network. */
+export type Target = { host: string; port: number; toAll?: boolean };
+
+/** Longer than a refusal takes on one machine. */
+const PATIENCE_MS = 2_500;
+
+const SEND_ALL = `
+const dgram = require("node:dgram");
+const [targets, word] = process.argv.slice(1).map((text) => JSON.parse(text));
+function send({ host, port, toAll }) {
+  return new Promise((done) => {
+    const socket = dgram.createSocket("udp4");
+    const end = (outcome) => { clearTimeout(timer); socket.close(); done(outcome); };
+    const timer = setTimeout(() => end("timeout"), ${PATIENCE_MS});
+    socket.on("error", (error) => end(error.code));
+    if (!toAll) return socket.connect(port, host, () => socket.send(word));
+    socket.bind(() => {
+      socket.setBroadcast(true);
+      socket.send(word, port, host, (error) => end(error ? error.code : "sent"));
+    });
+  });
+}
+(async () => {
+  const outcomes = [];
+  for (const target of targets) outcomes.push(await send(target));
+  console.log(JSON.stringify(outcomes));
+})();
+`;
+
+/**
+ * Sends a datagram to each from inside a container that has Node, one after the other, and tells how it ended:
+ * to one address as the error by which it was refused or `timeout`, to all as `sent`, since nobody answers that.
+ */
+export async function sendFromInside(container: string, targets: Target[], word: string): Promise<string[]> {
+  const args = [targets, word].map((value) => JSON.stringify(value));
+  return JSON.parse(await runInside(container, SEND_ALL, ...args)) as string[];
+}
+
+/** Sends a datagram from here. */
+export async function sendDatagram({ host, port, toAll = false }: Target, word: string): Promise<void> {
+  const socket = createSocket("udp4");
+  await new Promise<void>((done) => socket.bind(() => done()));
+  socket.setBroadcast(toAll);
+  await new Promise((done) => socket.send(word, port, host, done));
+  socket.close();
+}
+
+/** The address that means all in a network of Docker's. */
+export async function broadcastOf(network: string): Promise<string> {
+  const subnet = parseSubnet(await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network));
+  return formatAddress(subnet.base + 2 ** (32 - subnet.prefix) - 1);
+}
+
+/** A service of this machine that takes datagrams at every address; `heard` tells how often it got a word. */
+export async function withDatagramListener(
+  use: (port: number, heard: (word: string) => number) => Promise<void>,
+): Promise<void> {
+  const received: string[] = [];
+  const socket = createSocket("udp4", (message) => void received.push(message.toString()));
+  await new Promise<void>((done) => socket.bind(0, "0.0.0.0", done));
+  try {
+    await use(socket.address().port, (word) => received.filter((text) => text === word).length);
+  } finally {
+    socket.close();
+  }
+}
