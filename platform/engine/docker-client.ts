@@ -1,9 +1,9 @@
-import { Agent } from "node:http";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import pLimit from "p-limit";
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import { EngineTimeout, toPlatformError, type StatusCodes } from "./docker-errors.ts";
+import { QuietAgent } from "./quiet-agent.ts";
 
 export type { Docker };
 
@@ -26,6 +26,8 @@ export type DockerOptions = {
   instance: string;
   /** How long one call may take. Following logs and events, pulls and copies have limits of their own. */
   timeoutMs: number;
+  /** Where images may be pulled from beside Docker Hub (domain/image-registries.ts). */
+  registries?: readonly string[];
 };
 
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
@@ -151,7 +153,7 @@ function connect(socketPath: string, timeout: number): Docker {
     ...elsewhere,
     socketPath,
     timeout,
-    agent: new Agent({ keepAlive: false }),
+    agent: new QuietAgent(),
   } as Docker.DockerOptions);
 }
 

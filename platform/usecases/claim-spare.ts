@@ -43,9 +43,11 @@ export async function claimSpare(
     );
     // Nothing is awaited since it was found: it is nobody else's.
     spare.state = "leaving";
-    const claimed = await context.locks.run(leased.id, () => handOver(context, spare, leased)).finally(() => {
-      context.ongoing.admitted.delete(leased.id);
-    });
+    const claimed = await context.locks
+      .run(leased.id, () => handOver(context, spare, leased))
+      .finally(() => {
+        context.ongoing.admitted.delete(leased.id);
+      });
     if (claimed) return leased;
   }
 }
@@ -62,7 +64,10 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
   const host = environmentHost(record.id, settings.door.baseDomain);
   const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
   if (!result.ok) {
-    logger.warn({ env_id: record.id, reason: result.error }, "an environment made ahead does not answer; making another");
+    logger.warn(
+      { env_id: record.id, reason: result.error },
+      "an environment made ahead does not answer; making another",
+    );
     await discardSpare(context, spare);
     return false;
   }
@@ -84,7 +89,10 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
     await applySteps(planDown({ ...record, status: "creating" }), context).then(
       () => subnets.free(parseSubnet(record.network.subnet)),
       (undoError: unknown) =>
-        logger.error({ err: undoError, env_id: record.id }, "cannot take down a failed environment; the reconciler will"),
+        logger.error(
+          { err: undoError, env_id: record.id },
+          "cannot take down a failed environment; the reconciler will",
+        ),
     );
     throw error;
   }

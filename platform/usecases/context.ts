@@ -105,14 +105,24 @@ export type Spare = {
 export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_logs: string | null };
 
 /** What is under way and noticed, as a platform starts: nothing. */
-export function nothingUnderWay(): Pick<Context, "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead" | "work"> {
+export function nothingUnderWay(): Pick<
+  Context,
+  "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead" | "work"
+> {
   return {
     failures: new Map(),
     outageRetries: new Map(),
     heldBack: new Set(),
     heldNetworks: new Set(),
     watches: new Map(),
-    ongoing: { creating: new Map(), destroying: new Map(), expiring: new Set(), idempotent: new Map(), admitted: new Map(), reserved: new Set() },
+    ongoing: {
+      creating: new Map(),
+      destroying: new Map(),
+      expiring: new Set(),
+      idempotent: new Map(),
+      admitted: new Map(),
+      reserved: new Set(),
+    },
     ahead: { networks: [], spares: [], changing: new Set(), filling: null, trouble: null },
     work: createUnderWay(),
   };

@@ -1,5 +1,10 @@
 import { randomInt } from "node:crypto";
-import { RECORD_VERSION, type EnvironmentRecord, type NetworkRecord, type Resources } from "../domain/environment-record.ts";
+import {
+  RECORD_VERSION,
+  type EnvironmentRecord,
+  type NetworkRecord,
+  type Resources,
+} from "../domain/environment-record.ts";
 import { PlatformError } from "../domain/errors.ts";
 import { containerName, inventName, networkName } from "../domain/names.ts";
 import { networkPlaces, parseSubnet, serviceAddress, type Subnet } from "../domain/subnets.ts";

@@ -92,10 +92,13 @@ describe("an outage that cannot be ended", () => {
 
   test("is left alone once its environment is being destroyed", async () => {
     const id = await paused(1);
+    failUnpause(1);
+    expect(await triedWithin(1)).toEqual([1]);
     const record = context.environments.get(id);
     if (record !== null) await context.environments.save({ ...record, status: "destroying" });
     expect(await triedWithin(3)).toEqual([]);
-    expect(context.audit.entries).toEqual([]);
+    expect(context.audit.entries).toHaveLength(1);
+    expect(context.outageRetries.size).toBe(0);
   });
 });
 
@@ -119,6 +122,17 @@ describe("a recovery that is under way", () => {
     held.resolve();
     await first;
     expect(isOver(slow)).toBe(true);
+  });
+
+  test("is not begun while something else is at work on its environment", async () => {
+    const id = await paused(1);
+    const held = Promise.withResolvers<void>();
+    const busy = context.locks.run(id, () => held.promise);
+    expect(await triedWithin(3)).toEqual([]);
+    held.resolve();
+    await busy;
+    expect(await triedWithin(1)).toEqual([1]);
+    expect(context.audit.entries).toHaveLength(1);
   });
 
   test("delays nobody's end while its environment becomes healthy", async () => {

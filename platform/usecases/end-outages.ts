@@ -14,9 +14,9 @@ const MAX_PAUSE_MS = 60_000;
  * success are told. Ends when the recoveries that it began have; a call meanwhile begins those of others.
  */
 export async function endOutages(context: Context): Promise<void> {
-  const { clock, environments, locks } = context;
+  const { clock, environments, locks, outageRetries } = context;
   const over = environments.all().filter((record) => isUp(record) && isOutageOver(record, clock.now()));
-  forgetEnded(context, over);
+  for (const id of outageRetries.keys()) if (!over.some((record) => record.id === id)) outageRetries.delete(id);
   // Whatever has the lock, a recovery that is under way among others, goes first.
   const due = over.filter(({ id }) => !locks.isHeld(id));
   const isDue = (record: EnvironmentRecord) => (retryOf(context, record)?.dueAt ?? 0) <= clock.monotonic();
@@ -33,10 +33,9 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
     audit.append(platformDeed("recover", id, null));
     if (failures > 0) logger.info({ env_id: id, failures }, "outage ended after all");
   } catch (error) {
-    const present = environments.get(id);
-    if (present === null || present.outage === null || !isUp(present)) return; // being destroyed ends it as well
+    const startedAt = environments.get(id)?.outage?.started_at;
+    if (startedAt === undefined) return; // being destroyed meanwhile ends it as well
     const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
-    const startedAt = present.outage.started_at;
     outageRetries.set(id, { startedAt, failures: failures + 1, dueAt: clock.monotonic() + pause });
     if (failures > 0) return;
     audit.append(platformDeed("recover", id, describeError(error)));
@@ -48,12 +47,6 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
 function retryOf({ outageRetries }: Context, { id, outage }: EnvironmentRecord): OutageRetry | undefined {
   const retry = outageRetries.get(id);
   return retry?.startedAt === outage?.started_at ? retry : undefined;
-}
-
-/** What somebody else has ended. While a recovery is under way the record says so too early. */
-function forgetEnded({ locks, outageRetries }: Context, over: EnvironmentRecord[]): void {
-  for (const id of outageRetries.keys())
-    if (!locks.isHeld(id) && !over.some((record) => record.id === id)) outageRetries.delete(id);
 }
 
 function isUp({ status }: EnvironmentRecord): boolean {

@@ -101,21 +101,28 @@ describe("state files that are lost", () => {
 
   const unrepaired = () => context.events.emitted.filter(({ type }) => type === "drift.unrepaired");
 
-  test.each(["folder", "files"] as const)("with the %s destroy nothing of what runs, until MAX_TTL has passed", async (what) => {
-    const ids = [await forgotten(), await forgotten()];
-    const parts = await Promise.all(ids.map(partsOf));
-    context.environments.doubts(what);
-    for (let round = 0; round < 2; round++) expect((await pass()).orphans).toEqual([]);
-    expect(await Promise.all(ids.map(partsOf))).toEqual(parts);
-    expect(unrepaired()[0]).toMatchObject({
-      env_id: null,
-      data: { environments: ids, reason: expect.stringMatching(/Restore the folder .* restart .* `make down`/) },
-    });
-    expect(unrepaired().slice(1).map(({ env_id }) => env_id)).toEqual(ids);
-    context.clock.advance(context.settings.maxTtl * 1000);
-    await pass();
-    expect(await Promise.all(ids.map(partsOf))).toEqual([[], []]);
-  });
+  test.each(["folder", "files"] as const)(
+    "with the %s destroy nothing of what runs, until MAX_TTL has passed",
+    async (what) => {
+      const ids = [await forgotten(), await forgotten()];
+      const parts = await Promise.all(ids.map(partsOf));
+      context.environments.doubts(what);
+      for (let round = 0; round < 2; round++) expect((await pass()).orphans).toEqual([]);
+      expect(await Promise.all(ids.map(partsOf))).toEqual(parts);
+      expect(unrepaired()[0]).toMatchObject({
+        env_id: null,
+        data: { environments: ids, reason: expect.stringMatching(/Restore the folder .* restart .* `make down`/) },
+      });
+      expect(
+        unrepaired()
+          .slice(1)
+          .map(({ env_id }) => env_id),
+      ).toEqual(ids);
+      context.clock.advance(context.settings.maxTtl * 1000);
+      await pass();
+      expect(await Promise.all(ids.map(partsOf))).toEqual([[], []]);
+    },
+  );
 
   test("keep their subnets from everybody else", async () => {
     const record = await createEnvironment(context, {});

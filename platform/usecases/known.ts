@@ -11,11 +11,7 @@ export function isKnown({ environments, ongoing, ahead }: Owners, id: string): b
 
 /** Whether that network is somebody's, or kept ready. One that was made ahead bears no environment's label. */
 export function isNetworkInUse({ environments, ongoing, ahead }: Owners, name: string): boolean {
-  const records = [
-    ...environments.all(),
-    ...ongoing.admitted.values(),
-    ...ahead.spares.map(({ record }) => record),
-  ];
+  const records = [...environments.all(), ...ongoing.admitted.values(), ...ahead.spares.map(({ record }) => record)];
   return (
     records.some(({ network }) => network.name === name) ||
     ahead.networks.some((network) => network.name === name) ||

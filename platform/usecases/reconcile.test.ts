@@ -51,6 +51,16 @@ describe("an environment that", () => {
     expect(await context.ingress.list()).toEqual([{ id, open: true }]);
   });
 
+  test("is one of many, all of which lost something, is looked at together with them", async () => {
+    for (let n = 0; n < 3; n++) await createEnvironment(context, {});
+    for (const { services } of context.environments.all())
+      await context.engine.containers.remove(services[0]?.container ?? "");
+    context.engine.calls.length = 0;
+    expect((await pass()).repaired).toHaveLength(3);
+    // At the beginning, for all of them once more, and for what the machine has of subnets.
+    expect(context.engine.calls.filter(({ method }) => method === "observe")).toHaveLength(3);
+  });
+
   test("is broken on purpose stays broken", async () => {
     const { id } = await createEnvironment(context, {});
     await injectOutage(context, id, { mode: "crash" });

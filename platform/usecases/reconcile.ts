@@ -5,6 +5,7 @@ import { hasVanished } from "../domain/outage-rule.ts";
 import { plan, type Observed } from "../domain/plan.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import { describeStep, stepsOf, type Plan, type Step } from "../domain/step.ts";
+import { shareLooks } from "../runtime/shared-look.ts";
 import { applySteps } from "./apply-steps.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
@@ -33,7 +34,10 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   const world = await repairFrontDoor(context, await observeWorld(context));
   await noteTakenSubnets(context);
   const known = new Set(context.environments.all().map((record) => record.id));
-  await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, world, startup, report)));
+  // Each looks again once nothing else works on it; those that come to it at once, as all do at a start, look together.
+  const lookAgain = shareLooks(() => observeWorld(context));
+  const pass = { world, lookAgain, startup, report };
+  await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, pass)));
   const { repaired, failed } = await repairStateFiles(context);
   report.repaired.push(...repaired.filter((id) => !report.repaired.includes(id)));
   report.failed.push(...failed);
@@ -44,13 +48,9 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   return report;
 }
 
-async function settleOne(
-  context: Context,
-  id: string,
-  world: World,
-  startup: boolean,
-  report: ReconcileReport,
-): Promise<void> {
+type Pass = { world: World; lookAgain: () => Promise<World>; startup: boolean; report: ReconcileReport };
+
+async function settleOne(context: Context, id: string, { world, lookAgain, startup, report }: Pass): Promise<void> {
   const { environments, locks, events, logger, stopping } = context;
   const record = environments.get(id);
   if (record === null || locks.isHeld(id) || stopping.aborted) return;
@@ -61,7 +61,7 @@ async function settleOne(
       // The world was seen before the lock was ours: look again before touching anything.
       const present = environments.get(id);
       if (present === null || stopping.aborted) return;
-      await settleLocked(context, present, await observeWorld(context), startup, report);
+      await settleLocked(context, present, await lookAgain(), startup, report);
     });
   } catch (error) {
     report.failed.push(id);
@@ -96,7 +96,11 @@ async function settleLocked(
 }
 
 /** The record without an outage that is over by itself. */
-async function endVanishedOutage(context: Context, record: EnvironmentRecord, world: World): Promise<EnvironmentRecord> {
+async function endVanishedOutage(
+  context: Context,
+  record: EnvironmentRecord,
+  world: World,
+): Promise<EnvironmentRecord> {
   const { environments, events } = context;
   const { outage, status, id } = record;
   const isUp = status === "running" || status === "degraded";

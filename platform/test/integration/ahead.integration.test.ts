@@ -97,18 +97,26 @@ describe("what is made ahead", () => {
     await operation().catch(() => {});
     await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 20_000, 10);
     await instance.startApi(NO_POOLS);
-    await waitUntil("what is nobody's to be gone", async () => (await expectWholeOrGone(instance)) !== null, 40_000, 500);
+    await waitUntil(
+      "what is nobody's to be gone",
+      async () => (await expectWholeOrGone(instance)) !== null,
+      40_000,
+      500,
+    );
     await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
     expect(await leftovers(instance)).toEqual([]);
   }
 
   const crashing = () => ({ CRASH_AT_FILE: join(instance.folder, "crash-at") });
 
-  test.each(boundaries.claiming)("leaves nothing that is nobody's when the platform dies giving it away: %s", async (at) => {
-    await instance.startApi({ ...POOLS, ...crashing() });
-    await filled();
-    await dieAt(at, () => api.create({}));
-  });
+  test.each(boundaries.claiming)(
+    "leaves nothing that is nobody's when the platform dies giving it away: %s",
+    async (at) => {
+      await instance.startApi({ ...POOLS, ...crashing() });
+      await filled();
+      await dieAt(at, () => api.create({}));
+    },
+  );
 
   test.each(boundaries.making)("leaves nothing that is nobody's when the platform dies making it: %s", async (at) => {
     writeFileSync(join(instance.folder, "crash-at"), at);

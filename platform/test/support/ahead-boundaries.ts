@@ -26,4 +26,3 @@ export async function findAheadBoundaries(): Promise<{ making: string[]; claimin
     await context.shippers.stopAll();
   }
 }
-

@@ -13,7 +13,8 @@ import type { Engine } from "../../engine/engine.ts";
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 type Asked = { method: string; url: string; body: string };
 
-const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion: "1.12" };
+export const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion: "1.12" };
+
 /** A socket that answers `routes` by "METHOD /path" without API version and query, and an engine on it. */
 export async function serve(
   routes: Record<string, Answer>,
@@ -52,4 +53,3 @@ export function progress(...messages: object[]): Answer {
   const lines = messages.map((message) => `${JSON.stringify(message)}\n`).join("");
   return (_request, response) => void response.writeHead(200).end(lines);
 }
-

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
 import type { NginxControl } from "../../ingress/nginx-ingress.ts";
+import { FRONT_DOOR_HOST } from "../../ingress/server-block.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
@@ -28,6 +29,11 @@ export type NginxContainer = {
   environments: { network: string; subnet: string; nginxAddress: string };
   /** Runs a shell script in a container on the environments' network and returns what it prints. */
   runAsNeighbour(script: string): Promise<string>;
+  /** An address in the platform's own network, where Nginx listens, and a container that has it. */
+  intruder: { subnet: string; run(script: string): Promise<string> };
+  /** Cuts Nginx off the platform's network; `reconnect` puts it back. */
+  cutOff(): Promise<void>;
+  reconnect(): Promise<void>;
   /** Serves on the gateway, on a port of its own. */
   listen(listener: RequestListener): Promise<{ server: Server; port: number }>;
   /** One request on a connection of its own. */
@@ -37,6 +43,8 @@ export type NginxContainer = {
   ): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }>;
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** Starts it without waiting for an answer: cut off it has nobody to answer. */
+  startUnseen(): Promise<void>;
   dispose(): Promise<void>;
 };
 
@@ -89,12 +97,20 @@ export async function startNginxContainer(): Promise<NginxContainer> {
       address,
       "--ulimit",
       "nofile=8192",
+      "--add-host",
+      `${FRONT_DOOR_HOST}:${address}`,
+      "--sysctl",
+      "net.ipv4.ip_nonlocal_bind=1",
       ...mounts,
     ];
     await run("docker", ["run", "-d", ...options, image, "nginx", "-g", "daemon off;"]);
     const nginxAddress = `${environments}.2`;
     await run("docker", ["network", "connect", "--ip", nginxAddress, environmentsNetwork, container]);
 
+    const runScript = async (script: string, network: string, ...more: string[]): Promise<string> => {
+      const args = ["run", "--rm", ...label, "--network", network, ...more, image, "bash", "-c", script];
+      return (await run("docker", args)).stdout;
+    };
     const get: NginxContainer["get"] = (host, options = {}) => getOnce(address, host, options);
     const answers = (): Promise<boolean> => get("up", { port: 8081, path: "/up" }).then(({ status }) => status === 200);
     await waitUntil("Nginx to answer", answers, 20_000, 20);
@@ -107,10 +123,13 @@ export async function startNginxContainer(): Promise<NginxContainer> {
       confDir,
       control: dockerControl(container),
       environments: { network: environmentsNetwork, subnet: `${environments}.0/24`, nginxAddress },
-      async runAsNeighbour(script) {
-        const args = ["run", "--rm", ...label, "--network", environmentsNetwork, image, "bash", "-c", script];
-        return (await run("docker", args)).stdout;
+      runAsNeighbour: (script) => runScript(script, environmentsNetwork),
+      intruder: {
+        subnet: `${platform}.200/32`,
+        run: (script) => runScript(script, instance, "--ip", `${platform}.200`),
       },
+      cutOff: async () => void (await run("docker", ["network", "disconnect", "-f", instance, container])),
+      reconnect: async () => void (await run("docker", ["network", "connect", "--ip", address, instance, container])),
       async listen(listener) {
         const server = createServer(listener);
         servers.push(server);
@@ -119,6 +138,7 @@ export async function startNginxContainer(): Promise<NginxContainer> {
       },
       get,
       stop: async () => void (await run("docker", ["stop", "-t", "0", container])),
+      startUnseen: async () => void (await run("docker", ["start", container])),
       async start() {
         await run("docker", ["start", container]);
         await waitUntil("Nginx to answer", answers, 20_000, 20);
