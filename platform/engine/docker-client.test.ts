@@ -1,20 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { json, serve, VERSION, type Answer } from "../test/support/canned-engine.ts";
 import { chooseApiVersion } from "./docker-client.ts";
-import { createDockerEngine } from "./docker-engine.ts";
-import type { Engine } from "./engine.ts";
 
-/**
- * What the real engine does not do on demand: hang, break off, announce other versions, fail half-way
- * through a pull. A socket that answers one request in a canned way is enough for it.
- */
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
-type Asked = { method: string; url: string; body: string };
-
-const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion: "1.12" };
 const SPEC = {
   name: "sandbox-env-a-1-app",
   image: "demo:latest",
@@ -27,50 +14,11 @@ const SPEC = {
   resources: { memory_mb: 64, cpus: 1, pids: 64 },
 };
 
-/** A socket that answers `routes` by "METHOD /path" without API version and query, and an engine on it. */
-async function serve(
-  routes: Record<string, Answer>,
-  version: object = VERSION,
-): Promise<{ engine: Engine; asked: Asked[]; socketPath: string }> {
-  const folder = await mkdtemp(join(tmpdir(), "sandbox-engine-"));
-  const socketPath = join(folder, "docker.sock");
-  const asked: Asked[] = [];
-  const server = createServer(async (request, response) => {
-    const url = request.url ?? "";
-    const [path = ""] = url.replace(/^\/v[\d.]+/, "").split("?");
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    asked.push({ method: request.method ?? "", url, body: Buffer.concat(chunks).toString() });
-    const answer =
-      path === "/version" ? (routes["GET /version"] ?? json(200, version)) : routes[`${request.method} ${path}`];
-    if (answer === undefined) return json(404, { message: `page not found: ${path}` })(request, response);
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-  return { engine: createDockerEngine({ socketPath, instance: "sandbox", timeoutMs: 300 }), asked, socketPath };
-}
-
-function json(status: number, body: unknown): Answer {
-  return (_request, response) =>
-    void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-}
-
 const hang: Answer = () => {};
 
 /** The header of a stdout frame with this payload. */
 function header(bytes: Buffer): Buffer {
   return Buffer.from([1, 0, 0, 0, 0, 0, 0, bytes.length]);
-}
-
-/** A pull's progress, a message a line. */
-function progress(...messages: object[]): Answer {
-  const lines = messages.map((message) => `${JSON.stringify(message)}\n`).join("");
-  return (_request, response) => void response.writeHead(200).end(lines);
 }
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -224,81 +172,5 @@ describe("following logs", () => {
       tail: "5",
       since: "1795341600.123456789",
     });
-  });
-});
-
-describe("ensuring an image", () => {
-  const missing = json(404, { message: "No such image: demo:1" });
-
-  test("pulls a missing one once for all who ask, and gives its TCP ports in order", async () => {
-    let pulled = false;
-    const { engine, asked } = await serve({
-      "GET /images/demo:1/json": (request, response) =>
-        (pulled
-          ? json(200, { Id: "sha256:1", Config: { ExposedPorts: { "8080/tcp": {}, "80/tcp": {}, "53/udp": {} } } })
-          : missing)(request, response),
-      "POST /images/create": (request, response) => {
-        setTimeout(() => {
-          pulled = true;
-          progress({ status: "Pulling" }, { status: "Downloaded" })(request, response);
-        }, 50);
-      },
-    });
-    const facts = await Promise.all([
-      engine.images.ensure("demo:1"),
-      engine.images.ensure("demo:1"),
-      engine.images.ensure("demo:1"),
-    ]);
-    expect(facts).toEqual(Array.from({ length: 3 }, () => ({ id: "sha256:1", ports: [80, 8080] })));
-    const pulls = asked.filter(({ method }) => method === "POST");
-    expect(pulls).toEqual([{ method: "POST", url: "/v1.41/images/create?fromImage=demo&tag=1", body: "" }]);
-  });
-
-  test("fails with image_not_found and the engine's words when a pull fails half-way", async () => {
-    const { engine } = await serve({
-      "GET /images/demo:1/json": missing,
-      "POST /images/create": progress(
-        { status: "Pulling" },
-        { errorDetail: { message: "manifest unknown" }, error: "manifest unknown" },
-      ),
-    });
-    await expect(engine.images.ensure("demo:1")).rejects.toMatchObject({
-      code: "image_not_found",
-      message:
-        'Cannot find image "demo:1": manifest unknown; pull it or build it on this machine: docker build -t demo:1 …',
-    });
-  });
-
-  test("fails with image_not_found and the engine's words when the registry is out of reach", async () => {
-    const { engine } = await serve({
-      "GET /images/demo:1/json": missing,
-      "POST /images/create": json(500, { message: "dial tcp: no such host" }),
-    });
-    const failure = expect.stringContaining('Cannot find image "demo:1": dial tcp: no such host; pull it');
-    await expect(engine.images.ensure("demo:1")).rejects.toMatchObject({ code: "image_not_found", message: failure });
-  });
-
-  test("leaves with the caller's reason when the caller gives up, and ends the pull", async () => {
-    const ended = Promise.withResolvers<void>();
-    const { engine } = await serve({
-      "GET /images/demo:1/json": missing,
-      "POST /images/create": (request, response) => {
-        request.socket.once("close", () => ended.resolve());
-        response.writeHead(200).write('{"status":"Pulling"}\n');
-        setImmediate(() => caller.abort(new Error("gave up")));
-      },
-    });
-    const caller = new AbortController();
-    await expect(engine.images.ensure("demo:1", caller.signal)).rejects.toThrow("gave up");
-    await ended.promise;
-  });
-
-  test("refuses what is no reference before the engine sees it", async () => {
-    const { engine, asked } = await serve({});
-    await expect(engine.images.ensure("../containers/x")).rejects.toMatchObject({
-      code: "invalid_request",
-      errors: [{ path: "image", message: expect.stringContaining("not an image reference") }],
-    });
-    expect(asked).toEqual([]);
   });
 });

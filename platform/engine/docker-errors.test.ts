@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { EngineTimeout, engineWords, statusOf, toPlatformError } from "./docker-errors.ts";
+import { EngineTimeout, statusOf, toPlatformError } from "./docker-errors.ts";
 
 /** As docker-modem throws it. */
 function refusal(statusCode: number, message: string, json: unknown = { message }): Error {
@@ -45,13 +45,12 @@ describe("an engine's failure", () => {
 
   test("keeps the engine's words when they came as a stream and not as JSON", () => {
     const error = toPlatformError(refusal(404, "No such image: a - b", null), "pull");
-    expect(engineWords(error)).toBe("No such image: a - b");
+    expect(error.message).toBe("Cannot pull: No such image: a - b");
   });
 
   test("stays as it is when it is catalogued already", () => {
     const original = new PlatformError("conflict", "Cannot");
     expect(toPlatformError(original, "start")).toBe(original);
-    expect(engineWords(original)).toBe("Cannot");
     expect(statusOf(original)).toBeNull();
   });
 

@@ -48,12 +48,6 @@ export function statusOf(error: unknown): number | null {
   return httpStatus(error instanceof PlatformError ? error.cause : error);
 }
 
-/** Why a call failed, in the engine's own words where it refused. */
-export function engineWords(error: unknown): string {
-  if (!(error instanceof PlatformError)) return refusal(error);
-  return httpStatus(error.cause) === null ? error.message : refusal(error.cause);
-}
-
 function httpStatus(error: unknown): number | null {
   const status = property(error, "statusCode");
   return typeof status === "number" ? status : null;

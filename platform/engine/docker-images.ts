@@ -1,14 +1,22 @@
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
-import { engineWords } from "./docker-errors.ts";
+import { statusOf } from "./docker-errors.ts";
 import { orNull } from "./docker-lookup.ts";
 import type { ImageEngine, ImageFacts } from "./engine.ts";
-import { parseImageReference, type ImageReference } from "./image-reference.ts";
+import { assertMayPull, parseImageReference, type ImageReference } from "./image-reference.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { createSharedWork } from "./shared-work.ts";
 
 /** A pull of a large image over a slow line; beyond that, somebody should look at the line. */
 const PULL_LIMIT_MS = 10 * 60_000;
+
+/** Why a registry refused, by the status that the engine makes of it. */
+const REFUSALS: Record<number, string> = {
+  401: "its registry wants credentials",
+  403: "its registry does not give it to anybody",
+  404: "its registry has no such image, or wants credentials",
+  429: "its registry allows no more pulls for now",
+};
 
 /** Images, on a Docker engine. */
 export function createDockerImages(client: DockerClient): ImageEngine {
@@ -35,15 +43,17 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       );
       for await (const message of readJsonLines(progress)) {
         const words = pullError(message);
-        if (words !== null) throw notFound(reference, words);
+        if (words !== null) throw notFound(reference, "the pull broke off", new Error(words));
       }
     } catch (error) {
       signal.throwIfAborted();
       if (limit.aborted)
         throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
       if (isPlatformError(error, "image_not_found") || isPlatformError(error, "engine_unavailable")) throw error;
-      // Refused with a status: the registry is out of reach, has no such image, or wants credentials.
-      throw notFound(reference, engineWords(error), error);
+      // What the engine says quotes whatever answered it, which may have been no registry: that is for the log alone.
+      const status = statusOf(error);
+      const words = status === null ? "the pull broke off" : REFUSALS[status];
+      throw notFound(reference, words ?? "its registry cannot be reached, or does not answer as one", error);
     }
   }
 
@@ -59,6 +69,7 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       signal?.throwIfAborted();
       const present = await inspect(reference);
       if (present !== null) return present;
+      assertMayPull(reference, parsed, client.registries ?? []);
       await pulls.share(reference, (shared) => pull(reference, parsed, shared), signal);
       const pulled = await inspect(reference);
       if (pulled === null) throw notFound(reference, "it was pulled and is gone again");

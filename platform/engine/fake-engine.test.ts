@@ -38,6 +38,7 @@ describeEngineContract("the fake", (): EngineSubject => {
     exposing: { reference: IMAGE, ports: [80, 8080] },
     tools: { reference: "tools:latest", folder: "/sandbox-tools" },
     missingImage: "missing:latest",
+    nameImage: async (reference) => engine.addImage(reference),
     commands: { print: (out, err) => ["print", out, err], fail: (code) => ["fail", String(code)], hang: ["hang"] },
     async freeSubnet() {
       const base = `10.1.${subnets++}`;

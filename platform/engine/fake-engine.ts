@@ -14,7 +14,7 @@ import {
   type FakeContainer,
   type FakeState,
 } from "./fake-state.ts";
-import { parseImageReference } from "./image-reference.ts";
+import { assertMayPull, parseImageReference } from "./image-reference.ts";
 
 /** The engine's methods by their path, as the call log and `failNext` name them. */
 type FakeMethod =
@@ -162,7 +162,8 @@ function createControls(state: FakeState): Omit<FakeControls, "calls" | "failNex
 function createFakeImages(state: FakeState): ImageEngine {
   return {
     async ensure(reference, signal) {
-      if (parseImageReference(reference) === null) {
+      const parsed = parseImageReference(reference);
+      if (parsed === null) {
         const message = `"${reference}" is not an image reference`;
         throw new PlatformError("invalid_request", `Cannot use image: ${message}`, {
           errors: [{ path: "image", message }],
@@ -171,6 +172,7 @@ function createFakeImages(state: FakeState): ImageEngine {
       signal?.throwIfAborted();
       const image = state.images.get(reference);
       if (image !== undefined) return { id: image.id, ports: [...image.ports] };
+      assertMayPull(reference, parsed, []);
       throw new PlatformError(
         "image_not_found",
         `Cannot find image "${reference}": no such image; pull it or build it on this machine: docker build -t ${reference} …`,

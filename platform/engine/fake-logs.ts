@@ -18,7 +18,9 @@ export function writeFakeLog(
     const timestamp = state.stamp();
     const bytes = Buffer.from(line);
     for (let at = 0; at === 0 || at < bytes.length; at += MAX_LINE_BYTES) {
-      container.log.push({ timestamp, stream, text: bytes.toString("utf8", at, at + MAX_LINE_BYTES) });
+      const end = at + MAX_LINE_BYTES;
+      const rest = end < bytes.length ? ({ continued: true } as const) : {};
+      container.log.push({ timestamp, stream, text: bytes.toString("utf8", at, end), ...rest });
     }
   }
   container.changed.notify();

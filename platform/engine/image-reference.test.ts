@@ -5,16 +5,25 @@ const DIGEST = `sha256:${"a".repeat(64)}`;
 
 describe("an image reference", () => {
   test.each([
-    ["node", "node", "latest"],
-    ["node:24-slim", "node", "24-slim"],
-    ["library/node", "library/node", "latest"],
-    ["sandbox-local/node:24", "sandbox-local/node", "24"],
-    ["localhost:5000/team/app:v1.2_3", "localhost:5000/team/app", "v1.2_3"],
-    ["registry.example.com/a/b__c/d-e", "registry.example.com/a/b__c/d-e", "latest"],
-    [`node@${DIGEST}`, "node", DIGEST],
-    [`ghcr.io/x/y:1@${DIGEST}`, "ghcr.io/x/y", DIGEST],
-  ])("%s is taken apart as the engine does", (text, name, version) => {
-    expect(parseImageReference(text)).toEqual({ name, version });
+    ["node", { name: "node", version: "latest", registry: null, path: "node" }],
+    ["node:24-slim", { name: "node", version: "24-slim", registry: null }],
+    ["library/node", { name: "library/node", version: "latest", registry: null, path: "library/node" }],
+    ["sandbox-local/node:24", { name: "sandbox-local/node", version: "24", registry: null }],
+    ["node.js", { name: "node.js", registry: null }],
+    ["docker.io/team/app", { name: "docker.io/team/app", registry: null, path: "team/app" }],
+    ["index.docker.io/app", { registry: null }],
+    ["Docker.io/app", { registry: "Docker.io" }],
+    ["localhost/app", { registry: "localhost", path: "app" }],
+    [
+      "localhost:5000/team/app:v1.2_3",
+      { name: "localhost:5000/team/app", version: "v1.2_3", registry: "localhost:5000", path: "team/app" },
+    ],
+    ["127.0.0.1:8080/x:1", { name: "127.0.0.1:8080/x", version: "1", registry: "127.0.0.1:8080", path: "x" }],
+    ["registry.example.com/a/b__c/d-e", { version: "latest", registry: "registry.example.com", path: "a/b__c/d-e" }],
+    [`node@${DIGEST}`, { name: "node", version: DIGEST, registry: null }],
+    [`ghcr.io/x/y:1@${DIGEST}`, { name: "ghcr.io/x/y", version: DIGEST, registry: "ghcr.io", path: "x/y" }],
+  ])("%s is taken apart as the engine does", (text, parts) => {
+    expect(parseImageReference(text)).toMatchObject(parts);
   });
 
   test.each([
@@ -36,6 +45,8 @@ describe("an image reference", () => {
     "node\n",
     "nöde",
     "a/../b",
+    "a_b.example/app",
+    "[::1]:5000/app",
     `node:${"x".repeat(129)}`,
     "a/".repeat(200),
     "x".repeat(256),

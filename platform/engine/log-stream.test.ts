@@ -113,6 +113,7 @@ describe("a container's log stream", () => {
     const lines = assemble([...Array.from({ length: 9 }, () => out(1, piece)), out(1, "end\n")]);
     expect(lines.map(({ text }) => text.length)).toEqual([65_536, 65_536, 16_387]);
     expect(new Set(lines.map(({ timestamp }) => timestamp))).toEqual(new Set([stamp(1)]));
+    expect(lines.map(({ continued }) => continued)).toEqual([true, true, undefined]);
   });
 
   test("a line of exactly 64 KiB is one line", () => {

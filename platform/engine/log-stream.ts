@@ -76,7 +76,7 @@ export function createLogAssembler(): LogAssembler {
     while (channel.partial.size > MAX_LINE_BYTES) {
       const whole = Buffer.concat(channel.partial.parts, channel.partial.size);
       const cut = characterBoundary(whole, MAX_LINE_BYTES);
-      emit(channel, stamp, whole.toString("utf8", 0, cut));
+      lines.push({ timestamp: stamp, stream: channel.name, text: whole.toString("utf8", 0, cut), continued: true });
       const rest = Buffer.from(whole.subarray(cut));
       channel.partial = { stamp, parts: [rest], size: rest.length };
     }

@@ -3,6 +3,7 @@ import { PlatformError } from "../domain/errors.ts";
 import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createEnvironment } from "./create-environment.ts";
+import { destroyEnvironment } from "./destroy-environment.ts";
 import { endOutages } from "./end-outages.ts";
 import { injectOutage } from "./inject-outage.ts";
 import { recoverEnvironment } from "./recover.ts";
@@ -146,6 +147,18 @@ describe("a recovery that is under way", () => {
     expect(isOver(other)).toBe(true);
     context.stop.abort();
     await first;
+  });
+
+  test("has not failed when its environment is destroyed meanwhile", async () => {
+    const id = await paused(1);
+    context.probe.set(`${id}.localhost`, "hangs");
+    context.clock.advance(1_000);
+    const ending = endOutages(context);
+    await waitUntil("the end", () => isOver(id));
+    await destroyEnvironment(context, id);
+    context.stop.abort();
+    await ending;
+    expect(context.audit.entries).toEqual([]);
   });
 });
 

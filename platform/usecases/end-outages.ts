@@ -29,7 +29,6 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
   const failures = retryOf(context, record)?.failures ?? 0;
   try {
     await recoverEnvironment(context, id);
-    outageRetries.delete(id);
     audit.append(platformDeed("recover", id, null));
     if (failures > 0) logger.info({ env_id: id, failures }, "outage ended after all");
   } catch (error) {

@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { createDockerEngine } from "../../engine/docker-engine.ts";
 import {
   docker,
@@ -33,6 +33,10 @@ describeEngineContract("Docker", () => {
     exposing: { reference: process.env["DEFAULT_IMAGE"] || "sandbox-demo-app:latest", ports: [3000] },
     tools: { reference: STRESS_IMAGE, folder: "/sandbox-tools" },
     missingImage: "sandbox-test/there-is-none:1",
+    async nameImage(reference) {
+      await docker("tag", nodeImage(), reference);
+      onTestFinished(async () => void (await docker("rmi", "--no-prune", reference)));
+    },
     commands: {
       print: (out, err) => ["/bin/sh", "-c", 'echo "$0"; echo "$1" >&2', out, err],
       fail: (code) => ["/bin/sh", "-c", `exit ${code}`],

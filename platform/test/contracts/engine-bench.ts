@@ -16,6 +16,8 @@ export type EngineSubject = {
   tools: { reference: string; folder: string };
   /** A well-formed reference that nobody can pull. */
   missingImage: string;
+  /** Gives `image` another name until the test's end. */
+  nameImage(reference: string): Promise<void>;
   /** Commands for exec: printing a text on both streams, ending with a code, and never ending. */
   commands: { print(out: string, err: string): string[]; fail(code: number): string[]; hang: string[] };
   freeSubnet(): Promise<{ subnet: string; gateway: string; addresses: string[] }>;

@@ -61,6 +61,17 @@ export function describeEvents(bench: EngineBench): void {
       });
     });
 
+    test("that is there needs no registry that may be asked, which one that is missing does", async () => {
+      const here = `localhost:1/${subject.instance}:there`;
+      await subject.nameImage(here);
+      expect(await engine.images.ensure(here)).toMatchObject({ id: expect.stringMatching(/^sha256:/) });
+      for (const missing of [`localhost:1/${subject.instance}:missing`, "169.254.169.254/latest", "ghcr.io/team/app"])
+        await expect(engine.images.ensure(missing)).rejects.toMatchObject({
+          code: "image_not_found",
+          message: expect.stringMatching(/^Cannot pull image .* add it there, or pull the image on this machine/),
+        });
+    });
+
     test("that is no reference is an invalid request for the field `image`", async () => {
       const ensuring = engine.images.ensure("Not an image!");
       await expect(ensuring).rejects.toMatchObject({ code: "invalid_request", errors: [{ path: "image" }] });

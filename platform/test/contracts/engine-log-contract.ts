@@ -57,6 +57,7 @@ export function describeLogs(bench: EngineBench): void {
       const lines = await readUntil(spec.name, 3);
       expect(lines.map(({ text }) => text.length)).toEqual([65_536, 4_464, 4]);
       expect(lines[0]?.timestamp).toBe(lines[1]?.timestamp);
+      expect(lines.map(({ continued }) => continued)).toEqual([true, undefined, undefined]);
     });
 
     test("is there after the container ended", async () => {
