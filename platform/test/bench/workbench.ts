@@ -19,6 +19,8 @@ const SETTINGS = {
   MAX_ENVS_PER_OWNER: "0",
   MAX_MEMORY_MB: "0",
   RATE_LIMIT: "0",
+  // As by default; the tests' own instances have nothing made ahead.
+  NETWORK_POOL_SIZE: "4",
   CHANGES_LIMIT: "0",
   DEFAULT_TTL: "86400",
   LOG_LEVEL: "warn",

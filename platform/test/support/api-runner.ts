@@ -23,13 +23,13 @@ export type ApiRunner = {
 
 type Variables = Record<string, string | undefined>;
 
-/** The API as a process of this machine, with the same Node that runs the tests. */
+/** The API as a process of this machine, with the same Node that runs the tests and the flags of `npm start`. */
 export function processRunner(environment: Variables): ApiRunner {
   let child: ChildProcess | null = null;
   let output = "";
   return {
     async start(extra) {
-      const started = spawn(process.execPath, [join(ROOT, "platform/main.ts")], {
+      const started = spawn(process.execPath, ["--max-semi-space-size=2", join(ROOT, "platform/main.ts")], {
         cwd: ROOT,
         env: { ...environment, ...extra },
         stdio: ["ignore", "pipe", "pipe"],
