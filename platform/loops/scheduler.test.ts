@@ -1,57 +1,162 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createLogger } from "../runtime/logger.ts";
-import { waitUntil } from "../test/support/wait-until.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
-const EVERY_SECOND = "* * * * * *";
-const logger = createLogger("silent");
-let scheduler: Scheduler | null = null;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
-afterEach(async () => {
-  await scheduler?.stop();
-  scheduler = null;
+const logger = createLogger("silent");
+const warn = vi.spyOn(logger, "warn");
+let scheduler: Scheduler;
+/** By job, how often it has begun. */
+let begun: Record<string, number>;
+
+beforeEach(() => {
+  // Timers go by the time that passes, which setSystemTime, like whoever sets a clock, does not change.
+  vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) });
+  warn.mockClear();
+  begun = {};
 });
 
-test("a job that is still busy is not started again", async () => {
-  const held = Promise.withResolvers<void>();
-  let starts = 0;
-  let ticks = 0;
+afterEach(async () => {
+  await scheduler.stop();
+  vi.useRealTimers();
+});
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const setClock = (byMs: number) => vi.setSystemTime(Date.now() + byMs);
+
+/** A job that notes its begin and then does what it is told to. */
+function job(name: string, schedule: string | number, work: () => Promise<void> = async () => {}) {
+  begun[name] = 0;
+  return {
+    name,
+    schedule,
+    run: () => {
+      begun[name] = (begun[name] ?? 0) + 1;
+      return work();
+    },
+  };
+}
+
+test("jobs run by their schedules: cron expressions, with seconds or without, and milliseconds", async () => {
   scheduler = startScheduler(
-    [
-      { name: "busy", schedule: EVERY_SECOND, run: () => (starts++, held.promise) },
-      { name: "tick", schedule: EVERY_SECOND, run: () => Promise.resolve(void ticks++) },
-    ],
+    [job("minute", "* * * * *"), job("half", "*/30 * * * * *"), job("second", SECOND)],
     logger,
   );
-  await waitUntil("three ticks", () => ticks >= 3);
-  expect(starts).toBe(1);
+  await pass(10 * MINUTE + SECOND);
+  expect(begun).toEqual({ minute: 10, half: 20, second: 601 });
+  expect(scheduler.health()).toEqual({ ok: true, detail: "minute, half, second" });
+  expect(warn).not.toHaveBeenCalled();
+});
+
+test("a job that is still busy is not begun again", async () => {
+  const held = Promise.withResolvers<void>();
+  scheduler = startScheduler([job("busy", "* * * * * *", () => held.promise), job("free", "* * * * * *")], logger);
+  await pass(3 * SECOND);
+  expect(begun).toEqual({ busy: 1, free: 3 });
   held.resolve();
-  await waitUntil("another start", () => starts >= 2);
+  await pass(SECOND);
+  expect(begun).toEqual({ busy: 2, free: 4 });
+});
+
+test("a job that overlaps is begun beside the run that is still busy", async () => {
+  const held = Promise.withResolvers<void>();
+  const slow = job("slow", SECOND, () => held.promise);
+  scheduler = startScheduler([{ ...slow, overlaps: true }], logger);
+  await pass(3 * SECOND);
+  expect(begun["slow"]).toBe(3);
+  held.resolve();
 });
 
 test("a job that throws is told of, runs again, and is well again", async () => {
-  let runs = 0;
-  const job = async () => {
-    if (++runs === 1) throw new Error("no engine");
-  };
-  scheduler = startScheduler([{ name: "shaky", schedule: EVERY_SECOND, run: job }], logger);
-  await waitUntil("the first run to fail", () => scheduler?.health().ok === false);
-  expect(scheduler.health().detail).toBe("shaky: no engine");
-  await waitUntil("the next run to succeed", () => scheduler?.health().ok === true);
+  const shaky = job("shaky", "* * * * *", () =>
+    begun["shaky"] === 1 ? Promise.reject(new Error("no engine")) : Promise.resolve(),
+  );
+  scheduler = startScheduler([shaky], logger);
+  await pass(MINUTE);
+  expect(scheduler.health()).toEqual({ ok: false, detail: "failing: shaky; the log says why" });
+  await pass(MINUTE);
+  expect(scheduler.health().ok).toBe(true);
 });
 
-test("stopping waits for the run under way", async () => {
+test.each([
+  ["* * * * *", MINUTE, 3 * MINUTE],
+  ["*/2 * * * * *", 2 * SECOND, 30 * SECOND],
+  [SECOND, SECOND, 30 * SECOND],
+])("a job of schedule %s that begins no run any more is told of", async (schedule, period, patience) => {
   const held = Promise.withResolvers<void>();
-  let started = false;
-  const mine = startScheduler(
-    [{ name: "slow", schedule: EVERY_SECOND, run: () => ((started = true), held.promise) }],
-    logger,
-  );
-  await waitUntil("a run", () => started);
+  scheduler = startScheduler([job("stuck", schedule, () => held.promise), job("free", "* * * * *")], logger);
+  await pass(period);
+  expect(begun["stuck"]).toBe(1);
+  await pass(patience - SECOND);
+  expect(scheduler.health().ok).toBe(true);
+  await pass(2 * SECOND);
+  expect(scheduler.health()).toEqual({ ok: false, detail: "not begun when due: stuck; the log says why" });
+  held.resolve();
+  await pass(period);
+  expect(scheduler.health().ok).toBe(true);
+});
+
+test("stopping waits for the runs under way, also for those that overlap, and begins no more", async () => {
+  const held = Promise.withResolvers<void>();
+  const slow = job("slow", SECOND, () => held.promise);
+  scheduler = startScheduler([{ ...slow, overlaps: true }, job("other", "* * * * * *")], logger);
+  await pass(2 * SECOND);
   let stopped = false;
-  const stopping = mine.stop().then(() => (stopped = true));
-  await Promise.resolve();
-  expect(stopped).toBe(false);
+  const stopping = scheduler.stop().then(() => (stopped = true));
+  await pass(HOUR);
+  expect([begun, stopped]).toEqual([{ slow: 2, other: 2 }, false]);
   held.resolve();
   await stopping;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test.each([
+  ["30 seconds", 30 * SECOND],
+  ["an hour", HOUR],
+  ["a year", 365 * DAY],
+])("a clock set back by %s stops nothing", async (_, ms) => {
+  scheduler = startScheduler([job("minute", "* * * * *"), job("half", "*/30 * * * * *"), job("own", SECOND)], logger);
+  await pass(2 * MINUTE + 5 * SECOND);
+  setClock(-ms);
+  const before = { ...begun };
+  await pass(2 * MINUTE);
+  const more = Object.fromEntries(Object.entries(begun).map(([name, count]) => [name, count - (before[name] ?? 0)]));
+  expect(more).toEqual({ minute: 2, half: 4, own: 120 });
+  expect(scheduler.health().ok).toBe(true);
+});
+
+describe.each([
+  ["an hour", HOUR],
+  ["a day", DAY],
+])("a clock set forward by %s", (_, ms) => {
+  test.each([0, 250, 500, 750, 980])(
+    "at millisecond %i runs once what has become due, not all that was missed",
+    async (phase) => {
+      scheduler = startScheduler([job("hourly", "0 * * * *"), job("cron", "* * * * * *"), job("own", SECOND)], logger);
+      await pass(10 * SECOND + phase);
+      expect(begun).toEqual({ hourly: 0, cron: 10, own: 10 });
+      setClock(ms);
+      await pass(SECOND);
+      expect(begun["hourly"]).toBe(1);
+      await pass(9 * SECOND);
+      expect(begun).toMatchObject({ hourly: 1, own: 20 });
+      expect(Math.abs((begun["cron"] ?? 0) - 20)).toBeLessThanOrEqual(1);
+      expect(warn).not.toHaveBeenCalled();
+    },
+  );
+});
+
+test("a clock that is kept right, a second at a time, changes nothing", async () => {
+  scheduler = startScheduler([job("half", "*/30 * * * * *")], logger);
+  await pass(5 * SECOND);
+  setClock(SECOND);
+  await pass(5 * SECOND);
+  setClock(-SECOND);
+  await pass(MINUTE);
+  expect(begun).toEqual({ half: 2 });
+  expect(warn).not.toHaveBeenCalled();
 });

@@ -1,24 +1,27 @@
-import { schedule, setLogger } from "node-cron";
+import { createTask, setLogger, type ScheduledTask } from "node-cron";
 import type { Logger } from "../runtime/logger.ts";
-
-/** A piece of work that runs again and again. */
-export type Job = {
-  name: string;
-  /** A cron expression; six fields when the first is seconds. */
-  schedule: string;
-  run(): Promise<void>;
-};
+import { createRuns, type Job } from "./runs.ts";
 
 export type Scheduler = {
-  /** Whether every job's last run succeeded, and which did not. */
+  /** Whether every job runs when it is due and its last run succeeded, and which does not: why, the log says, since anybody may ask. */
   health(): { ok: boolean; detail: string };
   /** Starts no more runs and waits for those under way. */
   stop(): Promise<void>;
 };
 
+/** A cron expression cannot ask for more often. */
+const LOOK_MS = 1_000;
+/** A job that has begun no run when it should have begun so many is late, though no sooner than after LATE_MS. */
+const LATE_RUNS = 3;
+const LATE_MS = 30_000;
+
 /**
- * Runs jobs by their schedules. A job never overlaps itself: a run that is due while the last one is
- * still busy is skipped, and said so. A job that throws is logged and runs again when it is next due.
+ * Runs jobs by their schedules. A run that is due while the last one of its job is still busy is skipped, and
+ * said so, unless the job overlaps. A job that throws is logged and runs again when it is next due.
+ *
+ * node-cron says when a job is due, and executes it; the timer is ours. node-cron's own waits for a moment of the
+ * wall clock: with a clock that is set back it waits as long as that step, and after one forward, as when a
+ * sleeping machine wakes, it walks through every run that was missed, which took 8 s for a day of seconds.
  */
 export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
   setLogger({
@@ -27,38 +30,73 @@ export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
     error: (message) => logger.error({ cron: String(message) }, "scheduler"),
     debug: () => {},
   });
-  const failing = new Map<string, string>();
-  const underWay = new Map<string, Promise<void>>();
+  const runs = createRuns(logger);
+  const patience = new Map<Job, () => number>();
+  const lateAt = new Map<Job, number>();
 
-  const tasks = jobs.map((job) =>
-    schedule(job.schedule, () => {
-      if (underWay.has(job.name)) {
-        logger.warn({ loop: job.name }, "run skipped: the last one is still busy");
-        return;
-      }
-      const run = runJob(job, failing, logger).finally(() => underWay.delete(job.name));
-      underWay.set(job.name, run);
-    }),
-  );
+  function awaitNext(job: Job): void {
+    lateAt.set(job, performance.now() + Math.max(LATE_MS, patience.get(job)?.() ?? 0));
+  }
+  function begin(job: Job): void {
+    if (runs.begin(job)) awaitNext(job);
+  }
+  function start(job: Job): () => void {
+    const { schedule } = job;
+    if (typeof schedule === "number") {
+      patience.set(job, () => LATE_RUNS * schedule);
+      const interval = setInterval(begin, schedule, job);
+      return () => clearInterval(interval);
+    }
+    const task = createTask(schedule, () => begin(job));
+    patience.set(job, () => nextRun(task, LATE_RUNS) - Date.now());
+    return executeWhenDue(task);
+  }
+
+  const ends = jobs.map(start);
+  jobs.forEach(awaitNext);
 
   return {
     health() {
-      const detail = [...failing].map(([name, reason]) => `${name}: ${reason}`).join("; ");
-      return failing.size === 0 ? { ok: true, detail: jobs.map(({ name }) => name).join(", ") } : { ok: false, detail };
+      const failing = jobs.filter(({ name }) => runs.hasFailed(name));
+      const late = jobs.filter((job) => performance.now() > (lateAt.get(job) ?? 0));
+      if (failing.length + late.length === 0) return { ok: true, detail: namesOf(jobs) };
+      const told = [
+        ...(failing.length > 0 ? [`failing: ${namesOf(failing)}`] : []),
+        ...(late.length > 0 ? [`not begun when due: ${namesOf(late)}`] : []),
+      ];
+      return { ok: false, detail: [...told, "the log says why"].join("; ") };
     },
     async stop() {
-      for (const task of tasks) await task.destroy();
-      await Promise.all(underWay.values());
+      for (const end of ends) end();
+      await runs.ended();
     },
   };
 }
 
-async function runJob(job: Job, failing: Map<string, string>, logger: Logger): Promise<void> {
-  try {
-    await job.run();
-    failing.delete(job.name);
-  } catch (error) {
-    failing.set(job.name, error instanceof Error ? error.message : String(error));
-    logger.error({ err: error, loop: job.name }, "loop failed; it runs again when next due");
+/** Looks at every full second, by a timer that no clock moves. Returns what ends it. */
+function executeWhenDue(task: ScheduledTask): () => void {
+  let due = nextRun(task);
+  let timer: NodeJS.Timeout;
+  function look(): void {
+    const next = nextRun(task);
+    // The next run is another one: the moment of the last has come, be it by a step of the clock. One that is
+    // sooner than it was belongs to a clock that was set back.
+    if (next > due) void task.execute();
+    due = next;
+    timer = setTimeout(look, LOOK_MS - (Date.now() % LOOK_MS));
   }
+  look();
+  return () => {
+    clearTimeout(timer);
+    void task.destroy();
+  };
+}
+
+/** The moment of the run after so many, in milliseconds since the epoch. */
+function nextRun(task: ScheduledTask, after = 1): number {
+  return task.getNextRuns(after).at(-1)?.getTime() ?? Infinity;
+}
+
+function namesOf(jobs: Job[]): string {
+  return jobs.map(({ name }) => name).join(", ");
 }

@@ -10,8 +10,8 @@ import { startScheduler, type Scheduler } from "./scheduler.ts";
 /** When each loop runs, as cron expressions. */
 export type Schedules = { cleanup: string; health: string; reconcile: string; prune: string };
 
-/** Outages end on the second. */
-const EVERY_SECOND = "* * * * * *";
+/** How often ends of outages are looked for. */
+const OUTAGES_MS = 1_000;
 
 /** Starts everything that happens by itself. It ends when the scheduler is stopped and `context.stopping` has aborted. */
 export function startLoops(context: Context, schedules: Schedules): Scheduler {
@@ -20,7 +20,7 @@ export function startLoops(context: Context, schedules: Schedules): Scheduler {
   });
   return startScheduler(
     [
-      { name: "cleanup", schedule: schedules.cleanup, run: () => cleanupExpired(context) },
+      { name: "cleanup", schedule: schedules.cleanup, overlaps: true, run: () => cleanupExpired(context) },
       { name: "health", schedule: schedules.health, run: () => checkAllHealth(context) },
       {
         name: "reconcile",
@@ -28,7 +28,7 @@ export function startLoops(context: Context, schedules: Schedules): Scheduler {
         run: async () => void (await reconcile(context, { startup: false })),
       },
       { name: "prune", schedule: schedules.prune, run: () => pruneArchives(context) },
-      { name: "outages", schedule: EVERY_SECOND, run: () => endOutages(context) },
+      { name: "outages", schedule: OUTAGES_MS, overlaps: true, run: () => endOutages(context) },
     ],
     context.logger,
   );

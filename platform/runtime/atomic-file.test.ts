@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readFile, readdir, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { moveFile, removeFile, sweepTemporaryFiles, writeFileAtomic } from "./atomic-file.ts";
+import { join, relative } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { makeFolder, moveFile, removeFile, sweepTemporaryFiles, writeFileAtomic } from "./atomic-file.ts";
 
 let folder = "";
 
@@ -67,6 +67,64 @@ describe("writeFileAtomic", () => {
       code: "storage_failed",
       message: expect.stringContaining("ENOENT"),
     });
+  });
+});
+
+describe("what survives a power cut", () => {
+  /** Runs `work` and tells what it asked the disk to keep, and what the folder held at each of these moments. */
+  async function syncedBy(work: () => Promise<void>): Promise<{ what: string; held: string[] }[]> {
+    const anyFile = await open(folder, "r");
+    const sync = vi.spyOn(Object.getPrototypeOf(anyFile) as typeof anyFile, "sync");
+    await anyFile.close();
+    const synced: { what: string; held: string[] }[] = [];
+    sync.mockImplementation(async function (this: typeof anyFile) {
+      const path = await readlink(`/proc/self/fd/${this.fd}`);
+      synced.push({ what: relative(folder, path), held: (await readdir(folder)).sort() });
+    });
+    try {
+      await work();
+    } finally {
+      sync.mockRestore();
+    }
+    return synced;
+  }
+
+  const temporary = expect.stringMatching(/^\.a\.json\.\d+\.\d+\.tmp$/);
+
+  it("a written file: its content before it takes the place, then its name", async () => {
+    const path = join(folder, "a.json");
+    expect(await syncedBy(() => writeFileAtomic(path, "x"))).toEqual([
+      { what: temporary, held: [temporary] },
+      { what: "", held: ["a.json"] },
+    ]);
+    expect(await syncedBy(() => writeFileAtomic(path, "y", { durable: false }))).toEqual([]);
+  });
+
+  it("a removal", async () => {
+    const path = join(folder, "a.json");
+    for (const durable of [true, false]) {
+      await writeFile(path, "x");
+      expect(await syncedBy(() => removeFile(path, { durable }))).toEqual(durable ? [{ what: "", held: [] }] : []);
+    }
+  });
+
+  it("a move: where it went, then where it was", async () => {
+    await writeFile(join(folder, "a.json"), "x");
+    const moved = await syncedBy(() => moveFile(join(folder, "a.json"), join(folder, "aside", "a.json")));
+    expect(moved).toEqual(["aside", ""].map((what) => ({ what, held: ["aside"] })));
+  });
+
+  it("a made folder, and none that was there", async () => {
+    const made = () => syncedBy(() => makeFolder(join(folder, "a", "b")));
+    expect(await made()).toEqual(["a", ""].map((what) => ({ what, held: ["a"] })));
+    expect(await made()).toEqual([]);
+  });
+});
+
+describe("makeFolder", () => {
+  it("fails with storage_failed when a file is in the way", async () => {
+    await writeFile(join(folder, "a"), "");
+    await expect(makeFolder(join(folder, "a"))).rejects.toMatchObject({ code: "storage_failed" });
   });
 });
 

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { PlatformError } from "../domain/errors.ts";
 
 /** `durable: false` leaves out the fsyncs: for files that are written anew at every start. */
@@ -41,6 +41,19 @@ export async function removeFile(path: string, { durable = true }: { durable?: b
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return;
     throw storageError("remove file", path, error);
+  }
+}
+
+/** Makes a folder, and those above it, for good; one that is there is fine. Throws `storage_failed`. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    const made = await mkdir(path, { recursive: true });
+    if (made === undefined) return;
+    const top = dirname(resolve(made));
+    for (let above = dirname(resolve(path)); above !== top; above = dirname(above)) await syncFolder(above);
+    await syncFolder(top);
+  } catch (error) {
+    throw storageError("make folder", path, error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createKeyedLock } from "./keyed-lock.ts";
 
 test("sections of one key run one at a time, in the order of the calls", async () => {
@@ -89,6 +89,29 @@ test("a signal that is aborted already keeps the section from beginning", async 
   const lock = createKeyedLock();
   await expect(lock.run("env", () => "never", AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
   expect(lock.isHeld("env")).toBe(false);
+});
+
+test("whenIdle waits for every section that runs or waits, whether it fails or not, and for none when there is none", async () => {
+  const lock = createKeyedLock();
+  await lock.whenIdle();
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [one, waiting, two] = gates;
+  const sections = [
+    lock.run("one", () => one?.promise),
+    lock.run("one", () => waiting?.promise),
+    lock.run("two", () => two?.promise),
+  ].map((section) => section.catch(() => undefined));
+  const isIdle = vi.fn<() => void>();
+  const idle = lock.whenIdle().then(isIdle);
+  for (const [index, gate] of gates.entries()) {
+    await new Promise(setImmediate);
+    expect(isIdle).not.toHaveBeenCalled();
+    if (index === 1) gate.reject(new Error("broken"));
+    else gate.resolve();
+  }
+  await Promise.all(sections);
+  await idle;
+  expect(lock.isHeld("one")).toBe(false);
 });
 
 test("ten thousand waiting sections are served in good time", async () => {

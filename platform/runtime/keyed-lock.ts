@@ -9,6 +9,8 @@ export type KeyedLock = {
   run<T>(key: string, fn: () => T | Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Whether a section of this key is running. */
   isHeld(key: string): boolean;
+  /** Resolves as soon as no section of any key is running or waiting. */
+  whenIdle(): Promise<void>;
 };
 
 /**
@@ -20,6 +22,7 @@ export type KeyedLock = {
  */
 export function createKeyedLock(): KeyedLock {
   const waiting = new Map<string, Set<() => void>>();
+  let idle = Promise.withResolvers<void>();
 
   function acquire(key: string, signal: AbortSignal | undefined): Promise<void> {
     const queue = waiting.get(key);
@@ -46,6 +49,9 @@ export function createKeyedLock(): KeyedLock {
     const [next] = queue ?? [];
     if (next === undefined) {
       waiting.delete(key);
+      if (waiting.size > 0) return;
+      idle.resolve();
+      idle = Promise.withResolvers();
       return;
     }
     queue?.delete(next);
@@ -63,5 +69,6 @@ export function createKeyedLock(): KeyedLock {
       }
     },
     isHeld: (key) => waiting.has(key),
+    whenIdle: () => (waiting.size === 0 ? Promise.resolve() : idle.promise),
   };
 }

@@ -142,6 +142,17 @@ describe("state files that are lost", () => {
     expect(unrepaired()[0]).toMatchObject({ data: { environments: [id] } });
   });
 
+  test.each(["logs", "route"] as const)("of one that only its %s tell of are held back", async (sign) => {
+    const [id, ahead] = [await forgotten(), await spare()];
+    if (sign === "route") await context.logs.discard(id);
+    else await context.ingress.remove(id);
+    const parts = await partsOf(id);
+    context.environments.doubts("files");
+    await pass();
+    expect(await partsOf(id)).toEqual(parts);
+    expect(await partsOf(ahead)).toEqual([]);
+  });
+
   test("do not keep what was made ahead where nothing else is there", async () => {
     const ahead = await spare();
     context.environments.doubts("folder");

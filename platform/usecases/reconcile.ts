@@ -53,7 +53,7 @@ type Pass = { world: World; lookAgain: () => Promise<World>; startup: boolean; r
 async function settleOne(context: Context, id: string, { world, lookAgain, startup, report }: Pass): Promise<void> {
   const { environments, locks, events, logger, stopping } = context;
   const record = environments.get(id);
-  if (record === null || locks.isHeld(id) || stopping.aborted) return;
+  if (record === null || locks.isHeld(id)) return;
   if (decide(context, record, world, startup).length === 0 && !hasVanished(record, observedOf(record, world, context)))
     return;
   try {

@@ -1,12 +1,10 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { spawn, type ChildProcess } from "node:child_process";
 import { join, resolve } from "node:path";
-import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
+import { endProcess, startNamespace, type NetworkNamespace } from "./network-namespace.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { waitUntil } from "./wait-until.ts";
 
-const run = promisify(execFile);
 const SCRIPT = resolve(import.meta.dirname, "../../../scripts/firewall/firewall.sh");
 
 /** Where Docker has its rules: the two kinds of iptables. */
@@ -15,8 +13,9 @@ export type Tool = "iptables-nft" | "iptables-legacy";
 /** A machine for firewalls: a network namespace with rules as Docker sets them, and nobody else who changes any. */
 export type FirewallMachine = {
   readonly instance: string;
-  /** What stands in the filter table, line by line. */
-  rules(tool?: Tool): Promise<string[]>;
+  readonly namespace: NetworkNamespace;
+  /** What stands in a table, the filter table unless told, line by line. */
+  rules(table?: "filter" | "mangle", tool?: Tool): Promise<string[]>;
   iptables(...args: string[]): Promise<void>;
   /** Starts the script's `keep`. */
   startKeeping(): void;
@@ -36,9 +35,7 @@ export async function startFirewallMachine(
   settings: Record<string, string> = {},
 ): Promise<FirewallMachine> {
   const folder = await temporaryFolder();
-  const holder = spawn("unshare", ["--net", "sleep", "infinity"], { stdio: "ignore" });
-  onTestFinished(() => end(holder));
-  const within = ["-t", String(holder.pid), "-n"];
+  const namespace = await startNamespace();
   const instance = "sandbox-played";
   const environment = {
     ...process.env,
@@ -50,22 +47,18 @@ export async function startFirewallMachine(
   let keeper: ChildProcess | null = null;
   let output = "";
 
-  async function inside(...command: string[]): Promise<string> {
-    return (await run("nsenter", [...within, ...command], { env: environment })).stdout;
-  }
-  const namespace = ["readlink", "/proc/self/ns/net"] as const;
-  const here = (await run(namespace[0], namespace.slice(1))).stdout;
-  // Before it is there, its commands would work on this machine's rules.
-  await waitUntil("the namespace", async () => (await inside(...namespace)) !== here, 5_000, 5);
+  const inside = (...command: string[]): Promise<string> => namespace.run(command, environment);
 
   const machine: FirewallMachine = {
     instance,
-    rules: async (asked = tool) => (await inside(asked, "-S")).trim().split("\n"),
+    namespace,
+    rules: async (table = "filter", asked = tool) => (await inside(asked, "-t", table, "-S")).trim().split("\n"),
     iptables: async (...args) => void (await inside(tool, ...args)),
     startKeeping() {
       const options = { env: environment, stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"] };
-      const started = spawn("nsenter", [...within, "bash", SCRIPT, "keep"], options);
-      onTestFinished(() => end(started));
+      const [command = "", ...args] = [...namespace.within, "bash", SCRIPT, "keep"];
+      const started = spawn(command, args, options);
+      onTestFinished(() => endProcess(started));
       for (const stream of [started.stdout, started.stderr])
         stream.on("data", (chunk: Buffer) => void (output += chunk.toString()));
       keeper = started;
@@ -75,7 +68,7 @@ export async function startFirewallMachine(
       await waitUntil("the rules", () => inside("bash", SCRIPT, "check").then(() => true), 10_000, 50);
     },
     async stopKeeping() {
-      if (keeper !== null) await end(keeper);
+      if (keeper !== null) await endProcess(keeper);
       return keeper?.signalCode ?? null;
     },
     output: () => output,
@@ -88,11 +81,4 @@ export async function startFirewallMachine(
   // And somebody's who has nothing to do with us.
   for (const chain of ["INPUT", "DOCKER-USER"]) await machine.iptables("-I", chain, "-s", "203.0.113.7", "-j", "DROP");
   return machine;
-}
-
-async function end(process: ChildProcess): Promise<void> {
-  if (process.exitCode !== null || process.signalCode !== null) return;
-  const ended = once(process, "exit");
-  process.kill("SIGTERM");
-  await ended;
 }

@@ -42,8 +42,9 @@ export async function tryFromInside(container: string, attempts: Attempt[]): Pro
   return JSON.parse(await runInside(container, TRY_ALL, JSON.stringify(attempts))) as Outcome[];
 }
 
-/** The same from here, to show that the thing tried is there. */
-export async function tryFromHere(attempts: Attempt[]): Promise<Outcome[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, ["-e", TRY_ALL, JSON.stringify(attempts)]);
+/** The same from here, to show that the thing tried is there; `within` is a command that runs another one elsewhere. */
+export async function tryFromHere(attempts: Attempt[], within: readonly string[] = []): Promise<Outcome[]> {
+  const [command = "", ...args] = [...within, process.execPath, "-e", TRY_ALL, JSON.stringify(attempts)];
+  const { stdout } = await promisify(execFile)(command, args);
   return JSON.parse(stdout) as Outcome[];
 }

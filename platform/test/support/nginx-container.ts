@@ -187,6 +187,10 @@ function dockerControl(container: string): NginxControl {
       }
     },
     reload: async () => void (await run("docker", ["kill", "-s", "HUP", container])),
+    async restart() {
+      await run("docker", ["kill", container]);
+      await run("docker", ["start", container]);
+    },
   };
 }
 

@@ -7,79 +7,95 @@ import { frontDoor, type Workbench } from "../workbench.ts";
 import { runWrk, type WrkReport } from "../wrk.ts";
 
 const ROUNDS = 3;
-const SECONDS = 5;
+const SECONDS = 4;
 /** Far below what either way can carry: what the front door adds when nothing queues. */
 const PER_SECOND = 200;
+/** The page people look at, and the cheapest answer there is, where the application does next to nothing. */
+const PATHS = ["/", "/health"] as const;
 
-/**
- * The same request through the front door and straight to the same container, by turns. Nginx keeps no
- * connection (nginx.conf says why), so the way straight is measured with kept connections and without.
- */
+type Path = (typeof PATHS)[number];
+/** `door` is Nginx's own address, `port` the published one on loopback, which Docker's userland proxy copies through. */
+type Way = "straight" | "door" | "port";
+type Reports = Record<Path, Record<Way, WrkReport[]>>;
+type Calm = Record<"straight" | "port", number[]>;
+
+/** The same request through the front door and straight to the same container, by turns. */
 export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
   await bench.withSettings({ WARM_POOL_SIZE: "0" });
   const missing = await runWrk("http://127.0.0.1:9/", {}, 1, bench.signal).catch((error) => error.code === "ENOENT");
   if (missing === true) return { lines: [], raw: null, note: "wrk is not installed" };
   const environment = await bench.create({ name: "door" });
   try {
-    const { address, port, host, path } = frontDoor(bench.instance, environment.id, "/health");
-    const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    const container = await docker("inspect", "-f", format, environment.container);
-    const direct = { address: container, port: environment.port, host: container, path };
-    const ways = {
-      door: { url: `http://${address}:${port}${path}`, headers: { Host: host } },
-      kept: { url: `http://${container}:${environment.port}${path}`, headers: {} },
-      fresh: { url: `http://${container}:${environment.port}${path}`, headers: { Connection: "close" } },
+    const { address, port, host } = frontDoor(bench.instance, environment.id, "/");
+    const container = await addressOf(environment.container, environment.network);
+    const nginx = await addressOf(`${bench.instance.name}-nginx`, bench.instance.name);
+    const bases: Record<Way, string> = {
+      straight: `http://${container}:${environment.port}`,
+      door: `http://${nginx}`,
+      port: `http://${address}:${port}`,
     };
-    const reports: Record<keyof typeof ways, WrkReport[]> = { door: [], kept: [], fresh: [] };
-    const calm = { door: [] as number[], direct: [] as number[] };
+    const reports: Reports = {
+      "/": { straight: [], door: [], port: [] },
+      "/health": { straight: [], door: [], port: [] },
+    };
+    const calm: Calm = { straight: [], port: [] };
     for (let round = 0; round < ROUNDS; round++) {
       await bench.quiet();
-      for (const way of ["kept", "door", "fresh"] as const)
-        reports[way].push(await runWrk(ways[way].url, ways[way].headers, SECONDS, bench.signal));
-      for (const [way, target] of [
-        ["direct", direct],
-        ["door", { address, port, host, path }],
-      ] as const) {
-        const loop = await openLoop({ perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal }, () =>
-          ask(target),
-        );
-        calm[way].push(...loop.latencies);
+      for (const path of PATHS)
+        for (const way of ["straight", "door", "port"] as const)
+          reports[path][way].push(await runWrk(`${bases[way]}${path}`, { Host: host }, SECONDS, bench.signal));
+      const path = "/health";
+      const targets = {
+        straight: { address: container, port: environment.port, host, path },
+        port: { address, port, host, path },
+      };
+      for (const way of ["straight", "port"] as const) {
+        const pace = { perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal };
+        calm[way].push(...(await openLoop(pace, () => ask(targets[way]))).latencies);
       }
       bench.progress(`${round + 1} of ${ROUNDS}`);
     }
-    return {
-      lines: linesOf(reports, calm),
-      raw: { reports, calm: { door: spreadOf(calm.door), direct: spreadOf(calm.direct) } },
-    };
+    return { lines: linesOf(reports, calm), raw: { reports } };
   } finally {
     await bench.destroy(environment.id);
   }
 }
 
-type Reports = Record<"door" | "kept" | "fresh", WrkReport[]>;
+async function addressOf(container: string, network: string): Promise<string> {
+  return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
+}
 
-function linesOf(reports: Reports, calm: Record<"door" | "direct", number[]>): Line[] {
-  const spread = (way: keyof Reports, key: keyof WrkReport) => spreadOf(reports[way].map((report) => report[key]));
+function linesOf(reports: Reports, calm: Calm): Line[] {
   const row = "front-door";
-  const rates = (what: string, way: "kept" | "fresh", goal: Line["goal"]): Line =>
+  const spread = (path: Path, way: Way, key: keyof WrkReport) =>
+    spreadOf(reports[path][way].map((report) => report[key]));
+  const rate = (path: Path, way: "door" | "port", goal: Line["goal"]): Line =>
     ratioLine({
       row,
-      what,
+      what: `GET ${path}, wrk with 64 connections, ${way === "door" ? "Nginx's address" : "published port"}`,
       unit: "req/s",
-      bare: spread(way, "perSecond"),
-      platform: spread("door", "perSecond"),
+      bare: spread(path, "straight", "perSecond"),
+      platform: spread(path, way, "perSecond"),
       goal,
     });
-  const tails = (what: string, way: "kept" | "fresh", goal: Line["goal"]): Line =>
-    difference(what, spread(way, "p99Ms"), spread("door", "p99Ms"), "median", goal);
-  const [direct, door] = [spreadOf(calm.direct), spreadOf(calm.door)];
+  const tail = (path: Path, goal: Line["goal"]): Line =>
+    difference(`p99 of GET ${path} with those 64`, spread(path, "straight", "p99Ms"), spread(path, "door", "p99Ms"), {
+      key: "median",
+      goal,
+    });
+  const [straight, port] = [spreadOf(calm.straight), spreadOf(calm.port)];
   return [
-    rates("requests a second, wrk with 64 connections; straight: kept ones", "kept", atLeast(0.5)),
-    rates("the same; straight: a new one for each request", "fresh", null),
-    tails("p99 with those 64, door less straight; straight: kept ones", "kept", atMost(2)),
-    tails("the same; straight: a new one for each request", "fresh", null),
-    difference(`median at ${PER_SECOND} requests a second, door less straight`, direct, door, "median", null),
-    difference(`p99 at ${PER_SECOND} requests a second, door less straight`, direct, door, "p99", null),
+    rate("/", "door", atLeast(0.5)),
+    rate("/health", "door", atLeast(0.5)),
+    rate("/", "port", null),
+    rate("/health", "port", null),
+    tail("/", atMost(2)),
+    tail("/health", atMost(2)),
+    difference(`median at ${PER_SECOND} a second, a new connection each`, straight, port, {
+      key: "median",
+      goal: null,
+    }),
+    difference(`p99 at ${PER_SECOND} a second, a new connection each`, straight, port, { key: "p99", goal: null }),
   ];
 }
 
@@ -87,8 +103,7 @@ function difference(
   what: string,
   bare: NonNullable<Line["bare"]>,
   platform: NonNullable<Line["platform"]>,
-  key: "median" | "p99",
-  goal: Line["goal"],
+  { key, goal }: { key: "median" | "p99"; goal: Line["goal"] },
 ): Line {
   const figure = platform[key] - bare[key];
   return { row: "front-door", what, unit: "ms", bare, platform, figure, figureUnit: "ms", goal };

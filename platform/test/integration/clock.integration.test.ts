@@ -1,0 +1,54 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { visit } from "../support/api-client.ts";
+import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { movableClock } from "../support/movable-clock.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const run = promisify(execFile);
+const OFTEN = "*/2 * * * * *";
+const HOUR = 3_600_000;
+const TTL = 80_000;
+
+describePlatform(
+  "a clock that is set",
+  { CLEANUP_SCHEDULE: OFTEN, HEALTH_SCHEDULE: OFTEN, RECONCILE_SCHEDULE: OFTEN },
+  (platform) => {
+    test.each([
+      ["back by an hour", -HOUR],
+      ["forward by an hour, as when a laptop wakes", HOUR],
+    ])("%s keeps no loop from its work", async (_, step) => {
+      const { api, instance } = platform;
+      const clock = movableClock(instance.folder);
+      await instance.stopApi();
+      await instance.startApi(clock.settings);
+      const [steady, paused] = [
+        await platform.createDemo({ name: "steady", ttl: TTL }),
+        await platform.createDemo({ name: "paused", ttl: TTL }),
+      ];
+      await api.outage(paused.id, "pause", { duration: 30 });
+      clock.set(step);
+
+      const checks = () =>
+        readFileSync(join(instance.folder, "logs", steady.id, "health.log"), "utf8").split("\n").length;
+      const isSet = async () => Math.abs((await api.show(steady.id)).body.ttl_remaining - TTL) > HOUR / 2_000;
+      await waitUntil("the clock to be set", isSet);
+      const before = checks();
+      await waitUntil("health to be looked at", () => checks() >= before + 3, 30_000);
+      const { id: brief } = await platform.createDemo({ name: "brief", ttl: 10 });
+      await run("docker", ["rm", "-f", steady.container]);
+      await waitUntil("the outage to end", async () => (await api.show(paused.id)).body.outage === null, 30_000);
+      await waitUntil(
+        "the lost container to be made anew",
+        async () => (await visit(instance, hostOf(steady.id), "/health")).status === 200,
+        30_000,
+      );
+      await waitUntil("what was created since to expire", async () => (await api.show(brief)).status === 404, 30_000);
+      expect((await api.call("GET", "/healthz")).status).toBe(200);
+    });
+  },
+  ["process"],
+);

@@ -1,0 +1,42 @@
+import type { FirewallMachine } from "./firewall-machine.ts";
+import { tryFromHere } from "./inside.ts";
+import { startNamespace } from "./network-namespace.ts";
+
+const SERVER = 'require("node:net").createServer((socket) => socket.end()).listen(80)';
+
+/** Somebody on one of a machine's networks, with a service on port 80. */
+export type Neighbour = { readonly address: string; readonly within: readonly string[] };
+
+/** Makes a network as Docker does, a bridge that the machine has the first address on, with one neighbour per number. */
+export async function addNetwork(
+  machine: FirewallMachine,
+  bridge: string,
+  base: string,
+  ...numbers: number[]
+): Promise<Neighbour[]> {
+  const { namespace } = machine;
+  const ip = (...args: string[]) => namespace.run(["ip", ...args]);
+  const addressOf = (number: number) => `${base.replace(/\d+$/, "")}${Number(/\d+$/.exec(base)?.[0]) + number}`;
+  await namespace.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]);
+  await ip("link", "add", bridge, "type", "bridge");
+  await ip("addr", "add", `${addressOf(1)}/28`, "dev", bridge);
+  await ip("link", "set", bridge, "up");
+  const neighbours: Neighbour[] = [];
+  for (const number of numbers) {
+    const place = await startNamespace([process.execPath, "-e", SERVER]);
+    const cable = `${bridge}-${number}`;
+    await ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", String(place.pid));
+    await ip("link", "set", cable, "master", bridge, "up");
+    await place.run(["ip", "addr", "add", `${addressOf(number)}/28`, "dev", "eth0"]);
+    await place.run(["ip", "link", "set", "eth0", "up"]);
+    await place.run(["ip", "route", "add", "default", "via", addressOf(1)]);
+    neighbours.push({ address: addressOf(number), within: place.within });
+  }
+  return neighbours;
+}
+
+/** How it ends when somebody connects to each of these. */
+export async function tryFrom(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
+  const attempts = to.map(({ address }) => ({ host: address, port: 80 }));
+  return (await tryFromHere(attempts, from.within)).map(({ outcome }) => outcome);
+}
