@@ -9,6 +9,8 @@ stage_start() {
   NGINX_SOURCE_HASH="$(nginx_source_hash)"
   export API_SOURCE_HASH NGINX_SOURCE_HASH
   mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")"
+  # Nginx's workers, who are nobody, look into it; a checkout made with a strict umask would keep them out.
+  chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
     "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
     "range that is free on this machine. If it says that something exists with other settings or labels" \

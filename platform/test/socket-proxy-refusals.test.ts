@@ -68,7 +68,7 @@ const REFUSED: Refused[] = [
 
   ["another command in Nginx's container", "POST", "/containers/sandbox-nginx/exec", command("sh", "-c", "nginx -t")],
   ["more of the same command", "POST", "/containers/sandbox-nginx/exec", command("nginx", "-t", "-c", "/tmp/x")],
-  ["another signal for Nginx", "POST", "/containers/sandbox-nginx/kill?signal=SIGKILL"],
+  ["another signal for Nginx", "POST", "/containers/sandbox-nginx/kill?signal=SIGSTOP"],
   ["the usual signal for Nginx", "POST", "/containers/sandbox-nginx/kill"],
   ["the removal of Nginx", "DELETE", "/containers/sandbox-nginx?force=true"],
   ["a file into Nginx", "PUT", "/containers/sandbox-nginx/archive?path=/", "tar"],

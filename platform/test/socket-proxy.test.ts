@@ -26,6 +26,7 @@ describe("the socket proxy lets through", () => {
     ["GET", "sandbox-tool-1", "/archive?path=%2Ftools"],
     ["DELETE", "sandbox-tool-1", "?force=true"],
     ["POST", "sandbox-nginx", "/kill?signal=SIGHUP"],
+    ["POST", "sandbox-nginx", "/kill?signal=SIGKILL"],
     ["POST", "sandbox-nginx", "/start"],
     ["POST", "sandbox-nginx", "/unpause"],
   ])("%s /containers/%s%s, about the id that it found", async (method, name, rest) => {

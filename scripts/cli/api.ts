@@ -77,8 +77,9 @@ async function describeProblem(response: Response): Promise<string> {
     const problem = JSON.parse(text) as Problem;
     if (response.status === 401)
       return "The API wants a token: set API_TOKEN in .env or before make. make token NAME= ROLE= makes one.";
-    const fields = (problem.errors ?? []).map((field) => `\n  ${field.path}: ${field.message}`);
-    return (problem.detail ?? problem.title ?? `HTTP ${response.status}`) + fields.join("");
+    const detail = problem.detail ?? problem.title ?? `HTTP ${response.status}`;
+    const fields = (problem.errors ?? []).map((field) => `${field.path}: ${field.message}`);
+    return [detail, ...fields.filter((field) => !detail.includes(field))].join("\n  ");
   } catch {
     // Not the API's own words: something else listens there.
     return `HTTP ${response.status} from ${response.url}: ${text.slice(0, 200)}`;

@@ -1,7 +1,7 @@
 // Commands that change something.
 import { createInterface } from "node:readline/promises";
 import { type Environment, UsageError, callJson, envPath } from "./api.ts";
-import { optional, optionalSeconds, required, seconds } from "./parameters.ts";
+import { optional, optionalPort, optionalSeconds, required, seconds } from "./parameters.ts";
 import { formatSeconds, withProgress } from "./terminal.ts";
 
 /** NAME= TTL= IMAGE= PORT=, all optional; asks for name and lifetime when neither is given at a terminal. */
@@ -10,12 +10,12 @@ export async function create(): Promise<void> {
   let ttl = optionalSeconds("TTL");
   if (name === undefined && ttl === undefined && process.stdin.isTTY) ({ name, ttl } = await askNameAndTtl());
   const image = optional("IMAGE");
-  const port = optional("PORT");
+  const port = optionalPort("PORT");
   const body = {
     ...(name === undefined ? {} : { name }),
     ...(ttl === undefined ? {} : { ttl }),
     ...(image === undefined ? {} : { image }),
-    ...(port === undefined ? {} : { port: Number(port) }),
+    ...(port === undefined ? {} : { port }),
   };
   const { result: env, took } = await withProgress(`Creating ${name ?? "an environment"}`, () =>
     callJson<Environment>("POST", "/envs", body),

@@ -18,8 +18,19 @@ export function required(key: string, usage: string): string {
 /** A length of time in seconds: 90, 90s, 15m, 2h or 1d. */
 export function seconds(text: string, key: string): number {
   const match = /^\s*(\d+)\s*([smhd]?)\s*$/.exec(text);
-  if (!match) throw new UsageError(`${key} is a length of time such as 90, 15m or 2h, not "${text}".`);
-  return Number(match[1]) * (UNITS[match[2] ?? ""] ?? 1);
+  const length = Number(match?.[1]) * (UNITS[match?.[2] ?? ""] ?? 1);
+  // What is no number, or one that cannot be told from the next, is not worth asking the API.
+  if (Number.isSafeInteger(length)) return length;
+  throw new UsageError(`${key} is a length of time such as 90, 15m or 2h, not "${text}".`);
+}
+
+/** A port, or undefined when it is not given. */
+export function optionalPort(key: string): number | undefined {
+  const value = optional(key);
+  if (value === undefined) return undefined;
+  const port = /^\s*\d+\s*$/.test(value) ? Number(value) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new UsageError(`${key} is a number from 1 to 65535, not "${value}".`);
 }
 
 /** Like seconds(), for a parameter that may be left out. */

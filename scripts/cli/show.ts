@@ -69,16 +69,26 @@ export async function followLogs(): Promise<void> {
   process.stdout.on("error", () => process.exit(0));
   const response = await call("GET", envPath(id, "/logs"), { accept: "text/event-stream" });
   if (!response.body) return;
-  let rest = "";
+  let [rest, event] = ["", ""];
   try {
     for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + chunk).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop() ?? "";
-      for (const line of lines) if (line.startsWith("data:")) process.stdout.write(`${line.replace(/^data: ?/, "")}\n`);
+      for (const line of lines) {
+        if (line.startsWith("event:")) event = line.replace(/^event: ?/, "");
+        else if (line === "") event = "";
+        else if (line.startsWith("data:")) tell(event, line.replace(/^data: ?/, ""));
+      }
     }
   } catch {
     throw new ApiError("The API ended the stream; it may have been restarted. Follow again: make logs ENV=…");
   }
+}
+
+/** A line of the log, or why there will be no more: that is no line of the log. */
+function tell(event: string, data: string): void {
+  if (event === "end") console.error(`The stream ended: ${data}`);
+  else process.stdout.write(`${data}\n`);
 }
 
 /** What /healthz says, as JSON. */

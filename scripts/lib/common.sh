@@ -10,6 +10,9 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # One locale for parsing: a decimal comma in EPOCHREALTIME would break the arithmetic below.
 export LC_ALL=C.UTF-8
 
+# What set-up makes, packages and folders, is read in containers by others, whatever the caller's umask.
+umask 022
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 die() {

@@ -19,11 +19,18 @@ stage_firewall() {
   export_firewall_facts
   mkdir -p "$CACHE_DIR/firewall/$INSTANCE"
   if compose up -d firewall && wait_for_rules; then
-    note "environments reach neither this machine nor a cloud's metadata"
+    note "environments reach neither this machine nor a cloud's metadata$(who_isolates)"
   else
     docker logs --tail 12 "$INSTANCE-firewall" 2>&1 || true
     note "NOT SET (docker logs $INSTANCE-firewall): environments reach this machine"
   fi
+}
+
+# What there is to add where a kernel lacks what our own rules between environments take.
+who_isolates() {
+  local isolation
+  read -r _ _ isolation <"$CACHE_DIR/firewall/$INSTANCE/state"
+  [ "$isolation" != docker ] || printf '; from each other Docker alone keeps them (docker logs %s-firewall)' "$INSTANCE"
 }
 
 wait_for_rules() {

@@ -29,6 +29,8 @@ const CALLS: Record<Exclude<ContainerKind, "app">, ReadonlySet<AllowedCall>> = {
 
 const NGINX_TEST = JSON.stringify(["nginx", "-t"]);
 
+const NGINX_SIGNALS: ReadonlySet<string | null> = new Set(["SIGHUP", "SIGKILL"]);
+
 /** Why a call is not let through, given whose the objects are that it names; null where nothing is wrong with it. */
 export function decide(asked: Asked, body: Fields, facts: Facts, owner: Owner): string | null {
   const { call, query } = asked;
@@ -49,8 +51,9 @@ function decideContainer({ call, query }: Asked, body: Fields, facts: Facts, own
   if (call === "POST /containers/{name}/exec" && JSON.stringify(body["Cmd"]) !== NGINX_TEST) {
     return "in Nginx's container the platform runs nginx -t and nothing else";
   }
-  if (call === "POST /containers/{name}/kill" && query.get("signal") !== "SIGHUP") {
-    return "Nginx is sent SIGHUP and nothing else";
+  // SIGKILL is half of a restart: it is started again next.
+  if (call === "POST /containers/{name}/kill" && !NGINX_SIGNALS.has(query.get("signal"))) {
+    return "Nginx is sent SIGHUP or SIGKILL and nothing else";
   }
   return null;
 }

@@ -30,20 +30,25 @@ const linesAbout = (machine: FirewallMachine, words: string) =>
 describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   test("ours come before everybody else's, and nothing is anywhere else", async () => {
     const machine = await startFirewallMachine(tool);
-    const before = await machine.rules();
+    const [before, mangleBefore] = [await machine.rules(), await machine.rules("mangle")];
     await machine.keep();
-    const rules = await machine.rules();
+    const [rules, mangle] = [await machine.rules(), await machine.rules("mangle")];
     expect(rules.filter((line) => !isOurs(line))).toEqual(before);
+    expect(mangle.filter((line) => !isOurs(line))).toEqual(mangleBefore);
+    expect(mangle.find((line) => line.startsWith("-A POSTROUTING "))).toContain(`-j ${await chainOf(machine)}`);
     for (const door of ["INPUT", "DOCKER-USER"])
       expect(rules.find((line) => line.startsWith(`-A ${door} `))).toContain(`-j ${await chainOf(machine)}`);
     const other: Tool = tool === "iptables-nft" ? "iptables-legacy" : "iptables-nft";
-    if (TOOLS.includes(other)) expect((await machine.rules(other)).filter(isOurs)).toEqual([]);
+    if (!TOOLS.includes(other)) return;
+    for (const table of ["filter", "mangle"] as const)
+      expect((await machine.rules(table, other)).filter(isOurs)).toEqual([]);
   });
 
   test("what goes missing of ours is put back within seconds and told, what is not ours is left alone", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
-    const whole = await machine.rules();
+    const everything = async () => [...(await machine.rules()), ...(await machine.rules("mangle"))];
+    const whole = await everything();
     const chain = await chainOf(machine);
     const jump = ["-m", "comment", "--comment", `sandbox ${machine.instance}`, "-j", chain];
     const damages: string[][][] = [
@@ -52,6 +57,8 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
       [["-F", chain]],
       [["-D", chain, "1"]],
       [["-I", chain, "-j", "ACCEPT"]],
+      [["-t", "mangle", "-D", "POSTROUTING", ...jump]],
+      [["-t", "mangle", "-F"]],
       [
         ["-D", "INPUT", ...jump],
         ["-D", "DOCKER-USER", ...jump],
@@ -62,8 +69,8 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     for (const [index, damage] of damages.entries()) {
       for (const command of damage) await machine.iptables(...command);
       await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
-      expect(await machine.rules()).toEqual(expect.arrayContaining(whole));
-      expect((await machine.rules()).length).toBe(whole.length);
+      expect(await everything()).toEqual(expect.arrayContaining(whole));
+      expect((await everything()).length).toBe(whole.length);
     }
     expect(linesAbout(machine, "rules put back")[0]).toMatch(
       /^\d{4}-.*Z rules put back; missing: -A INPUT .*-j SANDBOX-/,
@@ -86,14 +93,27 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
 
   test("a stop leaves the rules, down takes them away and leaves the machine as it was", async () => {
     const machine = await startFirewallMachine(tool);
-    const before = await machine.rules();
+    const [before, mangleBefore] = [await machine.rules(), await machine.rules("mangle")];
     await machine.keep();
     expect(await machine.stopKeeping()).toBe("SIGTERM");
     expect((await machine.rules()).filter(isOurs)).not.toEqual([]);
+    expect((await machine.rules("mangle")).filter(isOurs)).not.toEqual([]);
     await machine.script("down");
     expect(await machine.rules()).toEqual(before);
+    expect(await machine.rules("mangle")).toEqual(mangleBefore);
     await machine.script("down");
   });
+});
+
+test("the metadata services of clouds are refused, whatever the protocol, wherever they are", async () => {
+  const machine = await startFirewallMachine("iptables-nft");
+  await machine.keep();
+  const rules = (await machine.rules()).filter((line) => line.includes("-j REJECT"));
+  for (const place of ["169.254.0.0/16", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"])
+    expect(rules.filter((line) => line.includes(` -d ${place} `))).toEqual([
+      expect.stringContaining("-p tcp -j REJECT --reject-with tcp-reset"),
+      expect.not.stringContaining("-p "),
+    ]);
 });
 
 test("resolvers that the machine is told of are let through on port 53 alone", async () => {

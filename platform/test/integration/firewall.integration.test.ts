@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
@@ -16,7 +17,9 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const iptables = async (...args: string[]) => (await run("iptables", ["-w", ...args])).stdout.trim();
 const chainOf = (instance: string) => `SANDBOX-${createHash("sha256").update(instance).digest("hex").slice(0, 12)}`;
 const rulesOf = async (instance: string) =>
-  (await iptables("-S")).split("\n").filter((line) => line.includes(chainOf(instance)));
+  [...(await iptables("-S")).split("\n"), ...(await iptables("-t", "mangle", "-S")).split("\n")].filter((line) =>
+    line.includes(chainOf(instance)),
+  );
 const firewallLog = async (instance: string) => (await docker("logs", `${instance}-firewall`)).split("\n");
 
 // The front door on every address gives environments something to reach.
@@ -27,6 +30,8 @@ describePlatform(
     const name = () => platform.instance.name;
     const firewall = () => `${name()}-firewall`;
     const jump = () => ["-m", "comment", "--comment", `sandbox ${name()}`, "-j", chainOf(name())];
+
+    const rulesStandSoon = () => waitUntil("the rules", () => rulesStand(name()), 20_000);
 
     /** An environment, and how its attempt to reach the front door through its gateway ends now. */
     async function makeAttempt(): Promise<() => Promise<string | undefined>> {
@@ -44,8 +49,8 @@ describePlatform(
         "all of it was removed",
         () => [
           ...["INPUT", "DOCKER-USER"].map((door) => ["-D", door, ...jump()]),
-          ["-F", chainOf(name())],
-          ["-X", chainOf(name())],
+          ["-t", "mangle", "-D", "POSTROUTING", ...jump()],
+          ...["filter", "mangle"].flatMap((table) => ["-F", "-X"].map((verb) => ["-t", table, verb, chainOf(name())])),
         ],
       ],
     ])("refuses environments again within seconds after %s", async (_, damage) => {
@@ -68,6 +73,28 @@ describePlatform(
       expect((await firewallLog(name())).at(-1)).toContain("rules put back");
     });
 
+    test("refuses datagrams to all, which are heard without it", async () => {
+      const { container, network } = await platform.createDemo();
+      const addresses = ["255.255.255.255", await broadcastOf(network)];
+      await withDatagramListener(async (port, heard) => {
+        const all = addresses.map((host) => ({ host, port, toAll: true }));
+        await docker("pause", firewall());
+        try {
+          await iptables("-D", "INPUT", ...jump());
+          await sendFromInside(container, all, "without");
+          await waitUntil("what is sent to all", () => heard("without") === all.length);
+        } finally {
+          await docker("unpause", firewall());
+        }
+        await rulesStandSoon();
+        await sendFromInside(container, all, "with");
+        // What was sent before it has arrived by then.
+        await sendDatagram({ host: "127.0.0.1", port }, "the end");
+        await waitUntil("the last datagram", () => heard("the end") === 1);
+        expect(heard("with")).toBe(0);
+      });
+    });
+
     test("leaves the rules when it is stopped, and puts back what has gone when it is started", async () => {
       const attempt = await makeAttempt();
       const before = await rulesOf(name());
@@ -87,7 +114,7 @@ describePlatform(
       };
       expect(HostConfig).toMatchObject({
         CapDrop: ["ALL"],
-        CapAdd: expect.toSatisfy((added: string[]) => added.toSorted().join() === "NET_ADMIN,NET_RAW"),
+        CapAdd: expect.toSatisfy((added: string[]) => added.toSorted().join() === "DAC_OVERRIDE,NET_ADMIN,NET_RAW"),
         Privileged: false,
         ReadonlyRootfs: true,
         RestartPolicy: { Name: "unless-stopped" },
@@ -113,6 +140,7 @@ test("make up has the rules in place before the API starts, make down leaves non
   const { stdout } = await run(join(ROOT, "scripts/up.sh"), { env: environment });
   expect(stdout).toMatch(/ok {2}firewall +environments reach neither this machine/);
   await rulesStand(instance.name);
+  expect(await rulesOf(instance.name)).toContainEqual(expect.stringMatching(/^-A POSTROUTING /));
   const startOf = (part: string) => docker("inspect", "-f", "{{.State.StartedAt}}", `${instance.name}-${part}`);
   const [said, api] = [(await firewallLog(instance.name))[0]?.split(" ")[0] ?? "", await startOf("api")];
   expect(Date.parse(said)).toBeLessThan(Date.parse(api));

@@ -7,7 +7,7 @@ const SERVER = 'require("node:net").createServer((socket) => socket.end()).liste
 /** Somebody on one of a machine's networks, with a service on port 80. */
 export type Neighbour = { readonly address: string; readonly within: readonly string[] };
 
-/** Makes a network as Docker does, a bridge that the machine has the first address on, with one neighbour per number. */
+/** Makes a network as Docker does, a bridge on which the machine has the first address, and a neighbour per number. */
 export async function addNetwork(
   machine: FirewallMachine,
   bridge: string,

@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { GENERATION_FILE, parseGeneration } from "../../ingress/generation.ts";
+import { createNginxIngress, type NginxControl, type NginxIngress } from "../../ingress/nginx-ingress.ts";
+
+/** What answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
+export type StandInNginx = {
+  confDir: string;
+  /** The files there were at its last reload. */
+  live: Map<string, string>;
+  /** Calls of its control, in order. */
+  log: string[];
+  /** Files set aside and restarts, as they were told. */
+  told: string[];
+  control: NginxControl;
+  /** The folder that it was given when it was started. */
+  mount(folder: string): void;
+  makeIngress(control?: Partial<NginxControl>): NginxIngress;
+  remove(): Promise<void>;
+};
+
+export async function startStandInNginx(): Promise<StandInNginx> {
+  const confDir = await mkdtemp(join(tmpdir(), "nginx-ingress-"));
+  const live = new Map<string, string>();
+  const log: string[] = [];
+  const told: string[] = [];
+  let mounted = confDir;
+
+  const server = createServer((incoming, response) => {
+    const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
+    if (incoming.headers.host?.startsWith("generation") && generation !== null)
+      response.setHeader("x-sandbox-generation", generation);
+    const sign = /^\/sees\/(.+)$/.exec(incoming.url ?? "")?.[1];
+    if (sign !== undefined) response.statusCode = existsSync(join(mounted, sign)) ? 204 : 410;
+    response.end();
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+
+  async function load(): Promise<void> {
+    const entries = await readdir(mounted, { withFileTypes: true });
+    const names = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".conf")).map(({ name }) => name);
+    const texts = await Promise.all(names.map((name) => readFile(join(mounted, name), "utf8")));
+    live.clear();
+    names.forEach((name, index) => live.set(name, texts[index] ?? ""));
+  }
+
+  const control: NginxControl = {
+    async test() {
+      log.push("test");
+      return { ok: true, output: "" };
+    },
+    async reload() {
+      log.push("reload");
+      await load();
+    },
+    async restart() {
+      log.push("restart");
+      mounted = confDir;
+      await load();
+    },
+  };
+
+  return {
+    confDir,
+    live,
+    log,
+    told,
+    control,
+    mount: (folder) => void (mounted = folder),
+    makeIngress: (changes = {}) =>
+      createNginxIngress({
+        confDir,
+        internalUrl: `http://127.0.0.1:${port}`,
+        deniedSubnets: ["10.172.0.0/16"],
+        control: { ...control, ...changes },
+        reloadTimeoutMs: 200,
+        onRejected: (file, reason) => told.push(`${file}: ${reason}`),
+        onRestarted: (reason) => told.push(reason),
+        // Ports that nobody listens on: this stand-in's old workers are gone at once.
+        generationPorts: { first: 2, count: 4 },
+      }),
+    async remove() {
+      server.close();
+      await rm(confDir, { recursive: true, force: true });
+    },
+  };
+}
