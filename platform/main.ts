@@ -14,25 +14,35 @@ async function main(): Promise<void> {
   }
   const config = loadConfig(process.env);
   const logger = createLogger(config.LOG_LEVEL);
-  const platform = await startPlatform(config, logger);
-  logger.info({ url: platform.url, instance: config.INSTANCE }, "platform up");
+  const stopping = new AbortController();
+  const starting = startPlatform(config, logger, stopping);
 
   const shutDown = (signal: string): void => {
-    process.removeAllListeners("SIGTERM").removeAllListeners("SIGINT");
+    // A terminal and what runs in it may both hand one Ctrl-C on: what has begun to end must not be cut off by that.
+    if (stopping.signal.aborted) {
+      logger.warn({ signal }, "already shutting down: finishing what is under way takes at most 30 s");
+      return;
+    }
     logger.info({ signal }, "shutting down");
+    stopping.abort();
     setTimeout(() => {
       logger.error("shutdown took too long");
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
-    platform.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error({ err: error }, "shutdown failed");
-        process.exit(1);
-      },
-    );
+    starting
+      .then((platform) => platform.stop())
+      .then(
+        () => process.exit(0),
+        (error: unknown) => {
+          logger.error({ err: error }, "shutdown failed");
+          process.exit(1);
+        },
+      );
   };
-  process.once("SIGTERM", shutDown).once("SIGINT", shutDown);
+  process.on("SIGTERM", shutDown).on("SIGINT", shutDown);
+
+  const { url } = await starting;
+  logger.info({ url, instance: config.INSTANCE }, "platform up");
 }
 
 main().catch((error: unknown) => {

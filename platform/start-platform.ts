@@ -1,7 +1,7 @@
 import type { RequestListener, Server } from "node:http";
 import { availableParallelism, totalmem } from "node:os";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { claimInstance } from "./claim-instance.ts";
 import { splitList, type Config } from "./config.ts";
 import { describeError } from "./domain/errors.ts";
@@ -137,8 +137,13 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
+    onRestarted(reason) {
+      const steps = [`restart-container ${settings.nginxContainer}`];
+      events.emit({ type: "platform.repaired", env_id: null, data: { steps, reason } });
+    },
   });
-  const logs = createDiskLogStore({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE });
+  const shownAs = fromHere(config.LOGS_DIR);
+  const logs = createDiskLogStore({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, shownAs });
   const environments = checkpointSaves(createDiskEnvironmentStore({ folder: config.ENVS_DIR }), checkpoint);
   const secrets = createDiskSecretStore({ folder: join(config.ENVS_DIR, "secrets") });
   return {
@@ -173,11 +178,17 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
   };
 }
 
+/** A path as people give it: `logs`, or in full where it lies elsewhere. */
+function fromHere(path: string): string {
+  const inside = relative(process.cwd(), path);
+  return inside === ".." || inside.startsWith("../") ? path : inside;
+}
+
 function machineMemoryMb(): number {
   return Math.floor(totalmem() / 2 ** 20);
 }
 
-/** Nginx is a container: it is tested and reloaded through the engine. */
+/** Nginx is a container: it is tested, reloaded and restarted through the engine. */
 function nginxControl(engine: Engine, container: string) {
   return {
     async test() {
@@ -187,6 +198,10 @@ function nginxControl(engine: Engine, container: string) {
       return { ok: exitCode === 0, output };
     },
     reload: () => engine.containers.kill(container, "SIGHUP"),
+    async restart() {
+      await engine.containers.kill(container, "SIGKILL");
+      await engine.containers.start(container);
+    },
   };
 }
 
@@ -236,7 +251,7 @@ async function firstReconcile(context: Context): Promise<void> {
   try {
     const report = await reconcile(context, { startup: true });
     context.logger.info({ ...report }, "reconciled");
-    if (!context.stopping.aborted) await cleanupExpired(context);
+    await cleanupExpired(context);
   } catch (error) {
     context.logger.error({ err: error }, "cannot reconcile at start; trying again every minute");
   }

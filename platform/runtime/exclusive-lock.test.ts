@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { takeExclusiveLock, type ExclusiveLock } from "./exclusive-lock.ts";
 
@@ -36,6 +36,20 @@ test("a lock is free again when its holder was killed", async () => {
   child.kill("SIGKILL");
   await once(child, "exit");
   await (await take(name)).release();
+});
+
+test("a lock is released whoever asked about it and stays connected", async () => {
+  const name = aName();
+  const lock = await take(name);
+  const socket = connect({ path: `\0${name}`, allowHalfOpen: true });
+  try {
+    socket.resume();
+    await once(socket, "end");
+    await lock.release();
+    expect(await takeExclusiveLock(name, "another")).toHaveProperty("lock");
+  } finally {
+    socket.destroy();
+  }
 });
 
 test("a holder that says nothing, or too much, is a holder", async () => {

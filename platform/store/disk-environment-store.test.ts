@@ -140,7 +140,10 @@ test("a probe file left by a killed check is no state file", async () => {
 });
 
 test("a folder that is taken away under the store is made anew with all that it knows", async () => {
-  const { folder, store } = await loadFolder({ "env-broken-1.json": "{", "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
+  const { folder, store } = await loadFolder({
+    "env-broken-1.json": "{",
+    "env-good-1.json": asFile(aRecord({ id: "env-good-1" })),
+  });
   await store.setAside();
   await rm(folder, { recursive: true });
   expect(await store.damaged()).toEqual(["env-good-1"]);

@@ -26,14 +26,19 @@ const CLEANUP_LOG = "cleanup.log";
 const HEALTH_LOG_BYTES = 1024 * 1024;
 const KEPT_HEALTH_FILES = 1;
 
-/** Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). */
+/**
+ * Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). `shownAs`: how the
+ * folder is called where people are told of it.
+ */
 export function createDiskLogStore({
   folder,
   maxSize,
+  shownAs = basename(resolve(folder)),
   clock = systemClock,
 }: {
   folder: string;
   maxSize: number;
+  shownAs?: string;
   clock?: Clock;
 }): LogStore {
   // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
@@ -191,7 +196,7 @@ export function createDiskLogStore({
     },
     archivePath(id) {
       assertEnvironmentId(id, "keep logs of");
-      return join(basename(resolve(folder)), ARCHIVE, id);
+      return join(shownAs, ARCHIVE, id);
     },
     async discard(id) {
       assertEnvironmentId(id, "keep logs of");

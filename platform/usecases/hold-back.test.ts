@@ -170,6 +170,25 @@ describe("state files that are lost", () => {
     expect(await partsOf(id)).toEqual([`${INSTANCE}-${id}-app`, `${INSTANCE}-${id}`]);
   });
 
+  test("are not those of one that was created meanwhile", async () => {
+    const { id } = await createEnvironment(context, {});
+    context.environments.doubts("folder");
+    await pass();
+    expect(context.environments.heldBack).toEqual([]);
+    expect(await partsOf(id)).toHaveLength(4);
+  });
+
+  test("do not keep longer what was set aside before", async () => {
+    const { id } = await setAside();
+    context.clock.advance(context.settings.maxTtl * 500);
+    context.environments.doubts("files");
+    await pass();
+    expect(await partsOf(id)).toHaveLength(4);
+    context.clock.advance(context.settings.maxTtl * 500);
+    await pass();
+    expect(await partsOf(id)).toEqual([]);
+  });
+
   test("that cannot be written down as lost destroy nothing", async () => {
     const id = await forgotten();
     context.environments.doubts("folder");

@@ -1,5 +1,5 @@
 import { isEnvironmentId } from "../domain/ids.ts";
-import { LABEL_ENV, LABEL_ROLE } from "../domain/labels.ts";
+import { LABEL_ENV } from "../domain/labels.ts";
 import { mayStillLive } from "../domain/set-aside.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import type { Context } from "./context.ts";
@@ -54,8 +54,7 @@ async function settleDoubt(context: Context, world: World): Promise<void> {
 async function findLost(context: Context, { engine, routes }: World, doubt: "folder" | "files"): Promise<string[]> {
   const { environments, locks, logs } = context;
   const aside = new Set((await environments.setAside()).map(({ id }) => id));
-  const labels = [...engine.containers, ...engine.networks].map((object) => object.labels);
-  const ids = labels.filter(({ [LABEL_ROLE]: role }) => role !== "tool").map(({ [LABEL_ENV]: env }) => env ?? "");
+  const ids = [...engine.containers, ...engine.networks].map(({ labels }) => labels[LABEL_ENV] ?? "");
   const nobodys = [...new Set(ids)].filter(
     (id) => isEnvironmentId(id) && !isKnown(context, id) && !aside.has(id) && !locks.isHeld(id),
   );

@@ -34,6 +34,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
       const destroyed = await platform.api.destroy(id);
       expect(destroyed).toMatchObject({ status: 200, body: { id, status: "destroyed" } });
       expect(existsSync(join(platform.instance.folder, "logs/archived", id))).toBe(true);
+      expect(existsSync(destroyed.body.archived_logs)).toBe(true); // as seen from here
       expect(await visit(platform.instance, hostOf(id))).toEqual({ status: 404, text: "No environment found\n" });
       expect((await platform.api.show(id)).status).toBe(404);
       expect(await leftovers(platform.instance)).toEqual([]);

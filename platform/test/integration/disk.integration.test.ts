@@ -312,7 +312,8 @@ describe.each([
 
   test("keeps what runs running, also over a restart, and nobody from destroying it", async () => {
     const [steady, goner] = [(await api.create({ name: "steady" })).body, (await api.create({ name: "goner" })).body];
-    const objectsOf = async (name: string) => (await labelledObjects(instance.name)).filter((part) => part.includes(name));
+    const objectsOf = async (name: string) =>
+      (await labelledObjects(instance.name)).filter((part) => part.includes(name));
     const steadyAnswers = async () => (await visit(instance, hostOf(steady.id), "/health")).status === 200;
     disk.fill();
     const made = await api.create({ name: "made" });

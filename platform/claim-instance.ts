@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { Config } from "./config.ts";
+import { makeFolder } from "./runtime/atomic-file.ts";
+import { takeExclusiveLock, type ExclusiveLock } from "./runtime/exclusive-lock.ts";
+
+/**
+ * Makes sure that this is the one API of its instance, and the one on its state folder, until it is released or the
+ * process ends: to a second one, what the first is just making is left over from a platform that died. Rejects, with
+ * who has it, before anything was touched.
+ */
+export async function claimInstance(config: Config): Promise<ExclusiveLock> {
+  const { INSTANCE, ENVS_DIR } = config;
+  const instance = await take(config, `sandbox-platform instance ${INSTANCE}`, `instance "${INSTANCE}"`);
+  try {
+    await makeFolder(ENVS_DIR);
+    const { dev, ino } = await stat(ENVS_DIR);
+    const folder = await take(config, `sandbox-platform folder ${dev}:${ino}`, `a platform on "${ENVS_DIR}"`);
+    return {
+      async release() {
+        await Promise.all([instance.release(), folder.release()]);
+      },
+    };
+  } catch (error) {
+    await instance.release();
+    throw error;
+  }
+}
+
+async function take(config: Config, name: string, what: string): Promise<ExclusiveLock> {
+  const taken = await takeExclusiveLock(name, describeSelf(config));
+  if ("lock" in taken) return taken.lock;
+  throw new Error(
+    `Cannot start ${what}: it is up already, and would lose what it is making to a second one. It says of itself: ` +
+      `${taken.holder}. Stop that one first, or give this one an INSTANCE, folders, ports and subnets of its own.`,
+  );
+}
+
+/** A process id says nothing outside of a container. */
+function describeSelf({ INSTANCE, PLATFORM_HOST, PLATFORM_PORT }: Config): string {
+  const stop = existsSync("/.dockerenv") ? `docker stop ${INSTANCE}-api` : `kill ${process.pid}`;
+  return `http://${PLATFORM_HOST}:${PLATFORM_PORT}, up since ${new Date().toISOString()}, ended by "${stop}"`;
+}
