@@ -160,7 +160,7 @@ describe("taking down", () => {
   test("goes in reverse, log shipper first and state file last", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
       ["stop-shippers"],
-      ["remove-route", [["remove-container", "disconnect-ingress"], ["remove-network"]]],
+      ["remove-route", [["remove-container"], ["disconnect-ingress"], ["remove-network"]]],
       ["archive-logs"],
       ["remove-secrets"],
       ["remove-record"],

@@ -95,10 +95,9 @@ export function planDown(record: EnvironmentRecord): Plan {
     ...beside(
       [{ kind: "remove-route", env }],
       [
-        [
-          ...record.services.map((service): Step => ({ kind: "remove-container", env, container: service.container })),
-          { kind: "disconnect-ingress", env, network },
-        ],
+        record.services.map((service) => ({ kind: "remove-container", env, container: service.container })),
+        // Only then: a request under way ends with its container, and would hang if Nginx were cut off from it before.
+        [{ kind: "disconnect-ingress", env, network }],
         [{ kind: "remove-network", env, network }],
       ],
     ),

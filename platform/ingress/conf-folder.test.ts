@@ -1,9 +1,13 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gateOf, openConfFolder, RELOAD_MARK, type ConfFolder } from "./conf-folder.ts";
+import { delay } from "../runtime/delay.ts";
+import { gateOf, openConfFolder, RELOAD_MARK, SIGHT_PREFIX, type ConfFolder } from "./conf-folder.ts";
 
+const run = promisify(execFile);
 let path = "";
 let folder: ConfFolder;
 
@@ -43,9 +47,9 @@ describe("openConfFolder", () => {
   it("reads a file, and null where there is none", async () => {
     await folder.write("env-a.conf", "text");
     await mkdir(join(path, "env-folder.conf"));
+    await run("mkfifo", [join(path, "env-pipe.conf")]);
     expect(await folder.read("env-a.conf")).toBe("text");
-    expect(await folder.read("env-b.conf")).toBe(null);
-    expect(await folder.read("env-folder.conf")).toBe(null);
+    for (const name of ["b", "folder", "pipe"]) expect(await folder.read(`env-${name}.conf`)).toBe(null);
   });
 
   it("removes files, links and folders, and accepts that they are gone", async () => {
@@ -78,10 +82,53 @@ describe("openConfFolder", () => {
     expect(folder.gatesNow()).toEqual([]);
   });
 
-  it("removes the mark of a reload when it is opened: whoever made it is gone", async () => {
+  it("removes the mark of a reload, and what was made to be seen, when it is opened: whoever made them is gone", async () => {
     await folder.touch(RELOAD_MARK);
+    await folder.touch(`${SIGHT_PREFIX}0123`);
     openConfFolder(path);
     expect(await readdir(path)).toEqual([]);
+  });
+
+  it("is made anew where somebody removed it", async () => {
+    for (const use of [() => folder.names(), () => folder.ids(), async () => folder.marksNow()]) {
+      await rm(path, { recursive: true });
+      await use();
+      expect(await readdir(path)).toEqual([]);
+    }
+    await rm(path, { recursive: true });
+    await writeFile(path, "in the way");
+    await expect(folder.names()).rejects.toMatchObject({ code: "storage_failed" });
+  });
+
+  it("marks files, so that each that is written anew has another mark, and nothing else than files has one", async () => {
+    for (const name of ["env-a.conf", "theirs.conf", "target"]) await writeFile(join(path, name), "one");
+    await symlink("target", join(path, "link.conf"));
+    await symlink("nowhere", join(path, "dead.conf"));
+    await mkdir(join(path, "folder.conf"));
+    await run("mkfifo", [join(path, "pipe.conf")]);
+    const before = folder.marksNow();
+    const marked = [...before].filter(([, mark]) => mark !== null).map(([name]) => name);
+    expect(marked.sort()).toEqual(["env-a.conf", "link.conf", "theirs.conf"]);
+    expect([...before.keys()].sort()).toEqual((await folder.names()).sort());
+    expect(folder.marksNow()).toEqual(before);
+    await folder.write("env-a.conf", "one");
+    await writeFile(join(path, "target"), "more");
+    const after = folder.marksNow();
+    expect(marked.filter((name) => after.get(name) !== before.get(name)).sort()).toEqual(["env-a.conf", "link.conf"]);
+  });
+
+  it("lets go whoever waits to read a pipe that is set aside", async () => {
+    const pipe = join(path, "pipe.conf");
+    await run("mkfifo", [pipe]);
+    await folder.setAside("pipe.conf", 0);
+    const waiting = readFile(join(path, "rejected", "pipe.conf.1970-01-01T00-00-00.000Z"), "utf8");
+    const settled = waiting.then(() => true);
+    // Whether it waits yet cannot be seen: the pipe is set aside again until it has been let go.
+    for (let n = 1; !(await Promise.race([settled, delay(5)])); n++) {
+      await rename(join(path, "rejected", (await readdir(join(path, "rejected")))[0] ?? ""), pipe);
+      await folder.setAside("pipe.conf", n);
+    }
+    expect(await waiting).toBe("");
   });
 
   it("sets files aside without ever overwriting one", async () => {

@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
-import { lstat, mkdir, open, readFile, readdir, writeFile } from "node:fs/promises";
+import { chmodSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { lstat, mkdir, open, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
 import {
@@ -18,10 +18,12 @@ const REJECTED_FOLDER = "rejected";
 export const GATE_FOLDER = "live";
 /** There while Nginx reloads: every answer is its connection's last. */
 export const RELOAD_MARK = ".reloading";
+/** Files that are made to see whether Nginx has this very folder, and removed at once. */
+export const SIGHT_PREFIX = ".seen-";
 
 /**
  * The folder that nginx.conf includes `*.conf` from. Names are plain file names in it. Nothing is
- * fsynced: routes are put again at every start. Failures are `storage_failed`.
+ * fsynced: routes are put again at every start. One that somebody removed is made anew. Failures are `storage_failed`.
  */
 export type ConfFolder = {
   /** A file's text; null when it is absent or is no file. */
@@ -35,12 +37,18 @@ export type ConfFolder = {
   remove(name: string): Promise<void>;
   /** Clears the half-written files that a killed process left. */
   sweep(): Promise<void>;
-  /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. */
+  has(name: string): Promise<boolean>;
+  /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. Who waits for it is let go. */
   setAside(name: string, now: number): Promise<string>;
   /** Every name that Nginx includes. */
   names(): Promise<string[]>;
   /** The same at this very instant, for whoever compares it with what else is true now. */
   namesNow(): string[];
+  /**
+   * Each of these names with a mark that differs once somebody writes another file there, or into it; null for what
+   * is no plain file: Nginx would wait for ever to read a pipe.
+   */
+  marksNow(): Map<string, string | null>;
   /** Ids that have a file with something in it: a power cut can leave empty ones. */
   ids(): Promise<string[]>;
   /** Ids that have a gate, at this very instant. */
@@ -49,17 +57,36 @@ export type ConfFolder = {
 
 /** Opens the folder, making it where it is missing; a killed platform may have left the mark of a reload. */
 export function openConfFolder(folder: string): ConfFolder {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw storageError("make folder", folder, error);
-  }
   const at = (name: string): string => join(folder, name);
-  try {
-    unlinkSync(at(RELOAD_MARK));
-  } catch {
-    // Most often there is none; one that stays only costs clients a connection for each request.
+  makeNow();
+  for (const name of listNow().filter((name) => name === RELOAD_MARK || name.startsWith(SIGHT_PREFIX))) {
+    try {
+      rmSync(at(name));
+    } catch {
+      // One that stays only costs clients a connection for each request.
+    }
   }
+
+  function makeNow(): void {
+    try {
+      mkdirSync(folder, { recursive: true });
+      for (const path of [folder, at(GATE_FOLDER)]) if (existsSync(path)) letOthersIn(path);
+    } catch (error) {
+      throw storageError("make folder", folder, error);
+    }
+  }
+
+  function listNow(): string[] {
+    try {
+      return readdirSync(folder);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw storageError("list folder", folder, error);
+      makeNow();
+      return [];
+    }
+  }
+
+  const namesNow = (): string[] => listNow().filter(isIncluded);
 
   async function setAside(name: string, now: number): Promise<string> {
     const stamp = new Date(now).toISOString().replaceAll(":", "-");
@@ -67,15 +94,8 @@ export function openConfFolder(folder: string): ConfFolder {
       const place = join(REJECTED_FOLDER, n === 0 ? `${name}.${stamp}` : `${name}.${stamp}.${n}`);
       if (await exists(at(place))) continue;
       await moveFile(at(name), at(place));
+      await letReadersGo(at(place));
       return place;
-    }
-  }
-
-  async function names(): Promise<string[]> {
-    try {
-      return (await readdir(folder)).filter(isIncluded);
-    } catch (error) {
-      throw storageError("list folder", folder, error);
     }
   }
 
@@ -84,10 +104,10 @@ export function openConfFolder(folder: string): ConfFolder {
   return {
     async read(name) {
       try {
-        return await readFile(at(name), "utf8");
+        // Whoever reads a pipe may wait for ever.
+        return (await stat(at(name))).isFile() ? await readFile(at(name), "utf8") : null;
       } catch (error) {
-        const code = errnoOf(error);
-        if (code === "ENOENT" || code === "EISDIR") return null;
+        if (errnoOf(error) === "ENOENT") return null;
         throw storageError("read file", at(name), error);
       }
     },
@@ -104,6 +124,7 @@ export function openConfFolder(folder: string): ConfFolder {
         await writeFile(at(name), "").catch(async (error: unknown) => {
           if (errnoOf(error) !== "ENOENT") throw error;
           await mkdir(dirname(at(name)), { recursive: true });
+          letOthersIn(dirname(at(name)));
           await writeFile(at(name), "");
         });
       } catch (error) {
@@ -119,17 +140,15 @@ export function openConfFolder(folder: string): ConfFolder {
       else await removeFile(at(name), { durable: false });
     },
     sweep: async () => void (await sweepTemporaryFiles(folder)),
+    has: (name) => exists(at(name)),
     setAside,
-    names,
-    namesNow() {
-      try {
-        return readdirSync(folder).filter(isIncluded);
-      } catch (error) {
-        throw storageError("list folder", folder, error);
-      }
-    },
+    names: async () => namesNow(),
+    namesNow,
+    marksNow: () => new Map(namesNow().map((name) => [name, markOf(at(name))])),
     async ids() {
-      const named = (await names()).map(idOf).filter((id) => id !== null);
+      const named = namesNow()
+        .map(idOf)
+        .filter((id) => id !== null);
       const full = await Promise.all(named.map((id) => holdsText(at(fileOf(id)))));
       return named.filter((_, index) => full[index]);
     },
@@ -166,6 +185,12 @@ function isIncluded(name: string): boolean {
   return name.endsWith(EXTENSION) && !name.startsWith(".");
 }
 
+/** Nginx's workers, who are nobody, look for gates and marks; a strict umask would keep them out. */
+function letOthersIn(folder: string): void {
+  const { mode } = statSync(folder);
+  if ((mode & 0o005) !== 0o005) chmodSync(folder, (mode & 0o7777) | 0o055);
+}
+
 /** Needs no room beyond what the file has. Whoever reads meanwhile may see half of it. */
 async function writeInPlace(path: string, text: string): Promise<void> {
   const file = await open(path, "r+");
@@ -175,6 +200,23 @@ async function writeInPlace(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Of the file that a link leads to, since Nginx follows it too. */
+function markOf(path: string): string | null {
+  try {
+    const facts = statSync(path);
+    return facts.isFile() ? [facts.ino, facts.size, facts.mtimeMs, facts.ctimeMs].join(" ") : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whoever opened a pipe for reading, such as Nginx its configuration, waits until somebody opens it for writing. */
+async function letReadersGo(path: string): Promise<void> {
+  if (!(await lstat(path)).isFIFO()) return;
+  const pipe = await open(path, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => null); // ENXIO: nobody reads
+  await pipe?.close();
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -15,7 +15,7 @@ describe("a generation's file", () => {
   it("can be read back, holds its port, and denies the environments' subnets", () => {
     const text = renderGeneration(NOW, ["10.172.0.0/16"], PORTS);
     expect(parseGeneration(text)).toBe(NOW);
-    expect(text).toContain(`listen ${generationPort(NOW, PORTS)};`);
+    expect(text).toContain(`listen front-door.sandbox.internal:${generationPort(NOW, PORTS)};`);
     expect(text).toContain("deny 10.172.0.0/16;\nallow all;");
   });
 

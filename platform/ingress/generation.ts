@@ -1,4 +1,4 @@
-import { checkSubnet } from "./server-block.ts";
+import { checkSubnet, FRONT_DOOR_HOST } from "./server-block.ts";
 
 /**
  * Every configuration handed to Nginx has a number, its generation. The generation's own file makes
@@ -32,8 +32,8 @@ export function renderGeneration(generation: number, denied: readonly string[], 
 ${denied.map((subnet) => `deny ${checkSubnet(subnet)};\n`).join("")}allow all;
 
 server {
-    listen 8081;
-    listen ${generationPort(generation, ports)};
+    listen ${FRONT_DOOR_HOST}:8081;
+    listen ${FRONT_DOOR_HOST}:${generationPort(generation, ports)};
     server_name ${GENERATION_HOST};
     access_log off;
     location / {

@@ -1,70 +1,29 @@
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startStandInNginx, type StandInNginx } from "../test/support/stand-in-nginx.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { RELOAD_MARK } from "./conf-folder.ts";
-import { GENERATION_FILE, parseGeneration } from "./generation.ts";
+import { GENERATION_FILE } from "./generation.ts";
 import type { Route } from "./ingress.ts";
-import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "./nginx-ingress.ts";
+import { createNginxIngress, type NginxIngress } from "./nginx-ingress.ts";
 
 /**
  * What only shows without Nginx: who shares which reload, and what happens when a call of the control
  * fails. The rest is proven on the real one, in test/contracts/.
  */
+let door: StandInNginx;
 let confDir = "";
-let server: Server;
+let live: StandInNginx["live"];
+let log: StandInNginx["log"];
 let ingress: NginxIngress;
-/** What the stand-in has loaded: the files there were at its last reload. */
-let live: Map<string, string>;
-let log: string[] = [];
 
 beforeEach(async () => {
-  confDir = await mkdtemp(join(tmpdir(), "nginx-ingress-"));
-  live = new Map();
-  log = [];
-  server = createServer((incoming, response) => {
-    const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
-    if (incoming.headers.host?.startsWith("generation") && generation !== null)
-      response.setHeader("x-sandbox-generation", generation);
-    response.end();
-  });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  ingress = makeIngress();
+  door = await startStandInNginx();
+  ({ confDir, live, log } = door);
+  ingress = door.makeIngress();
 });
-afterEach(async () => {
-  server.close();
-  await rm(confDir, { recursive: true, force: true });
-});
-
-async function reload(): Promise<void> {
-  log.push("reload");
-  const entries = await readdir(confDir, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".conf")).map(({ name }) => name);
-  live = new Map(
-    await Promise.all(names.map(async (name) => [name, await readFile(join(confDir, name), "utf8")] as const)),
-  );
-}
-
-async function test(): Promise<{ ok: boolean; output: string }> {
-  log.push("test");
-  return { ok: true, output: "" };
-}
-
-function makeIngress(control: Partial<NginxIngressOptions["control"]> = {}): NginxIngress {
-  const { port } = server.address() as AddressInfo;
-  return createNginxIngress({
-    confDir,
-    internalUrl: `http://127.0.0.1:${port}`,
-    deniedSubnets: ["10.172.0.0/16"],
-    control: { test, reload, ...control },
-    reloadTimeoutMs: 200,
-    // Ports that nobody listens on: this stand-in's old workers are gone at once.
-    generationPorts: { first: 2, count: 4 },
-  });
-}
+afterEach(() => door.remove());
 
 function makeRoute(name: string, port = 3000): Route {
   return { id: `env-${name}`, host: `env-${name}.localhost`, address: "10.172.0.3", port };
@@ -74,7 +33,7 @@ describe("createNginxIngress", () => {
   it("tests before it reloads, and gives an Nginx without a generation one first", async () => {
     await ingress.put(makeRoute("a"));
     expect(log).toEqual(["test", "reload", "reload"]);
-    log = [];
+    log.length = 0;
     await ingress.put(makeRoute("b"));
     expect(log).toEqual(["test", "reload"]);
     expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
@@ -82,12 +41,12 @@ describe("createNginxIngress", () => {
 
   it("shares one reload among changes asked for together, and the next among those that come meanwhile", async () => {
     await ingress.put(makeRoute("first"));
-    log = [];
+    log.length = 0;
     const during: Promise<void>[] = [];
-    const busy = makeIngress({
+    const busy = door.makeIngress({
       async reload() {
         if (during.length === 0) during.push(...["x", "y", "z"].map((name) => busy.put(makeRoute(name))));
-        await reload();
+        await door.control.reload();
       },
     });
     await Promise.all(["a", "b", "c"].map((name) => busy.put(makeRoute(name))));
@@ -99,7 +58,7 @@ describe("createNginxIngress", () => {
 
   it("does nothing for what Nginx is known to have loaded, until Nginx says otherwise", async () => {
     await ingress.put(makeRoute("a"));
-    log = [];
+    log.length = 0;
     await ingress.put(makeRoute("a"));
     await ingress.remove("env-b");
     expect(log).toEqual([]);
@@ -111,17 +70,17 @@ describe("createNginxIngress", () => {
   it("reloads for a route whose file somebody else took away or put there", async () => {
     await ingress.put(makeRoute("a"));
     await rm(join(confDir, "env-a.conf"));
-    log = [];
+    log.length = 0;
     await ingress.remove("env-a");
-    expect(log).toEqual(["test", "reload"]);
-    await makeIngress().remove("env-a");
-    expect(log).toHaveLength(4);
+    expect(log).toEqual(["reload"]);
+    await door.makeIngress().remove("env-a");
+    expect(log).toEqual(["reload", "test", "reload"]);
   });
 
   it("puts the former route back when the engine cannot test or reload, and says that Nginx is not to be had", async () => {
     await ingress.put(makeRoute("a", 3000));
     for (const broken of [{ test: failing }, { reload: failing }]) {
-      const cut = makeIngress(broken);
+      const cut = door.makeIngress(broken);
       const failure = cut.put(makeRoute("a", 4000));
       await expect(failure).rejects.toMatchObject({
         code: "ingress_unavailable",
@@ -136,7 +95,7 @@ describe("createNginxIngress", () => {
 
   it("does not call a removal done while Nginx answers and cannot be told", async () => {
     await ingress.put(makeRoute("a"));
-    await expect(makeIngress({ reload: failing }).remove("env-a")).rejects.toMatchObject({
+    await expect(door.makeIngress({ reload: failing }).remove("env-a")).rejects.toMatchObject({
       code: "ingress_unavailable",
     });
     expect(await ingress.list()).toEqual([]);
@@ -144,8 +103,8 @@ describe("createNginxIngress", () => {
 
   it("recovers after any number of reloads that were not taken up", async () => {
     let deaf = true;
-    const slow = makeIngress({ reload: async () => (deaf ? undefined : reload()) });
-    await reload();
+    const slow = door.makeIngress({ reload: async () => (deaf ? undefined : door.control.reload()) });
+    await door.control.reload();
     await ingress.put(makeRoute("first"));
     for (let n = 0; n < 6; n++)
       await expect(slow.put(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
@@ -163,11 +122,28 @@ describe("createNginxIngress", () => {
     ]);
   });
 
-  it("fails with storage_failed when the folder is gone, and works again once it is back", async () => {
+  it("removes without a test, as long as all that stays was tested before", async () => {
+    await Promise.all(["a", "b", "c", "d"].map((name) => ingress.put(makeRoute(name))));
+    log.length = 0;
+    await Promise.all(["a", "b"].map((name) => ingress.remove(`env-${name}`)));
+    expect(log).toEqual(["reload"]);
+    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-c.conf", "env-d.conf"]);
+    await writeFile(join(confDir, "theirs.conf"), "# theirs\n");
+    log.length = 0;
+    await ingress.remove("env-c");
+    expect(log).toEqual(["test", "reload"]);
+    await writeFile(join(confDir, "theirs.conf"), "# something else\n");
+    await Promise.all([ingress.remove("env-d"), ingress.put(makeRoute("e"))]);
+    await ingress.remove("env-e");
+    expect(log).toEqual(["test", "reload", "test", "reload", "reload"]);
+  });
+
+  it("fails with storage_failed when the folder cannot be had, and works again once it can", async () => {
     await rm(confDir, { recursive: true });
+    await writeFile(confDir, "in the way");
     await expect(ingress.put(makeRoute("a"))).rejects.toMatchObject({ code: "storage_failed" });
     await expect(ingress.list()).rejects.toMatchObject({ code: "storage_failed" });
-    await mkdir(confDir);
+    await rm(confDir);
     await ingress.put(makeRoute("a"));
     await ingress.open("env-a");
     expect(await ingress.list()).toEqual([{ id: "env-a", open: true }]);
@@ -175,9 +151,9 @@ describe("createNginxIngress", () => {
 
   it("opens a route by one file, without a test or a reload, and also while a reload is stuck", async () => {
     await ingress.put(makeRoute("a"));
-    log = [];
+    log.length = 0;
     let go = (): void => undefined;
-    const stuck = makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
+    const stuck = door.makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
     const other = stuck.put(makeRoute("b"));
     await stuck.open("env-a");
     expect(await readdir(join(confDir, "live"))).toEqual(["env-a"]);
@@ -190,7 +166,7 @@ describe("createNginxIngress", () => {
     await ingress.put(makeRoute("a"));
     await ingress.open("env-a");
     const gates: string[][] = [];
-    const cut = makeIngress({
+    const cut = door.makeIngress({
       async test() {
         gates.push(await readdir(join(confDir, "live")));
         return failing();
@@ -206,9 +182,9 @@ describe("createNginxIngress", () => {
     const note = async (when: string): Promise<void> => {
       if ((await readdir(confDir)).includes(RELOAD_MARK)) marks.push(when);
     };
-    const watched = makeIngress({
-      test: async () => (await note("test"), test()),
-      reload: async () => (await note("reload"), reload()),
+    const watched = door.makeIngress({
+      test: async () => (await note("test"), door.control.test()),
+      reload: async () => (await note("reload"), door.control.reload()),
     });
     await watched.put(makeRoute("a"));
     expect(marks).toEqual(["test", "reload", "reload"]);
@@ -217,7 +193,7 @@ describe("createNginxIngress", () => {
     await watched.open("env-a");
     expect(marks).toHaveLength(3);
     for (const broken of [{ test: failing }, { reload: failing }]) {
-      await expect(makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await expect(door.makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
       await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
     }
   });
@@ -238,7 +214,7 @@ describe("createNginxIngress", () => {
     const options = {
       confDir,
       internalUrl: "http://127.0.0.1:1",
-      control: { test, reload },
+      control: door.control,
       deniedSubnets: ["everything"],
     };
     expect(() => createNginxIngress(options)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));
@@ -272,7 +248,7 @@ describe("what somebody else does in the folder", () => {
     await ingress.put(ROUTE);
     await put("theirs.conf");
     const known = new Set([ROUTE.id]);
-    log = [];
+    log.length = 0;
     expect(await ingress.removeStrays(known)).toEqual([]);
     expect(log).toEqual(["test", "reload"]);
     expect(await ingress.removeStrays(known)).toEqual([]);

@@ -3,8 +3,10 @@ import { parseSubnet } from "../domain/subnets.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { fileOf, gateOf, idOf, openConfFolder } from "./conf-folder.ts";
 import { siftChanges, undoChange, type Change, type TestResult } from "./sift-changes.ts";
-import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./generation.ts";
+import { createFolderSight } from "./folder-sight.ts";
+import { DEFAULT_GENERATION_PORTS, type GenerationPorts } from "./generation.ts";
 import type { Ingress } from "./ingress.ts";
+import { createLoadedFiles, isForeign } from "./loaded-files.ts";
 import { createReloader } from "./reloader.ts";
 import { checkSubnet, renderServerBlock } from "./server-block.ts";
 
@@ -17,6 +19,8 @@ export type NginxControl = {
   test(): Promise<TestResult>;
   /** Sends SIGHUP to the master process. */
   reload(): Promise<void>;
+  /** Stops and starts its container, which is then given the folder anew. Cuts every connection. */
+  restart(): Promise<void>;
 };
 
 export type NginxIngressOptions = {
@@ -32,6 +36,8 @@ export type NginxIngressOptions = {
   reloadTimeoutMs?: number;
   /** A file that Nginx refuses was moved to `<confDir>/rejected/`. */
   onRejected?: (file: string, reason: string) => void;
+  /** Nginx's container was restarted. */
+  onRestarted?: (reason: string) => void;
   /** Ports inside Nginx's container that tell generations apart. */
   generationPorts?: GenerationPorts;
 };
@@ -44,11 +50,11 @@ export type NginxIngress = Ingress & {
 /** Removing what is never there changes nothing, and has what is there tested and loaded where it is not yet. */
 const ABSENT_FILE = "01-absent.conf";
 
+const NOT_TAKEN_UP =
+  "Nginx does not take up a configuration with this file in it (does it listen on an address or a port of the platform's?)";
+
 /** A change that somebody waits for. */
 type Pending = Change & { resolve: () => void; reject: (error: unknown) => void };
-
-/** What the running Nginx is known to have loaded: known only after a reload that we saw complete. */
-type Loaded = { generation: number; names: Set<string>; texts: Map<string, string> };
 
 /**
  * The front door on a real Nginx: one file per environment, and beside it an empty one, the gate, while its
@@ -70,10 +76,20 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
   const { internalUrl } = options;
   const signal = () => control.reload();
   const nginx = createReloader({ folder, internalUrl, ports, deniedSubnets, signal, timeoutMs, logger });
+  const sight = createFolderSight({
+    folder,
+    path: options.confDir,
+    nginx,
+    restart: () => control.restart(),
+    timeoutMs,
+    logger,
+    onRestarted: options.onRestarted,
+  });
+  const loaded = createLoadedFiles(folder);
 
   let queue: Pending[] = [];
   let working = false;
-  let loaded: Loaded | null = null;
+  let rejections = 0;
 
   function submit(file: string, text: string | null): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -106,40 +122,29 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
   async function applyBatch(batch: Pending[]): Promise<void> {
     const present = new Set(await folder.names());
     await Promise.all(batch.map(async (change) => (change.previous = await folder.read(change.file))));
-    if (batch.every((change) => isLoaded(change, present)) && (await isStillLoaded())) return settle(batch);
+    if (batch.every((change) => loaded.holds(change, present)) && (await isStillLoaded())) return settle(batch);
 
     await nginx.draining(() => makeLive(batch));
   }
 
   async function makeLive(batch: Pending[]): Promise<void> {
     const written = await writeAll(batch);
-    const { accepted, refused } = await testAll(written);
-    for (const { change, error } of refused) change.reject(error);
+    const marks = folder.marksNow();
+    const isTested = written.every(({ text }) => text === null) && loaded.isTested(marks);
+    let accepted = isTested ? written : await testAll(written);
     if (accepted.length === 0) return;
     try {
-      await load(accepted);
+      // What was tested was the former folder, then.
+      if (await sight.restore()) accepted = await testAll(accepted);
+      settle((await load(accepted, marks)) ? accepted : await loadAgain(accepted, marks));
     } catch (error) {
-      return withdraw(accepted, error);
+      await withdraw(accepted, error);
     }
-    settle(accepted);
-  }
-
-  /** Whether the folder, of which `present` are the names, and the running Nginx already hold just this. */
-  function isLoaded({ file, text, previous }: Pending, present: ReadonlySet<string>): boolean {
-    if (loaded === null) return false;
-    if (text === null) return !present.has(file) && !loaded.names.has(file);
-    return previous === text && loaded.texts.get(file) === text;
   }
 
   async function isStillLoaded(): Promise<boolean> {
     const answer = await nginx.ask();
-    return answer.answers && answer.generation === loaded?.generation;
-  }
-
-  /** A file that somebody has written something else into does not count as the environment's. */
-  async function holdsWhatWasPut(id: string): Promise<boolean> {
-    const text = loaded?.texts.get(fileOf(id));
-    return text === undefined || (await folder.read(fileOf(id))) === text;
+    return answer.answers && answer.generation === loaded.generation();
   }
 
   /** Those that could be written; whoever's file could not is told so. */
@@ -154,34 +159,57 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     });
   }
 
-  async function testAll(changes: Pending[]): ReturnType<typeof siftChanges<Pending>> {
+  /** Those that Nginx accepts; whoever's it refuses is told so. */
+  async function testAll(changes: Pending[]): Promise<Pending[]> {
     try {
-      return await siftChanges(changes, {
+      const { accepted, refused } = await siftChanges(changes, {
         folder,
         test: () => control.test(),
         now: Date.now,
         onRejected: noteRejected,
+        suspects: () => loaded.suspects(changes),
       });
+      for (const { change, error } of refused) change.reject(error);
+      return accepted;
     } catch (error) {
       await withdraw(changes, error);
-      return { accepted: [], refused: [] };
+      return [];
+    }
+  }
+
+  async function setAside(names: string[], reason: string): Promise<void> {
+    for (const name of names) {
+      await folder.setAside(name, Date.now());
+      noteRejected(name, reason);
     }
   }
 
   function noteRejected(file: string, reason: string): void {
+    rejections++;
     logger?.warn({ file, reason }, "nginx refuses a file; set aside");
     options.onRejected?.(file, reason);
   }
 
-  /** Reloads, and remembers what is loaded then. */
-  async function load(changes: Pending[]): Promise<void> {
+  /** Reloads, and remembers what is loaded then; false when Nginx does not take it up in time. */
+  async function load(changes: Pending[], marks: Map<string, string | null>): Promise<boolean> {
     const generation = await nginx.reload();
-    const names = new Set(await folder.names());
-    const texts = new Map([...(loaded?.texts ?? [])].filter(([file]) => names.has(file)));
-    for (const { file, text } of changes) {
-      if (text !== null) texts.set(file, text);
-    }
-    loaded = { generation, names, texts };
+    if (generation !== null) loaded.note(generation, marks, changes);
+    return generation !== null;
+  }
+
+  /**
+   * Nginx was told, and goes on with what it had: what was not tested may be broken, a file may pass the test and yet
+   * take a port that Nginx needs, the folder may have been replaced. Whatever that can be is put right, and then Nginx
+   * is told once more. Returns those that are live; throws when there is nothing to put right, or it is of no use.
+   */
+  async function loadAgain(changes: Pending[], marks: Map<string, string | null>): Promise<Pending[]> {
+    const before = rejections;
+    const accepted = await testAll(changes);
+    if (accepted.length === 0) return [];
+    if (rejections === before) await setAside(await loaded.suspects(accepted), NOT_TAKEN_UP);
+    const isOtherwise = (await sight.restore()) || rejections > before;
+    if (isOtherwise && (await load(accepted, marks))) return accepted;
+    throw new Error(`it did not take up the configuration within ${timeoutMs} ms; see its error log`);
   }
 
   /**
@@ -189,18 +217,18 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
    * not answer at all a removal is done, since it reads the files when it starts.
    */
   async function withdraw(changes: Pending[], cause: unknown): Promise<void> {
-    loaded = null;
+    loaded.forget();
     await Promise.all(changes.map((change) => undoChange(change, folder)));
     const { answers } = await nginx.ask();
     for (const change of changes) {
       if (change.text === null && !answers) change.resolve();
-      else change.reject(isPlatformError(cause, "storage_failed") ? cause : unavailable(change, cause));
+      else change.reject(isTold(cause) ? cause : unavailable(change, cause));
     }
   }
 
   /** Something failed that nothing above expects, such as a folder that cannot be read. */
   async function giveUp(batch: Pending[], error: unknown): Promise<void> {
-    loaded = null;
+    loaded.forget();
     await Promise.allSettled(batch.map((change) => undoChange(change, folder)));
     for (const change of batch) change.reject(error);
   }
@@ -223,52 +251,53 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
     async list() {
       const ids = await folder.ids();
-      const isOurs = await Promise.all(ids.map(holdsWhatWasPut));
+      const isOurs = await Promise.all(ids.map(loaded.isAsPut));
       const gates = new Set(folder.gatesNow());
       return ids.filter((_, index) => isOurs[index]).map((id) => ({ id, open: gates.has(id) }));
     },
 
     async removeStrays(known) {
       // Read at this very instant, when `known` is true: a route put later is not a stray.
-      const names = folder.namesNow();
-      const strays = names.filter((name) => idOf(name) !== null && !known.has(idOf(name) ?? ""));
-      const unseen = names.some((name) => isForeign(name) && loaded?.names.has(name) !== true);
-      // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
-      if (unseen) loaded = null;
+      const marks = folder.marksNow();
+      const strays = [...marks.keys()].filter((name) => idOf(name) !== null && !known.has(idOf(name) ?? ""));
       const gates = folder.gatesNow().filter((id) => !known.has(id));
+      // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
+      const isNew = [...marks].some(([name, mark]) => isForeign(name) && !loaded.has(name, mark));
+      // Nor could they, or be closed, where Nginx has another folder.
+      const isOwed = isNew || (await sight.trouble()) !== null;
+      if (isOwed) loaded.forget();
       await Promise.all(gates.map((id) => folder.remove(gateOf(id))));
-      await Promise.all([...strays, ...(unseen ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
+      await Promise.all([...strays, ...(isOwed ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
       await folder.sweep();
       return strays;
     },
 
     async rescue() {
-      const ids = await folder.ids();
-      const spoilt = await Promise.all(ids.map(async (id) => ((await holdsWhatWasPut(id)) ? [] : [fileOf(id)])));
-      const suspects = [...(await folder.names()).filter(isForeign), ...spoilt.flat()];
-      for (const name of suspects) {
-        await folder.setAside(name, Date.now());
-        noteRejected(name, "Nginx does not start, and this file is none of the platform's");
-      }
-      return suspects;
+      const found = await loaded.suspects([]);
+      await setAside(found, "Nginx does not start, and this file is none of the platform's");
+      return found;
     },
 
-    check: () => nginx.check(),
+    async check() {
+      const [answer, trouble] = await Promise.all([nginx.check(), sight.trouble()]);
+      return answer.ok && trouble !== null ? { ok: false, detail: trouble } : answer;
+    },
+
     stats: () => ({ reloads: nginx.count() }),
   };
-}
-
-/** Neither an environment's file nor the generation's. */
-function isForeign(name: string): boolean {
-  return idOf(name) === null && name !== GENERATION_FILE;
 }
 
 function settle(changes: Pending[]): void {
   for (const change of changes) change.resolve();
 }
 
+/** A failure whose own words say what to do: of the disk, or of the engine that Nginx is told things through. */
+function isTold(cause: unknown): boolean {
+  return isPlatformError(cause, "storage_failed") || isPlatformError(cause, "engine_unavailable");
+}
+
 function unavailable({ file, text }: Change, cause: unknown): PlatformError {
   const what = text === null ? "unroute" : "route";
-  const detail = `Cannot ${what} "${file}": Nginx cannot be reloaded: ${describeError(cause)}. Start it with \`make up\` and try again.`;
+  const detail = `Cannot ${what} "${file}": Nginx cannot be reloaded: ${describeError(cause)}. If it does not run, start it with \`make up\`; then try again.`;
   return new PlatformError("ingress_unavailable", detail, { cause });
 }

@@ -17,6 +17,8 @@ type NginxAnswer = { answers: true; generation: number | null } | { answers: fal
 export type RunningNginx = {
   /** Whether it answers at all, and with which generation. Never throws. */
   ask(): Promise<NginxAnswer>;
+  /** Whether it finds a file of this name in its conf.d; null where it does not say. Never throws. */
+  sees(name: string): Promise<boolean | null>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
@@ -42,6 +44,11 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
 
   return {
     ask,
+
+    async sees(name) {
+      const { status } = await get(url, `/sees/${name}`, url.host).catch(() => ({ status: 0 }));
+      return status === 204 ? true : status === 410 ? false : null;
+    },
 
     async check() {
       try {

@@ -34,8 +34,8 @@ function shapeOf({ id, host, address, port }: Route, denied: readonly string[]):
     ),
     block(
       ["server"],
-      line("listen", "80"),
-      line("listen", "8081"),
+      line("listen", "front-door.sandbox.internal:80"),
+      line("listen", "front-door.sandbox.internal:8081"),
       line("server_name", host),
       ...denied.map((subnet) => line("deny", subnet)),
       line("allow", "all"),

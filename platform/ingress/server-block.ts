@@ -11,6 +11,12 @@ const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-
 const NO_UPSTREAM = new Set([0, 127]);
 const FIRST_MULTICAST = 224;
 
+/**
+ * Nginx's address in the platform's own network, by a name of its container's (docker-compose.yml): the only one that
+ * anything listens on, so that environments, which share networks with Nginx, find nobody there.
+ */
+export const FRONT_DOOR_HOST = "front-door.sandbox.internal";
+
 /** Where Nginx's container has the folder that nginx.conf includes. */
 const FOLDER = "/etc/nginx/conf.d";
 /** Always there, since Nginx would not run without: the gate of whoever needs none. */
@@ -18,8 +24,8 @@ const ALWAYS_THERE = "/etc/nginx/nginx.conf";
 
 /**
  * The configuration of one environment: an upstream, so that connections to it are kept, and a server
- * block. `denied` are the subnets (CIDR) of the environments: they share networks with Nginx and must not
- * reach each other through it. What is the same for every environment (proxy headers, time limits) is
+ * block. `denied` are the subnets (CIDR) of the environments: should one find a way to Nginx's address all the same,
+ * it must not reach others through it. What is the same for every environment (proxy headers, time limits) is
  * inherited from nginx.conf.
  *
  * Two files are looked for with every request: the gate, without which the route answers as an unknown
@@ -41,8 +47,8 @@ upstream ${id} {
 }
 
 server {
-    listen 80;
-    listen 8081;
+    listen ${FRONT_DOOR_HOST}:80;
+    listen ${FRONT_DOOR_HOST}:8081;
     server_name ${host};
 
 ${denied.map((subnet) => `    deny ${checkSubnet(subnet)};\n`).join("")}    allow all;

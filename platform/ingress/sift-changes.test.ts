@@ -24,6 +24,8 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     namesNow: () => [...present.keys()],
     ids: async () => [],
     gatesNow: () => [],
+    has: async (name) => present.has(name),
+    marksNow: () => new Map([...present].map(([name, text]) => [name, text === "pipe" ? null : text])),
   };
   async function test(): Promise<TestResult> {
     tests++;
@@ -45,6 +47,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     test,
     now: () => 0,
     onRejected: (file: string, reason: string) => void rejected.push(`${file}: ${reason}`),
+    suspects: async () => [...present.keys()].filter((name) => name.startsWith("foreign")),
   };
   return { present, rejected, tools, tests: () => tests };
 }
@@ -113,6 +116,29 @@ describe("siftChanges", () => {
     const { accepted, refused } = await siftChanges(changes, world.tools);
     expect([accepted.length, refused.length]).toEqual([0, 1]);
     expect([...world.present.keys()]).toEqual([]);
+  });
+
+  it("sets aside what is no file before Nginx is asked, which would wait for ever to read it", async () => {
+    const world = makeWorld({ "aa.conf": "pipe" });
+    const changes = await apply(world.tools.folder, { "env-a.conf": "good" });
+    expect((await siftChanges(changes, world.tools)).accepted).toEqual(changes);
+    expect([...world.present.keys()]).toEqual(["env-a.conf"]);
+    expect(world.rejected).toEqual(["aa.conf: this is no file that Nginx could read"]);
+    expect(world.tests()).toBe(1);
+  });
+
+  it("sets aside what did not come from here when Nginx names no file and the changes are not to blame", async () => {
+    const world = makeWorld({ "foreign.conf": "bad", "env-a.conf": "good" }, { namesFiles: false });
+    const changes = await apply(world.tools.folder, {
+      "env-a.conf": "good new",
+      "env-b.conf": "bad",
+      "env-c.conf": "good",
+    });
+    const { accepted, refused } = await siftChanges(changes, world.tools);
+    expect(accepted.map(({ file }) => file)).toEqual(["env-a.conf", "env-c.conf"]);
+    expect(refused.map(({ change }) => change.file)).toEqual(["env-b.conf"]);
+    expect(Object.fromEntries(world.present)).toEqual({ "env-a.conf": "good new", "env-c.conf": "good" });
+    expect(world.rejected.map((line) => line.split(":")[0])).toEqual(["foreign.conf", "env-b.conf"]);
   });
 
   it("tells Nginx's own words without the warnings", async () => {

@@ -26,14 +26,19 @@ type Tools = {
   now: () => number;
   /** A file that Nginx refuses was moved to `rejected/`. */
   onRejected: (file: string, reason: string) => void;
+  /** Files that did not come from here, those of the changes aside. */
+  suspects: () => Promise<string[]>;
 };
 
 /**
  * Has Nginx test what is in the folder, `changes` applied, and takes out whatever it refuses until
- * the test passes: a change that breaks it is undone, a broken file of somebody else's is set aside.
- * Nothing that is innocent is undone. Rejects when the test cannot be run or a file not moved.
+ * the test passes: a change that breaks it is undone, a broken file of somebody else's is set aside, and so is
+ * what is no file. Nothing that is innocent is undone. Rejects when the test cannot be run or a file not moved.
  */
 export async function siftChanges<C extends Change>(changes: C[], tools: Tools): Promise<Sifted<C>> {
+  for (const [name, mark] of tools.folder.marksNow()) {
+    if (mark === null) await setAside(name, "this is no file that Nginx could read", tools);
+  }
   const refused: Sifted<C>["refused"] = [];
   let accepted = changes;
   // Every turn takes one file out of the folder or one change out of the batch, so it ends.
@@ -65,14 +70,20 @@ export async function undoChange({ file, text, previous }: Change, folder: ConfF
 /**
  * Nginx refuses without naming a file, so which one it is shows only by trying: all changes are
  * undone, then made again one at a time. Where the test fails without them too, the fault is not
- * theirs, but no change can be made either.
+ * theirs: what did not come from here is set aside, and where there is no such file no change can be made.
  */
 async function isolate<C extends Change>(changes: C[], output: string, tools: Tools): Promise<Sifted<C>> {
   const puts = changes.filter(({ text }) => text !== null);
   for (const change of puts) await undoChange(change, tools.folder);
   const without = await tools.test();
-  if (!without.ok)
-    return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
+  if (!without.ok) {
+    const suspects = await tools.suspects();
+    if (suspects.length === 0)
+      return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
+    for (const name of suspects) await setAside(name, without.output, tools);
+    for (const { file, text } of puts) await tools.folder.write(file, text ?? "");
+    return siftChanges(changes, tools);
+  }
 
   const refused: Sifted<C>["refused"] = [];
   for (const change of puts) {

@@ -21,7 +21,7 @@ export async function machineRoutes(table = "/proc/net/route"): Promise<string[]
 function dotted(hex: string): string {
   return (hex.match(/../g) ?? [])
     .map((byte) => Number.parseInt(byte, 16))
-    .reverse()
+    .toReversed()
     .join(".");
 }
 

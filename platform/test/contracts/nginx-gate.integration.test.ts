@@ -29,7 +29,7 @@ function makeIngress(control: Partial<NginxControl> = {}): NginxIngress {
     confDir,
     internalUrl,
     control: { ...nginx.control, ...control },
-    deniedSubnets: [environments.subnet],
+    deniedSubnets: [environments.subnet, nginx.intruder.subnet],
   });
 }
 
@@ -68,17 +68,16 @@ describe.each([
     });
   });
 
-  it("is to a neighbour what an open one and an unknown host are: forbidden", async () => {
+  it("is to whoever is denied what an open one and an unknown host are: forbidden", async () => {
     const [open, closed] = [makeRoute(), makeRoute()];
     await Promise.all([open, closed].map((route) => ingress.put(route)));
     await ingress.open(open.id);
     if (reloading) await writeFile(mark(), "");
-    const { nginxAddress } = nginx.environments;
     const requests = [open.host, closed.host, "nobody.localhost"].map(
       (host) =>
-        `exec 3<>/dev/tcp/${nginxAddress}/80; printf 'GET / HTTP/1.1\\r\\nHost: ${host}\\r\\n\\r\\n' >&3; timeout 1 cat <&3; echo "<end>"`,
+        `exec 3<>/dev/tcp/${nginx.address}/80; printf 'GET / HTTP/1.1\\r\\nHost: ${host}\\r\\n\\r\\n' >&3; timeout 1 cat <&3; echo "<end>"`,
     );
-    const [first = "", ...others] = (await nginx.runAsNeighbour(requests.join("\n")))
+    const [first = "", ...others] = (await nginx.intruder.run(requests.join("\n")))
       .replaceAll(/^Date: .*$/gm, "")
       .split("<end>\n");
     expect(first).toContain("HTTP/1.1 403 ");

@@ -1,11 +1,15 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { DEFAULT_GENERATION_PORTS } from "../../ingress/generation.ts";
 import type { Route } from "../../ingress/ingress.ts";
+import { FRONT_DOOR_HOST } from "../../ingress/server-block.ts";
 import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "../../ingress/nginx-ingress.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 
+const run = promisify(execFile);
 let nginx: NginxContainer;
 let ingress: NginxIngress;
 let rejected: { file: string; reason: string }[] = [];
@@ -35,6 +39,11 @@ function makeIngress(changes: Partial<NginxIngressOptions> = {}): NginxIngress {
   });
 }
 
+function portsOf(listen: (port: number) => string): string {
+  const { first, count } = DEFAULT_GENERATION_PORTS;
+  return Array.from({ length: count }, (_, n) => `listen ${listen(first + n)};`).join(" ");
+}
+
 function noteRejected(file: string, reason: string): void {
   rejected.push({ file, reason });
 }
@@ -56,7 +65,7 @@ async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: n
   const reloadMs: number[] = [];
   const timed = makeIngress({
     control: {
-      test: nginx.control.test,
+      ...nginx.control,
       async reload() {
         await nginx.control.reload();
         signalled = performance.now();
@@ -143,7 +152,7 @@ describe("a change of routes on a real Nginx", () => {
 
   it("is undone when Nginx does not take it up in time", async () => {
     const deaf = makeIngress({
-      control: { test: nginx.control.test, reload: async () => undefined },
+      control: { ...nginx.control, reload: async () => undefined },
       reloadTimeoutMs: 300,
     });
     const [route, former] = [makeRoute(), makeRoute()];
@@ -167,7 +176,7 @@ describe("a broken file in conf.d", () => {
       "upstream.conf",
       "server { listen 80; server_name x; location / { proxy_pass http://nobody.invalid; } }",
     ],
-    ["a second default server", "default.conf", "server { listen 80 default_server; }"],
+    ["a second default server", "default.conf", `server { listen ${FRONT_DOOR_HOST}:80 default_server; }`],
     ["an environment's own name", "env-tampered.conf", "server { listen 80; evil on; }"],
     ["a space in its name", "not ours.conf", "}"],
   ])("with %s is set aside and reported, and everybody's routes go on", async (_, file, text) => {
@@ -195,6 +204,30 @@ describe("a broken file in conf.d", () => {
     expect(rejected).toHaveLength(1);
   });
 
+  it("that is a pipe, which Nginx would wait for ever to read, is set aside before anybody reads it", async () => {
+    await run("mkfifo", [join(nginx.confDir, "aa.conf")]);
+    const route = makeRoute();
+    await putOpen(ingress, route);
+    expect((await nginx.get(route.host)).status).toBe(200);
+    expect(rejected.map(({ file }) => file)).toEqual(["aa.conf"]);
+  });
+
+  it.each([
+    ["the ports by which reloads are told apart", portsOf((port) => `${port}`)],
+    ["the same at the platform's own address", portsOf((port) => `${FRONT_DOOR_HOST}:${port}`)],
+    ["the front door's port on every address", "listen 80; server_name theirs.localhost;"],
+  ])("that passes the test, but takes %s, is set aside, and the change is made after all", async (_, inside) => {
+    const brisk = makeIngress({ reloadTimeoutMs: 5_000 });
+    const [route, next] = [makeRoute(), makeRoute()];
+    await putOpen(brisk, route);
+    await writeFile(join(nginx.confDir, "theirs.conf"), `server { ${inside} }\n`);
+    expect(await nginx.control.test()).toMatchObject({ ok: true });
+    await putOpen(brisk, next);
+    expect((await nginx.get(route.host)).status).toBe(200);
+    expect((await nginx.get(next.host)).status).toBe(200);
+    expect(rejected).toEqual([{ file: "theirs.conf", reason: expect.stringContaining("does not take up") }]);
+  });
+
   it("is the only one to be refused among routes put at the same time", async () => {
     const routes = Array.from({ length: 6 }, () => makeRoute());
     const results = await Promise.allSettled(
@@ -208,5 +241,27 @@ describe("a broken file in conf.d", () => {
     const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
     expect(statuses).toEqual(routes.map((_, index) => (index === 3 ? 404 : 200)));
     expect(rejected.map(({ file }) => file)).toEqual([`${routes[3]?.id}.conf`]);
+  });
+});
+
+describe("a conf.d that was replaced on the machine", () => {
+  it.each([
+    ["removed", () => rm(nginx.confDir, { recursive: true })],
+    ["removed and made anew", () => rm(nginx.confDir, { recursive: true }).then(() => mkdir(nginx.confDir))],
+    ["moved away, and made anew", () => rename(nginx.confDir, `${nginx.confDir}-old`).then(() => mkdir(nginx.confDir))],
+  ])("(%s) is given to Nginx with the next change, by a restart that is told", async (_, replace) => {
+    const restarts: string[] = [];
+    const repairing = makeIngress({ onRestarted: (reason) => restarts.push(reason) });
+    const [route, next] = [makeRoute(), makeRoute()];
+    await putOpen(repairing, route);
+    await replace();
+    expect(await repairing.list()).toEqual([]);
+    expect(await repairing.check()).toEqual({ ok: false, detail: expect.stringContaining("removed or replaced") });
+    await putOpen(repairing, next);
+    await putOpen(repairing, route);
+    const statuses = await Promise.all([route, next].map(async ({ host }) => (await nginx.get(host)).status));
+    expect(statuses).toEqual([200, 200]);
+    expect(restarts).toEqual([expect.stringContaining("removed or replaced")]);
+    expect(await repairing.check()).toMatchObject({ ok: true });
   });
 });

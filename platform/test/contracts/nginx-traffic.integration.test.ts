@@ -14,8 +14,13 @@ let counter = 0;
 beforeAll(async () => {
   nginx = await startNginxContainer();
   echoPort = (await nginx.listen((incoming, response) => response.end(JSON.stringify(incoming.headers)))).port;
-  const { confDir, internalUrl, control, environments } = nginx;
-  ingress = createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+  const { confDir, internalUrl, control, environments, intruder } = nginx;
+  ingress = createNginxIngress({
+    confDir,
+    internalUrl,
+    control,
+    deniedSubnets: [environments.subnet, intruder.subnet],
+  });
 });
 afterAll(() => nginx?.dispose());
 
@@ -160,23 +165,54 @@ describe("what passes through the front door", () => {
   });
 });
 
+const PORTS = [80, 8081, ...Array.from({ length: 16 }, (_, index) => 8100 + index)];
+
+/** Asks for each of the hosts on each of the ports at once; a line for each that is answered or refused. */
+function askEverything(address: string, hosts: string[]): string {
+  const attempts = PORTS.flatMap((port) => hosts.map((host) => [port, host] as const)).map(([port, host]) => {
+    const path = port === 8081 && host === "nobody.localhost" ? "/up" : "/";
+    const question = `printf 'GET ${path} HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n'`;
+    const talk = `exec 3<>/dev/tcp/${address}/${port} && ${question} >&3 && head -1 <&3`;
+    return `(${talk}) 2>&1 | grep -oE 'HTTP/1.1 [0-9]+|Connection refused' | head -1 | sed 's/^/${port} /'`;
+  });
+  return `${attempts.join("\n")}\ntrue`;
+}
+
 describe("an environment's container", () => {
-  it("reaches nothing through Nginx, whatever host it names and on whatever port", async () => {
+  it("finds nobody at Nginx's address in its network, on whatever port", async () => {
+    const route = await putOpen(makeRoute());
+    const said = await nginx.runAsNeighbour(askEverything(nginx.environments.nginxAddress, [route.host]));
+    expect(said.trim().split("\n")).toEqual(PORTS.map((port) => `${port} Connection refused`));
+    expect((await nginx.get(route.host)).status).toBe(200);
+  });
+
+  it("is forbidden everything even where it gets to Nginx's own address, whatever host it names and on whatever port", async () => {
     const route = await putOpen(makeRoute());
     const hosts = [route.host, "nobody.localhost", "generation.sandbox.internal"];
-    const ports = [80, 8081, ...Array.from({ length: 16 }, (_, index) => 8100 + index)];
-    const { nginxAddress } = nginx.environments;
-    const script = ports
-      .flatMap((port) => hosts.map((host) => [port, host] as const))
-      .map(([port, host]) => {
-        const path = port === 8081 && host === "nobody.localhost" ? "/up" : "/";
-        return `(exec 3<>/dev/tcp/${nginxAddress}/${port} && printf 'GET ${path} HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n' >&3 && head -1 <&3 | sed 's/^/${port} /') 2>/dev/null`;
-      })
-      .join("\n");
-    const lines = (await nginx.runAsNeighbour(`${script}\ntrue`)).trim().split("\n");
+    const said = (await nginx.intruder.run(askEverything(nginx.address, hosts))).trim().split("\n");
+    const answered = said.filter((line) => !line.endsWith("Connection refused"));
     // One port of the sixteen is listened on.
-    expect(lines).toHaveLength(3 * hosts.length);
-    expect(lines.filter((line) => !line.includes(" 403 "))).toEqual([]);
-    expect((await nginx.get(route.host)).status).toBe(200);
+    expect(said).toHaveLength(PORTS.length * hosts.length);
+    expect(answered).toHaveLength(3 * hosts.length);
+    expect(answered.filter((line) => !line.endsWith("HTTP/1.1 403"))).toEqual([]);
+  });
+});
+
+describe("an Nginx that is cut off the platform's network", () => {
+  it("takes configurations and starts all the same, and answers again once it is back, without a restart", async () => {
+    const route = await putOpen(makeRoute());
+    for (const meanwhile of [() => nginx.control.reload(), () => nginx.stop().then(() => nginx.startUnseen())]) {
+      await nginx.cutOff();
+      try {
+        expect(await nginx.control.test()).toMatchObject({ ok: true });
+        await meanwhile();
+      } finally {
+        await nginx.reconnect();
+      }
+      await waitUntil("Nginx to answer", async () => (await nginx.get(route.host)).status === 200);
+      await putOpen(makeRoute());
+    }
+    const said = await nginx.runAsNeighbour(askEverything(nginx.environments.nginxAddress, [route.host]));
+    expect(said.trim().split("\n")).toEqual(PORTS.map((port) => `${port} Connection refused`));
   });
 });

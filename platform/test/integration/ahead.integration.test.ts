@@ -91,8 +91,8 @@ describe("what is made ahead", () => {
     expect([body.id === spare, body.status]).toEqual([false, "running"]);
   });
 
-  /** Dies at the boundary while `operation`, and what comes of it, goes on; then nothing may be there that is nobody's. */
-  async function dieAt(boundary: string, operation: () => Promise<unknown>): Promise<void> {
+  /** Dies at the boundary while `operation`, and what comes of it, goes on; then destroys what is whole. Returns what is left. */
+  async function dieAt(boundary: string, operation: () => Promise<unknown>): Promise<string[]> {
     writeFileSync(join(instance.folder, "crash-at"), boundary);
     await operation().catch(() => {});
     await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 20_000, 10);
@@ -104,7 +104,7 @@ describe("what is made ahead", () => {
       500,
     );
     await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
-    expect(await leftovers(instance)).toEqual([]);
+    return leftovers(instance);
   }
 
   const crashing = () => ({ CRASH_AT_FILE: join(instance.folder, "crash-at") });
@@ -114,12 +114,12 @@ describe("what is made ahead", () => {
     async (at) => {
       await instance.startApi({ ...POOLS, ...crashing() });
       await filled();
-      await dieAt(at, () => api.create({}));
+      expect(await dieAt(at, () => api.create({}))).toEqual([]);
     },
   );
 
   test.each(boundaries.making)("leaves nothing that is nobody's when the platform dies making it: %s", async (at) => {
     writeFileSync(join(instance.folder, "crash-at"), at);
-    await dieAt(at, () => instance.startApi({ ...POOLS, ...crashing() }));
+    expect(await dieAt(at, () => instance.startApi({ ...POOLS, ...crashing() }))).toEqual([]);
   });
 });

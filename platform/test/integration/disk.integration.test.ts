@@ -140,7 +140,7 @@ describe("a state folder that is lost", () => {
     await waitUntil("a spare", async () => (await ready()).ahead.detail.startsWith("1 of 1"), 30_000);
     await instance.stopApi("SIGKILL");
     await rename(envs(), `${envs()}.away`);
-    for (const _start of ["lost", "and started again"]) {
+    for (let start = 1; start <= 2; start++) {
       await instance.startApi({ WARM_POOL_SIZE: "0" });
       expect((await api.list()).body).toEqual([]);
       for (const { id } of [kept, left]) expect((await visit(instance, hostOf(id))).status).toBe(200);

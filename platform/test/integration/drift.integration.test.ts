@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
@@ -169,6 +169,26 @@ describePlatform(
         await answers(id);
         expect(readdirSync(inFolder("conf.d/rejected")).some((name) => name.startsWith("broken.conf"))).toBe(true);
       }, 60_000);
+
+      test.each([
+        ["removed", () => rmSync(inFolder("conf.d"), { recursive: true })],
+        [
+          "removed and made anew",
+          () => {
+            rmSync(inFolder("conf.d"), { recursive: true });
+            mkdirSync(inFolder("conf.d"));
+          },
+        ],
+      ])("conf.d, %s, is given to Nginx again, with every route", async (_what, spoil) => {
+        const [first, second] = [await platform.createDemo(), await platform.createDemo()];
+        const before = events("platform.repaired").length;
+        spoil();
+        await waitUntil("the repair", () => events("platform.repaired").length > before, REPAIRED_MS);
+        expect(events("platform.repaired").at(-1)).toContain(`restart-container ${nginx()}`);
+        await Promise.all([answers(first.id), answers(second.id)]);
+        expect((await platform.api.create({ name: "after" })).status).toBe(201);
+        expect((await platform.api.call("GET", "/healthz")).status).toBe(200);
+      });
 
       test("a broken file under a running Nginx is set aside, an innocent one stays", async () => {
         writeFileSync(inFolder("conf.d", "broken.conf"), "this is no configuration {");

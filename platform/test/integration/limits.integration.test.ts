@@ -35,6 +35,23 @@ require("node:http").createServer((request, response) => {
 }).listen(3000);
 `;
 
+/** More than Nginx has places for: two workers, 4,096 each. */
+const CONNECTIONS = 9_000;
+/** Opens so many connections to each of the ports of a host, begins a request on each, and tries again where that fails; prints how each attempt ended. */
+const FLOOD = `
+const { connect } = require("node:net");
+const [host, ports, count, ms] = JSON.parse(process.argv[1]);
+const outcomes = {};
+function open(port) {
+  const note = (outcome) => (outcomes[outcome] = (outcomes[outcome] ?? 0) + 1);
+  const socket = connect({ host, port }, () => (note("connected"), socket.write("GET / HTTP/1.1\\r\\nHost: x")));
+  socket.on("error", ({ code }) => note(code));
+  socket.on("close", () => setTimeout(open, 1000, port));
+}
+for (const port of ports) for (let n = 0; n < count; n++) open(port);
+setTimeout(() => (console.log(JSON.stringify(outcomes)), process.exit()), ms);
+`;
+
 function tell(who: string, { answered, latencies }: Tally): void {
   const [median, p95] = [quantile(latencies, 0.5), quantile(latencies, 0.95)].map((ms) => ms.toFixed(0));
   process.stdout.write(`  ${who}: ${answered} answered, median ${median} ms, p95 ${p95} ms\n`);
@@ -131,6 +148,24 @@ describePlatform(
         expect(recovered).toMatchObject({ status: 200, body: { status: "running" } });
         expect((await visit(platform.instance, hostOf(attacker.id))).status).toBe(200);
         expect(await platform.api.destroy(attacker.id)).toMatchObject({ status: 200 });
+      });
+    });
+
+    test("hold a flood of connections to Nginx, which are refused, while others are served and created", async () => {
+      const resources = { pids: PIDS, memory_mb: 4 * MEMORY_MB };
+      const attacker = await platform.createDemo({ name: "attacker", resources });
+      const neighbour = await platform.createDemo({ name: "neighbour" });
+      const format = `{{(index .NetworkSettings.Networks "${attacker.network}").IPAddress}}`;
+      const nginx = await docker("inspect", "-f", format, `${platform.instance.name}-nginx`);
+      await whileOthersAsk(platform, neighbour.id, async () => {
+        const attack = JSON.stringify([nginx, [80, 8081], CONNECTIONS, ATTACK_MS]);
+        const flood = runInside(attacker.container, FLOOD, attack);
+        await sleep(ATTACK_MS / 4);
+        expect(await platform.api.create({ name: "meanwhile" })).toMatchObject({ status: 201 });
+        const outcomes = JSON.parse(await flood) as Record<string, number>;
+        process.stdout.write(`  connections: ${JSON.stringify(outcomes)}\n`);
+        expect(Object.keys(outcomes)).toEqual(["ECONNREFUSED"]);
+        expect(outcomes["ECONNREFUSED"]).toBeGreaterThan(CONNECTIONS);
       });
     });
 

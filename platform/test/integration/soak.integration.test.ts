@@ -28,7 +28,12 @@ const random = createRandom(SEED);
 const counts: Record<string, number> = { kills: 0 };
 
 beforeAll(async () => {
-  instance = await createTestInstance({ CREATE_TIMEOUT: "10", RATE_LIMIT: "0", CHANGES_LIMIT: "0", NODE_OPTIONS: SMALL_HEAP });
+  instance = await createTestInstance({
+    CREATE_TIMEOUT: "10",
+    RATE_LIMIT: "0",
+    CHANGES_LIMIT: "0",
+    NODE_OPTIONS: SMALL_HEAP,
+  });
   api = apiClient(instance);
   await instance.startApi();
 });
