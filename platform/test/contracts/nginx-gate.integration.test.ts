@@ -58,6 +58,7 @@ describe.each([
   ])("answers a %s as an unknown host does", async (_, request) => {
     const route = makeRoute();
     await ingress.put(route);
+    await waitUntil("the end of its own reload", () => !existsSync(mark()), 1_000, 5);
     if (reloading) await writeFile(mark(), "");
     const unknown = await ask("nobody.localhost", request);
     expect(unknown).toMatchObject({ status: 404, headers: { "content-type": "text/plain" } });

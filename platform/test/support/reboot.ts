@@ -81,6 +81,9 @@ async function play(): Promise<void> {
     await answers(other.id);
     kept("once the engine is back, everything is, by itself");
 
+    const paused = (await api.create({ name: "paused" })).body;
+    assert.equal((await api.outage(paused.id, "pause", { duration: 3_000 })).status, 200);
+
     await instance.stopApi("SIGKILL");
     await engine.stop();
     await waitUntil("the brief one's time to be over", () => Date.now() > Date.parse(other.expires_at), 60_000);
@@ -99,6 +102,10 @@ async function play(): Promise<void> {
     assert.deepEqual([after.url, after.expires_at], [url, expires_at]);
     assert.ok(Math.abs(after.ttl_remaining - (Date.parse(expires_at) - Date.now()) / 1000) < 3);
     kept("after a reboot an environment is back at its URL with the lifetime it had left");
+
+    await answers(paused.id);
+    await waitUntil("the pause to be off the record", async () => (await api.show(paused.id)).body.outage === null);
+    kept("after a reboot an outage that the reboot ended is on record as ended");
 
     await waitUntil("the brief one to be gone", async () => (await api.show(other.id)).status === 404);
     assert.deepEqual(

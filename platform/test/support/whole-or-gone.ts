@@ -2,8 +2,10 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { OutageMode } from "../../domain/environment-record.ts";
 import type { EnvironmentView } from "../../domain/environment-view.ts";
 import { apiClient, visit } from "./api-client.ts";
+import { docker } from "./docker.ts";
 import { leftovers, type TestInstance } from "./test-instance.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -17,8 +19,10 @@ export async function expectWholeOrGone(instance: TestInstance): Promise<Environ
   const { body: environments } = await apiClient(instance).list();
   await Promise.all(environments.map((environment) => expectWhole(instance, environment)));
   const ids = environments.map(({ id }) => id);
+  // One that was made ahead is named for nobody.
+  const networks = environments.map(({ network }) => network);
   const strays = [...(await leftovers(instance)), ...(await secretFiles(instance))].filter(
-    (name) => !ids.some((id) => name.includes(id)),
+    (name) => !ids.some((id) => name.includes(id)) && !networks.includes(name),
   );
   expect(strays, `left over beside ${ids.join(", ") || "nothing"}`).toEqual([]);
   return environments;
@@ -29,9 +33,26 @@ async function secretFiles(instance: TestInstance): Promise<string[]> {
   return existsSync(folder) ? (await readdir(folder)).map((name) => `secrets/${name}`) : [];
 }
 
+/** What an outage on record looks like at the engine, before anything is recovered. */
+const BROKEN: Record<OutageMode, { state?: string; connected?: boolean }> = {
+  crash: { state: "exited" },
+  pause: { state: "paused" },
+  network: { connected: false },
+  stress: { state: "running" },
+};
+
+async function stateOf(container: string, network: string): Promise<{ state: string; connected: boolean }> {
+  const [facts] = JSON.parse(await docker("inspect", container)) as {
+    State: { Status: string };
+    NetworkSettings: { Networks: Record<string, unknown> };
+  }[];
+  return { state: facts?.State.Status ?? "", connected: network in (facts?.NetworkSettings.Networks ?? {}) };
+}
+
 /** It answers through the front door, counts as running, and what it prints arrives in its log. */
-async function expectWhole(instance: TestInstance, { id, outage }: EnvironmentView): Promise<void> {
+async function expectWhole(instance: TestInstance, { id, outage, container, network }: EnvironmentView): Promise<void> {
   const api = apiClient(instance);
+  if (outage !== null) expect(await stateOf(container, network)).toMatchObject(BROKEN[outage.mode]);
   if (outage !== null) expect(await api.outage(id, "recover")).toMatchObject({ status: 200 });
   const path = `/visit-${++visits}-`;
   await waitUntil(`${id} to answer`, async () => (await visit(instance, `${id}.localhost`, "/health")).status === 200);
