@@ -25,6 +25,7 @@ test("environments survive a restart of the Docker daemon and of the machine", a
     "kept: once the engine is back, everything is, by itself",
     "kept: after a reboot the firewall's rules are back before the API is",
     "kept: after a reboot an environment is back at its URL with the lifetime it had left",
+    "kept: after a reboot an outage that the reboot ended is on record as ended",
     "kept: after a reboot what expired meanwhile is gone",
   ]);
 }, 240_000);
