@@ -11,11 +11,21 @@ stage_start() {
   mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")"
   # Nginx's workers, who are nobody, look into it; a checkout made with a strict umask would keep them out.
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
+  clear_outdated_routes
   compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
     "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
     "range that is free on this machine. If it says that something exists with other settings or labels" \
     "(the settings or the compose tool have changed): run make down. Then run make up again."
   note "$INSTANCE-nginx, $INSTANCE-api"
+}
+
+# Before an Nginx of another version starts: the routes of the former one are not for it. (One that listened on
+# every address, as they once did, would keep the new one from its own.) The API writes them all anew as it starts.
+clear_outdated_routes() {
+  local label='{{index .Config.Labels "sandbox.source"}}' conf
+  [ "$(docker inspect --format "$label" "$INSTANCE-nginx" 2>/dev/null)" != "$NGINX_SOURCE_HASH" ] || return 0
+  conf="$(in_root "$NGINX_CONF_DIR")"
+  rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
 }
 
 # A platform that refuses its settings would only be seen to start again and again.
