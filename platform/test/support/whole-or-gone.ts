@@ -20,9 +20,9 @@ export async function expectWholeOrGone(instance: TestInstance): Promise<Environ
   await Promise.all(environments.map((environment) => expectWhole(instance, environment)));
   const ids = environments.map(({ id }) => id);
   // One that was made ahead is named for nobody.
-  const networks = environments.map(({ network }) => network);
+  const networks = new Set(environments.map(({ network }) => network));
   const strays = [...(await leftovers(instance)), ...(await secretFiles(instance))].filter(
-    (name) => !ids.some((id) => name.includes(id)) && !networks.includes(name),
+    (name) => !ids.some((id) => name.includes(id)) && !networks.has(name),
   );
   expect(strays, `left over beside ${ids.join(", ") || "nothing"}`).toEqual([]);
   return environments;
