@@ -1,13 +1,13 @@
 import { primaryService, type EnvironmentRecord, type Resources } from "../domain/environment-record.ts";
 import { environmentHost } from "../domain/environment-view.ts";
-import { planDown, planUp, type Observed } from "../domain/plan.ts";
-import { parseSubnet } from "../domain/subnets.ts";
+import { planUp, type Observed } from "../domain/plan.ts";
 import { admit } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
 import { noteCheck } from "./check-health.ts";
 import type { Context, Spare } from "./context.ts";
 import { lease, type CreateRequest } from "./draft-record.ts";
 import { discardSpare } from "./make-ahead.ts";
+import { withdraw } from "./withdraw.ts";
 
 /** How long one that was well when it was made may take to say that it still is. */
 const PROBE_LIMIT_MS = 1_000;
@@ -58,7 +58,7 @@ function asksForNothingElse({ ttl: _ttl, image: _image, ...rest }: CreateRequest
 }
 
 async function handOver(context: Context, spare: Spare, record: EnvironmentRecord): Promise<boolean> {
-  const { ahead, clock, environments, events, logger, probe, settings, subnets } = context;
+  const { ahead, clock, environments, events, logger, probe, settings } = context;
   const timestamp = clock.timestamp();
   const { health_path: path, image, container } = primaryService(record);
   const host = environmentHost(record.id, settings.door.baseDomain);
@@ -86,14 +86,7 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
     await applySteps(planUp(record, missing, clock.now()), context);
   } catch (error) {
     ahead.spares = ahead.spares.filter((other) => other !== spare);
-    await applySteps(planDown({ ...record, status: "creating" }), context).then(
-      () => subnets.free(parseSubnet(record.network.subnet)),
-      (undoError: unknown) =>
-        logger.error(
-          { err: undoError, env_id: record.id },
-          "cannot take down a failed environment; the reconciler will",
-        ),
-    );
+    await withdraw(context, record, "a failed environment");
     throw error;
   }
   await noteCheck(context, record.id, timestamp, result);

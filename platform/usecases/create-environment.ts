@@ -1,7 +1,6 @@
 import { primaryService, type EnvironmentRecord } from "../domain/environment-record.ts";
 import { PlatformError, describeError, isPlatformError } from "../domain/errors.ts";
-import { NOTHING, planDown, planUp, type Observed } from "../domain/plan.ts";
-import { parseSubnet } from "../domain/subnets.ts";
+import { NOTHING, planUp, type Observed } from "../domain/plan.ts";
 import { createRedactor } from "../domain/redaction.ts";
 import type { ImageFacts } from "../engine/engine.ts";
 import { admit, reserve } from "./admit.ts";
@@ -18,6 +17,7 @@ import { lastLogLines } from "./last-log-lines.ts";
 import { fillLater } from "./make-ahead.ts";
 import { redactError } from "./secrets-of.ts";
 import { noteTakenSubnets } from "./taken-subnets.ts";
+import { withdraw } from "./withdraw.ts";
 
 /** How often another subnet is tried where the engine says that one overlaps something. */
 const SUBNET_TRIES = 3;
@@ -143,18 +143,11 @@ async function undo(
   error: unknown,
   redact: (text: string) => string,
 ): Promise<unknown> {
-  const { logger, events, subnets } = context;
+  const { events } = context;
   const { id: env_id, owner } = record;
   events.emit({ type: "environment.failed", env_id, owner, data: { reason: redact(describeError(error)) } });
   const told = redactError(await withLogLines(context, record, error), redact);
-  try {
-    await applySteps(planDown(record), context);
-    subnets.free(parseSubnet(record.network.subnet));
-  } catch (undoError) {
-    logger.error({ err: undoError, env_id: record.id }, "cannot take down a failed environment; the reconciler will");
-    // Without a record nothing was made, and no reconciler will give the subnet back.
-    if (context.environments.get(record.id) === null) subnets.free(parseSubnet(record.network.subnet));
-  }
+  await withdraw(context, record, "a failed environment");
   return told;
 }
 

@@ -1,13 +1,14 @@
 import { primaryService, type NetworkRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
 import { preparedNetworkName } from "../domain/names.ts";
-import { NOTHING, planDown, planSpare } from "../domain/plan.ts";
+import { NOTHING, planSpare } from "../domain/plan.ts";
 import { formatSubnet, networkPlaces, parseSubnet } from "../domain/subnets.ts";
 import { delay } from "../runtime/delay.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "./await-healthy.ts";
 import type { Context, Spare } from "./context.ts";
 import { draftRecord, resourcesOf, takeSubnet } from "./draft-record.ts";
+import { withdraw } from "./withdraw.ts";
 
 /** What is made ahead waits until nobody has wanted anything for so long: it must not slow down who does. */
 const QUIET_MS = 250;
@@ -113,15 +114,9 @@ async function makeSpare(context: Context, image: string): Promise<void> {
 
 /** Takes down an environment made ahead. What cannot be removed now is an orphan, and the reconciler's. Never throws. */
 export async function discardSpare(context: Context, spare: Spare): Promise<void> {
-  const { ahead, logger, subnets } = context;
-  const { record } = spare;
+  const { ahead } = context;
   spare.state = "leaving";
-  try {
-    await applySteps(planDown(record), context);
-  } catch (error) {
-    logger.error({ err: error, env_id: record.id }, "cannot take down an environment made ahead; the reconciler will");
-  }
-  subnets.free(parseSubnet(record.network.subnet));
+  await withdraw(context, spare.record, "an environment made ahead");
   ahead.spares = ahead.spares.filter((other) => other !== spare);
 }
 

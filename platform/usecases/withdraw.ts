@@ -1,0 +1,21 @@
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { planDown } from "../domain/plan.ts";
+import { parseSubnet } from "../domain/subnets.ts";
+import { applySteps } from "./apply-steps.ts";
+import type { Context } from "./context.ts";
+
+/**
+ * Takes down what was made of an environment that nobody will have, and gives its subnet back. What cannot be
+ * taken down now, the reconciler does; `what` names it in the log. Never throws.
+ */
+export async function withdraw(context: Context, record: EnvironmentRecord, what: string): Promise<void> {
+  const { environments, logger, subnets } = context;
+  try {
+    await applySteps(planDown({ ...record, status: "creating" }), context);
+  } catch (error) {
+    logger.error({ err: error, env_id: record.id }, `cannot take down ${what}; the reconciler will`);
+    // While there is a record its subnet is the record's; without one no reconciler would give it back.
+    if (environments.get(record.id) !== null) return;
+  }
+  subnets.free(parseSubnet(record.network.subnet));
+}
