@@ -1,9 +1,9 @@
 import { connect } from "node:net";
 import request from "supertest";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
-import { createFakeTokens, PEOPLE } from "../test/support/fake-tokens.ts";
+import type { FakeContext } from "../test/support/fake-context.ts";
 import { listen } from "../test/support/listen.ts";
+import { useTokenApp } from "../test/support/token-app.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createApp } from "./app.ts";
 import { countRefusals } from "./count-refusals.ts";
@@ -11,15 +11,10 @@ import { countRefusals } from "./count-refusals.ts";
 let context: FakeContext;
 let app: ReturnType<typeof createApp>;
 
-useFakeContext((fresh) => {
+const { as, createAs } = useTokenApp((fresh, freshApp) => {
   context = fresh;
-  context.tokens = createFakeTokens(PEOPLE);
-  app = createFakeApp(context);
+  app = freshApp;
 });
-
-type Name = "ann" | "bob" | "eve" | "root";
-const as = (name: Name) => request.agent(app).set("authorization", `Bearer t-${name}`);
-const createAs = async (name: Name, body: object = {}) => (await as(name).post("/envs").send(body)).body.id as string;
 
 describe("the audit log", () => {
   test("has every change: who, what, from where and how it ended, and admins read it", async () => {

@@ -1,23 +1,18 @@
 import { get as httpGet } from "node:http";
 import request from "supertest";
 import { describe, expect, test } from "vitest";
-import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
-import { createFakeTokens, PEOPLE } from "../test/support/fake-tokens.ts";
+import type { createFakeApp, FakeContext } from "../test/support/fake-context.ts";
 import { listen } from "../test/support/listen.ts";
+import { useTokenApp, type Name } from "../test/support/token-app.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 
 let context: FakeContext;
 let app: ReturnType<typeof createFakeApp>;
 
-useFakeContext((fresh) => {
+const { as, createAs } = useTokenApp((fresh, freshApp) => {
   context = fresh;
-  context.tokens = createFakeTokens(PEOPLE);
-  app = createFakeApp(context);
+  app = freshApp;
 });
-
-type Name = "ann" | "bob" | "eve" | "root";
-const as = (name: Name) => request.agent(app).set("authorization", `Bearer t-${name}`);
-const createAs = async (name: Name, body: object = {}) => (await as(name).post("/envs").send(body)).body.id as string;
 
 describe("without a good token", () => {
   test.each([
