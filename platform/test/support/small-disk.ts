@@ -39,7 +39,9 @@ export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
     fill(leave = 0) {
       const file = openSync(ballast, "a");
       try {
-        while (disk.freeBytes() > leave) writeSync(file, CHUNK);
+        // Measured once: what the platform frees meanwhile stays free, else it would have to free more than was asked.
+        for (let left = disk.freeBytes() - leave; left > 0; left -= CHUNK.length) writeSync(file, CHUNK);
+        while (leave === 0) writeSync(file, CHUNK);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
       } finally {
