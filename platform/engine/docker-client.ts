@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import pLimit from "p-limit";
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
+import type { ProvenIds } from "./docker-lookup.ts";
 import { EngineTimeout, toPlatformError, type StatusCodes } from "./docker-errors.ts";
 import { QuietAgent } from "./quiet-agent.ts";
 
@@ -32,10 +33,14 @@ export type DockerOptions = {
   timeoutMs: number;
   /** Where images may be pulled from beside Docker Hub (domain/image-registries.ts). */
   registries?: readonly string[];
+  /** Once it aborts, what still waits for its turn at the engine is refused with `shutting_down`, and so is a copy under way. */
+  cutOff?: AbortSignal;
 };
 
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
 export type DockerClient = DockerOptions & {
+  /** What docker-lookup.ts has proven. */
+  proven: ProvenIds;
   /** One call and its whole answer. `action` completes "Cannot …"; `codes` says what statuses mean. */
   call<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes, limitMs?: number): Promise<T>;
   /**
@@ -108,6 +113,8 @@ export function createDockerClient(options: DockerOptions): DockerClient {
   async function change<T>(action: string, perform: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T> {
     const asked = performance.now();
     return turns(() => {
+      if (options.cutOff?.aborted === true)
+        throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
       if (performance.now() - asked < QUEUE_LIMITS * timeoutMs) return call(action, perform, codes);
       throw toPlatformError(new EngineTimeout(QUEUE_LIMITS * timeoutMs), action);
     });
@@ -132,7 +139,8 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  return { ...options, call, change, stream, negotiate };
+  const proven: ProvenIds = { container: new Map(), network: new Map() };
+  return { ...options, proven, call, change, stream, negotiate };
 }
 
 /** The newest API version that both sides know. Throws `engine_failed` where there is none. */

@@ -4,13 +4,14 @@ import { delay } from "../runtime/delay.ts";
 import { buildContainerBody, type ContainerBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
 import { statusOf } from "./docker-errors.ts";
-import { containerFacts, findContainer, guard, ownContainer, type ContainerInspection } from "./docker-lookup.ts";
+import { killToDeath } from "./docker-kill.ts";
+import { containerFacts, findContainer, ifOwn, withOwn, type ContainerInspection } from "./docker-lookup.ts";
 import type { ContainerEngine, ContainerSpec } from "./engine.ts";
 
 /** How often a container on its way out is looked at. */
 const POLL_MS = 50;
 
-type Lifecycle = Pick<ContainerEngine, "create" | "start" | "remove" | "kill" | "pause" | "unpause" | "inspect">;
+type Lifecycle = Omit<ContainerEngine, "exec" | "execDetached" | "copyFromImage" | "logs">;
 
 /** Containers' life from create to remove, on a Docker engine. */
 export function createDockerContainers(client: DockerClient): Lifecycle {
@@ -30,42 +31,48 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   }
 
   async function start(name: string): Promise<void> {
-    const { Id } = await ownContainer(client, "start", name);
     const codes = { 400: "image_not_runnable", 404: "conflict", 409: "conflict" } as const;
-    await unless(
-      [304],
-      client.change(`start container "${name}"`, (docker) => docker.getContainer(Id).start(), codes),
-    );
+    const begin = (id: string) =>
+      client.change(`start container "${name}"`, (docker) => docker.getContainer(id).start(), codes);
+    const tell = () => unless([304], withOwn(client, "start", "container", name, begin));
+    if ((await tell()) === null) return;
+    // One that failed, and that the engine starts again by itself, counts as started while the engine waits, which is
+    // up to a minute; a kill ends the waiting.
+    if (!(await findContainer(client, name))?.State.Restarting) return;
+    await kill(name, "SIGKILL");
+    await tell();
   }
 
   async function remove(name: string): Promise<void> {
-    const found = await findContainer(client, name);
-    if (found === null) return;
-    guard(client, "remove", "container", name, found.Config.Labels);
-    const status = await unless(
-      [404, 409],
-      // Its anonymous volumes go with it, or every environment would leave some behind.
-      client.change(`remove container "${name}"`, (docker) =>
-        docker.getContainer(found.Id).remove({ force: true, v: true }),
-      ),
-    );
+    // Its anonymous volumes go with it, or every environment would leave some behind.
+    const removal = (id: string) =>
+      client.change(`remove container "${name}"`, (docker) => docker.getContainer(id).remove({ force: true, v: true }));
+    const status = await unless([404, 409], ifOwn(client, "remove", "container", name, removal));
     if (status === 409) await untilGone(client, name);
+    client.proven.container.delete(name);
   }
 
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
-    const { Id } = await ownContainer(client, "kill", name);
-    const codes = { 404: "conflict" } as const;
+    // With SIGKILL the engine waits for the end, and what it does then takes it long; a reload waits for nobody.
+    const ask = signal === "SIGKILL" ? client.change : client.call;
+    const send = (id: string) =>
+      ask(`kill container "${name}"`, (docker) => docker.getContainer(id).kill({ signal }), { 404: "conflict" });
+    await unless([409], withOwn(client, "kill", "container", name, send));
+  }
+
+  async function killProcesses(name: string): Promise<void> {
     await unless(
       [409],
-      client.call(`kill container "${name}"`, (docker) => docker.getContainer(Id).kill({ signal }), codes),
+      withOwn(client, "kill", "container", name, (id) => killToDeath(client, name, id)),
     );
   }
 
   async function pause(name: string): Promise<void> {
-    const { Id } = await ownContainer(client, "pause", name);
     const codes = { 404: "conflict", 409: "conflict" } as const;
+    const freeze = (id: string) =>
+      client.call(`pause container "${name}"`, (docker) => docker.getContainer(id).pause(), codes);
     try {
-      await client.call(`pause container "${name}"`, (docker) => docker.getContainer(Id).pause(), codes);
+      await withOwn(client, "pause", "container", name, freeze);
     } catch (error) {
       const now = statusOf(error) === 409 ? await findContainer(client, name) : null;
       if (now?.State.Status !== "paused") throw error;
@@ -73,12 +80,13 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   }
 
   async function unpause(name: string): Promise<void> {
-    const { Id } = await ownContainer(client, "unpause", name);
+    const codes = { 404: "conflict" } as const;
+    const thaw = (id: string) =>
+      client.call(`unpause container "${name}"`, (docker) => docker.getContainer(id).unpause(), codes);
     try {
-      await client.call(`unpause container "${name}"`, (docker) => docker.getContainer(Id).unpause(), {
-        404: "conflict",
-      });
+      await withOwn(client, "unpause", "container", name, thaw);
     } catch (error) {
+      if (statusOf(error) === null) throw error;
       // "Not paused" is a plain 500 on older engines: look.
       const now = await findContainer(client, name);
       if (now === null || now.State.Status === "paused") throw error;
@@ -90,7 +98,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
     return found === null ? null : containerFacts(found);
   }
 
-  return { create, start, remove, kill, pause, unpause, inspect };
+  return { create, start, remove, kill, killProcesses, pause, unpause, inspect };
 }
 
 /** Creates a container; the body, environment included, travels in the body: dockerode would put it into the URL. */
@@ -101,11 +109,12 @@ export async function createContainer(
 ): Promise<void> {
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
-  await client.change(
+  const { id } = await client.change(
     `create container "${name}" from image "${body.Image}"`,
     (docker) => docker.createContainer(options),
     codes,
   );
+  client.proven.container.set(name, id);
 }
 
 /** A status that means "already so", or null for success; throws the rest. */
@@ -160,9 +169,9 @@ function isLeaving(found: ContainerInspection): boolean {
 
 /** Waits for the end of a removal under way; `engine_failed` when it takes longer than a call may. */
 async function untilGone(client: DockerClient, name: string): Promise<void> {
-  const deadline = Date.now() + client.timeoutMs;
+  const deadline = performance.now() + client.timeoutMs;
   while ((await findContainer(client, name)) !== null) {
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       const detail = `Cannot remove container "${name}": its removal does not end; restart the Docker engine`;
       throw new PlatformError("engine_failed", detail);
     }

@@ -6,26 +6,37 @@ import { LABEL_PLATFORM, LABEL_ROLE } from "../domain/labels.ts";
 import { buildToolBody } from "./container-spec.ts";
 import type { DockerClient } from "./docker-client.ts";
 import { createContainer } from "./docker-containers.ts";
-import { ownContainer } from "./docker-lookup.ts";
+import { withOwn } from "./docker-lookup.ts";
 import type { ContainerEngine } from "./engine.ts";
 
 /** Some tens of megabytes at most, on a machine under stress. */
 const COPY_LIMIT_MS = 120_000;
 
-/** Copies between an image and a container; `isInUse` names the helper containers of copies under way. */
-export type DockerCopy = Pick<ContainerEngine, "copyFromImage"> & { isInUse(name: string): boolean };
+/** Copies between an image and a container; `inUse` names the helper containers of copies under way. */
+export type DockerCopy = Pick<ContainerEngine, "copyFromImage"> & { inUse(): string[] };
 
 /**
  * Copying out of images, on a Docker engine: it reads files of containers only, so a container is made
- * of the image, never started, and removed again. One left by a crash bears the instance's label, and
- * is thus observed and removed like anything else nobody owns.
+ * of the image, never started, and removed again. One left by a crash, or by a copy that the end of the
+ * platform broke off, bears the instance's label, and is thus observed and removed like anything else nobody owns.
  */
 export function createDockerCopy(client: DockerClient, remove: ContainerEngine["remove"]): DockerCopy {
+  const { cutOff } = client;
   const helpers = new Set<string>();
 
   async function copyFromImage(name: string, image: string, folder: string): Promise<void> {
+    try {
+      await copy(name, image, folder);
+    } catch (error) {
+      if (cutOff?.aborted !== true) throw error;
+      const detail = `Cannot copy "${folder}" into container "${name}": the platform is shutting down`;
+      throw new PlatformError("shutting_down", detail, { cause: error });
+    }
+  }
+
+  async function copy(name: string, image: string, folder: string): Promise<void> {
     assertFolder(folder);
-    const target = await ownContainer(client, "copy into", name);
+    const target = await withOwn(client, "copy into", "container", name, (id) => Promise.resolve(id));
     const helper = `${client.instance}-tool-${randomUUID()}`;
     helpers.add(helper);
     try {
@@ -38,8 +49,9 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
         `read "${folder}" from image "${image}"`,
         (docker, abortSignal) => docker.getContainer(helper).getArchive({ path: folder, abortSignal }),
         { 404: "image_not_found" },
+        cutOff,
       );
-      await unpack(target.Id, name, archive, folder);
+      await unpack(target, name, archive, folder);
     } finally {
       try {
         await remove(helper);
@@ -52,10 +64,11 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
   async function unpack(id: string, name: string, archive: Readable, folder: string): Promise<void> {
     const path = posix.dirname(folder);
     const ended = new AbortController();
+    const abortSignal = cutOff === undefined ? ended.signal : AbortSignal.any([ended.signal, cutOff]);
     try {
       await client.call(
         `copy "${folder}" into container "${name}"`,
-        (docker) => docker.getContainer(id).putArchive(archive, { path, abortSignal: ended.signal }),
+        (docker) => docker.getContainer(id).putArchive(archive, { path, abortSignal }),
         { 404: "conflict" },
         Math.max(COPY_LIMIT_MS, client.timeoutMs + 1),
       );
@@ -66,7 +79,7 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
     }
   }
 
-  return { copyFromImage, isInUse: (name) => helpers.has(name) };
+  return { copyFromImage, inUse: () => [...helpers] };
 }
 
 function assertFolder(folder: string): void {

@@ -35,12 +35,15 @@ export function createDockerEngine(options: DockerOptions): Engine {
 
 async function observe(client: DockerClient, copy: DockerCopy): Promise<EngineFacts> {
   const filters = { label: [`${LABEL_PLATFORM}=${client.instance}`] };
+  // Of a copy that ended meanwhile the list may still have the helper, of one that began the look before had none.
+  const before = copy.inUse();
   const [containers, networks] = await Promise.all([
     client.call("list containers", (docker) => docker.listContainers({ all: true, filters })),
     client.call("list networks", (docker) => docker.listNetworks({ filters })),
   ]);
+  const helpers = new Set([...before, ...copy.inUse()]);
   return {
-    containers: containers.map(listedContainer).filter(({ name }) => !copy.isInUse(name)),
+    containers: containers.map(listedContainer).filter(({ name }) => !helpers.has(name)),
     networks: networks.map(listedNetwork),
   };
 }

@@ -2,7 +2,7 @@ import { PlatformError } from "../domain/errors.ts";
 import { delay } from "../runtime/delay.ts";
 import type { DockerClient } from "./docker-client.ts";
 import { toPlatformError } from "./docker-errors.ts";
-import { ownContainer } from "./docker-lookup.ts";
+import { withOwn } from "./docker-lookup.ts";
 import type { ContainerEngine } from "./engine.ts";
 import { createFrameParser } from "./frames.ts";
 
@@ -17,9 +17,10 @@ const CODES = { 404: "conflict", 409: "conflict" } as const;
 /** Commands inside running containers, on a Docker engine. */
 export function createDockerExec(client: DockerClient): Pick<ContainerEngine, "exec" | "execDetached"> {
   async function prepare(name: string, command: string[], attach: boolean) {
-    const { Id } = await ownContainer(client, "run a command in", name);
     const options = { Cmd: command, User: ROOT, AttachStdout: attach, AttachStderr: attach };
-    return client.call(action(name, command), (docker) => docker.getContainer(Id).exec(options), CODES);
+    return withOwn(client, "run a command in", "container", name, (id) =>
+      client.call(action(name, command), (docker) => docker.getContainer(id).exec(options), CODES),
+    );
   }
 
   return {

@@ -30,6 +30,13 @@ describe("ensuring an image", () => {
     expect(pulls).toEqual([{ method: "POST", url: "/v1.41/images/create?fromImage=demo&tag=1", body: "" }]);
   });
 
+  test("gives no port that is none", async () => {
+    const exposed = ["0/tcp", "65536/tcp", "-1/tcp", "1.5/tcp", "junk/tcp", "/tcp", "3000/tcp"];
+    const config = { ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])) };
+    const { engine } = await serve({ "GET /images/demo:1/json": json(200, { Id: "sha256:1", Config: config }) });
+    expect(await engine.images.ensure("demo:1")).toEqual({ id: "sha256:1", ports: [3000] });
+  });
+
   test.each([
     [401, "its registry wants credentials"],
     [404, "its registry has no such image, or wants credentials"],

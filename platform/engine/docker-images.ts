@@ -78,11 +78,12 @@ export function createDockerImages(client: DockerClient): ImageEngine {
   };
 }
 
-/** TCP ports among the engine's `3000/tcp`, ascending. */
+/** TCP ports among the engine's `3000/tcp`, ascending. Images may expose what is no port, such as 0. */
 function tcpPorts(exposed: string[]): number[] {
   return exposed
     .filter((port) => port.endsWith("/tcp"))
-    .map((port) => Number.parseInt(port, 10))
+    .map((port) => Number(port.slice(0, -"/tcp".length)))
+    .filter((port) => Number.isInteger(port) && port >= 1 && port <= 65_535)
     .sort((a, b) => a - b);
 }
 

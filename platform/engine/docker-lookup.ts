@@ -27,30 +27,76 @@ export async function findNetwork(client: DockerClient, name: string): Promise<N
   return found?.Name === name ? found : null;
 }
 
+/** Names of containers and networks that were proven ours, and their ids. */
+export type ProvenIds = Record<ObjectKind, Map<string, string>>;
+export type ObjectKind = "container" | "network";
+
+/** What there is of an object that is not there. */
+export const ABSENT = Symbol("absent");
+
 /**
- * The container of this name, proven ours by its labels. Go on with its id: a name may change hands,
- * labels of an id cannot. `conflict` when absent, `protected_target` when not ours.
+ * Does `work` with the id of our container or network of this name. That it is ours is proven once, by its labels, or
+ * by having made it: a name may change hands, labels of an id cannot. Where the engine does not know the id any more
+ * (404), the name is looked up anew. ABSENT when nobody has the name, `protected_target` when somebody else has.
  */
-export async function ownContainer(client: DockerClient, verb: string, name: string): Promise<ContainerInspection> {
-  const found = await findContainer(client, name);
-  if (found === null) throw absent(verb, "container", name);
-  guard(client, verb, "container", name, found.Config.Labels);
-  return found;
+export async function ifOwn<T>(
+  client: DockerClient,
+  verb: string,
+  kind: ObjectKind,
+  name: string,
+  work: (id: string) => Promise<T>,
+): Promise<T | typeof ABSENT> {
+  const proven = client.proven[kind];
+  const known = proven.get(name);
+  let unknown: unknown = null;
+  if (known !== undefined) {
+    try {
+      return await work(known);
+    } catch (error) {
+      if (statusOf(error) !== 404) throw error;
+      proven.delete(name);
+      unknown = error;
+    }
+  }
+  const id = await proveOwn(client, verb, kind, name);
+  if (id === null) return ABSENT;
+  // It is there: the engine missed something else.
+  if (id === known) throw unknown;
+  return work(id);
 }
 
-/** The network of this name, proven ours as ownContainer does. */
-export async function ownNetwork(client: DockerClient, verb: string, name: string): Promise<NetworkInspection> {
-  const found = await findNetwork(client, name);
-  if (found === null) throw absent(verb, "network", name);
-  guard(client, verb, "network", name, found.Labels);
-  return found;
+/** The same for an object that has to be there; `conflict` where it is not. */
+export async function withOwn<T>(
+  client: DockerClient,
+  verb: string,
+  kind: ObjectKind,
+  name: string,
+  work: (id: string) => Promise<T>,
+): Promise<T> {
+  const result = await ifOwn(client, verb, kind, name, work);
+  if (result !== ABSENT) return result;
+  throw new PlatformError(
+    "conflict",
+    `Cannot ${verb} ${kind} "${name}": it does not exist; recover or recreate its environment`,
+  );
+}
+
+async function proveOwn(client: DockerClient, verb: string, kind: ObjectKind, name: string): Promise<string | null> {
+  const found =
+    kind === "container"
+      ? await findContainer(client, name).then((it) => it && { id: it.Id, labels: it.Config.Labels })
+      : await findNetwork(client, name).then((it) => it && { id: it.Id, labels: it.Labels });
+  if (found === null) return null;
+  guard(client, verb, kind, name, found.labels);
+  client.proven[kind].set(name, found.id);
+  return found.id;
 }
 
 /** Throws `protected_target` unless `labels` are those of this instance. */
-export function guard(
+function guard(
   client: DockerClient,
   verb: string,
-  kind: "container" | "network",
+  kind: ObjectKind,
   name: string,
   labels: Record<string, string> | undefined | null,
 ): void {
@@ -95,14 +141,7 @@ export async function orNull<T>(answer: Promise<T>): Promise<T | null> {
   }
 }
 
-function absent(verb: string, kind: "container" | "network", name: string): PlatformError {
-  return new PlatformError(
-    "conflict",
-    `Cannot ${verb} ${kind} "${name}": it does not exist; recover or recreate its environment`,
-  );
-}
-
-function assertName(kind: "container" | "network", name: string): void {
+function assertName(kind: ObjectKind, name: string): void {
   if (OBJECT_NAME.test(name)) return;
   throw new PlatformError(
     "invalid_request",

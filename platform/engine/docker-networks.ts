@@ -3,14 +3,7 @@ import { isOurs } from "../domain/labels.ts";
 import { buildEndpoint, buildNetworkBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./docker-client.ts";
 import { statusOf } from "./docker-errors.ts";
-import {
-  findContainer,
-  findNetwork,
-  guard,
-  ownContainer,
-  ownNetwork,
-  type ContainerInspection,
-} from "./docker-lookup.ts";
+import { ABSENT, findContainer, findNetwork, ifOwn, withOwn, type ContainerInspection } from "./docker-lookup.ts";
 import type { NetworkEngine, NetworkSpec } from "./engine.ts";
 
 /** A container may be attached between looking and removing; not for ever. */
@@ -24,11 +17,12 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     const options = { _query: {}, _body: buildNetworkBody(spec) } as unknown as Parameters<Docker["createNetwork"]>[0];
     try {
       const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
-      await client.change(
+      const { id } = await client.change(
         `create network "${spec.name}" with subnet ${spec.subnet}`,
         (docker) => docker.createNetwork(options),
         codes,
       );
+      client.proven.network.set(spec.name, id);
     } catch (error) {
       // The name is checked before the subnet, but not in one go: both may mean that it is there already.
       if (statusOf(error) !== 409 && statusOf(error) !== 403) throw error;
@@ -42,21 +36,20 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function remove(name: string): Promise<void> {
-    const found = await findNetwork(client, name);
-    if (found === null) return;
-    guard(client, "remove", "network", name, found.Labels);
+    const removal = (id: string) =>
+      client.change(`remove network "${name}"`, (docker) => docker.getNetwork(id).remove(), { 403: "conflict" });
     for (let attempt = 1; ; attempt++) {
       try {
-        return await client.change(`remove network "${name}"`, (docker) => docker.getNetwork(found.Id).remove(), {
-          403: "conflict",
-        });
+        await ifOwn(client, "remove", "network", name, removal);
+        break;
       } catch (error) {
-        if (statusOf(error) === GONE) return;
+        if (statusOf(error) === GONE) break;
         const inUse = statusOf(error) === 403 || statusOf(error) === 409;
         if (!inUse || attempt === REMOVE_ATTEMPTS) throw error;
       }
       await detachAll(name);
     }
+    client.proven.network.delete(name);
   }
 
   /** Stopped containers do not keep a network; running and paused ones, and endpoints a crash left, do. */
@@ -75,11 +68,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function connect(network: string, container: string, address: string, aliases: string[] = []): Promise<void> {
-    const [{ Id: networkId }, { Id: containerId }] = await Promise.all([
-      ownNetwork(client, "connect to", network),
-      ownContainer(client, "connect", container),
-    ]);
-    const attach = (): Promise<unknown> =>
+    const attach = (networkId: string, containerId: string): Promise<unknown> =>
       client.change(
         `connect container "${container}" to network "${network}" at ${address}`,
         (docker) =>
@@ -88,32 +77,42 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
             .connect({ Container: containerId, EndpointConfig: buildEndpoint(address, aliases) }),
         { 404: "conflict" },
       );
-    try {
-      await attach();
-    } catch (error) {
-      if (statusOf(error) !== 403 && statusOf(error) !== 409) throw error;
-      const now = await findContainer(client, container);
-      if (!isAttached(now, network)) throw error;
-      if (now?.NetworkSettings.Networks[network]?.IPAddress === address) return;
-      await detach(networkId, network, containerId);
-      await attach();
-    }
+    const attachAnew = async (networkId: string, containerId: string): Promise<void> => {
+      try {
+        await attach(networkId, containerId);
+      } catch (error) {
+        if (statusOf(error) !== 403 && statusOf(error) !== 409) throw error;
+        const now = await findContainer(client, container);
+        if (!isAttached(now, network)) throw error;
+        if (now?.NetworkSettings.Networks[network]?.IPAddress === address) return;
+        await detach(networkId, network, containerId);
+        await attach(networkId, containerId);
+      }
+    };
+    await withOwn(client, "connect to", "network", network, (networkId) =>
+      withOwn(client, "connect", "container", container, (containerId) => attachAnew(networkId, containerId)),
+    );
   }
 
   async function disconnect(network: string, container: string): Promise<void> {
-    const [foundNetwork, foundContainer] = await Promise.all([
-      findNetwork(client, network),
-      findContainer(client, container),
-    ]);
-    if (foundNetwork === null || foundContainer === null) return;
-    guard(client, "disconnect from", "network", network, foundNetwork.Labels);
-    guard(client, "disconnect", "container", container, foundContainer.Config.Labels);
+    const leave = (networkId: string) =>
+      ifOwn(client, "disconnect", "container", container, (containerId) => detach(networkId, network, containerId));
     try {
-      await detach(foundNetwork.Id, network, foundContainer.Id);
+      if ((await ifOwn(client, "disconnect from", "network", network, leave)) !== ABSENT) return;
     } catch (error) {
       // "Not connected" is 403, 404 or 500, as engines go: look.
-      if (statusOf(error) === null || isAttached(await findContainer(client, container), network)) throw error;
+      if (statusOf(error) === null) throw error;
+      const isGone = (await findNetwork(client, network)) === null;
+      if (!isGone && isAttached(await findContainer(client, container), network)) throw error;
     }
+    await forget(network, container);
+  }
+
+  /** A network that went while the container did not run is one that it waits for at its next start: until it is told. */
+  async function forget(network: string, container: string): Promise<void> {
+    if (!isAttached(await findContainer(client, container), network)) return;
+    // By its name: there is no id any more that the engine would know.
+    await ifOwn(client, "disconnect", "container", container, (id) => detach(network, network, id));
   }
 
   async function foreignSubnets(): Promise<string[]> {

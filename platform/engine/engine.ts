@@ -32,13 +32,19 @@ export interface ContainerEngine {
   create(spec: ContainerSpec): Promise<void>;
   /**
    * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot
-   * execute shows as an exit with 126 or 127 at once. `conflict` when it is paused or a network of its is gone.
+   * execute shows as an exit with 126 or 127 at once. `conflict` when it is paused or a network of its is gone. One that
+   * the engine would start again by itself, but only after a while, is started at once.
    */
   start(name: string): Promise<void>;
   /** Removes it, running or not; absent is fine. */
   remove(name: string): Promise<void>;
   /** Sends a signal; a container that does not run is fine. A paused one dies of SIGKILL as well. */
   kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void>;
+  /**
+   * As kill with SIGKILL, for whoever removes it next: returns as soon as the processes have ended and their connections
+   * are closed. The engine cleans up after them meanwhile, and `observe` may still show the container as running.
+   */
+  killProcesses(name: string): Promise<void>;
   /** Freezes it; not running → `conflict`. */
   pause(name: string): Promise<void>;
   /** Not paused is fine, running or not. */
@@ -86,7 +92,10 @@ export interface NetworkEngine {
    * it is attached at another address.
    */
   connect(network: string, container: string, address: string, aliases?: string[]): Promise<void>;
-  /** Detaches it; not attached, or either one gone, is fine. */
+  /**
+   * Detaches it; not attached, or either one gone, is fine. A container that does not run lets go of a network that is
+   * gone, which otherwise keeps it from starting.
+   */
   disconnect(network: string, container: string): Promise<void>;
   /** IPv4 ranges (CIDR) of the engine's networks that are not this instance's. */
   foreignSubnets(): Promise<string[]>;
@@ -156,7 +165,7 @@ export type EngineFacts = { containers: ContainerFacts[]; networks: NetworkFacts
 export type LogOptions = {
   /** Only lines at or after this timestamp, as found in a LogLine, exact to the nanosecond. */
   since?: string;
-  /** Only the last so many; the engine counts each 16 KiB of a longer line as one. */
+  /** Only the last so many; the engine counts each 16 KiB of a longer line as one, so the first may be the end of a line. */
   tail?: number;
   follow: boolean;
   signal: AbortSignal;

@@ -65,12 +65,8 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
       if (state.containers.has(name)) dropContainer(state, ownFakeContainer(state, "remove", name));
     },
 
-    async kill(name, signal) {
-      const container = ownFakeContainer(state, "kill", name);
-      if (!isUp(container)) return;
-      emit(state, "kill", container);
-      if (signal === "SIGKILL") endRun(state, container, 137);
-    },
+    kill: async (name, signal) => kill(state, name, signal),
+    killProcesses: async (name) => kill(state, name, "SIGKILL"),
 
     async pause(name) {
       const container = ownFakeContainer(state, "pause", name);
@@ -123,6 +119,13 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
 
     logs: (name, options) => readFakeLogs(state, name, options),
   };
+}
+
+function kill(state: FakeState, name: string, signal: "SIGKILL" | "SIGHUP"): void {
+  const container = ownFakeContainer(state, "kill", name);
+  if (!isUp(container)) return;
+  emit(state, "kill", container);
+  if (signal === "SIGKILL") endRun(state, container, 137);
 }
 
 /** What the engine tells of a container. */

@@ -54,11 +54,11 @@ describeEngineContract("the fake", (): EngineSubject => {
       engine.calls.some(
         ({ method, args }) => method === "containers.copyFromImage" && args[0] === container && args[2] === path,
       ),
-    async addForeign() {
-      engine.addForeignContainer("foreign");
+    async addForeign(container = "foreign") {
+      engine.addForeignContainer(container);
       engine.addForeignNetwork("foreign-network", "10.2.0.0/28");
-      foreign = ["foreign", "foreign-network"];
-      return { container: "foreign", network: "foreign-network" };
+      foreign = [container, "foreign-network"];
+      return { container, network: "foreign-network" };
     },
     removeBehindOurBack: async (container) => engine.removeBehindOurBack(container),
     clean,

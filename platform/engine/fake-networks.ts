@@ -1,6 +1,6 @@
 import { PlatformError } from "../domain/errors.ts";
 import { isOurs } from "../domain/labels.ts";
-import { overlaps, parseSubnet } from "../domain/subnets.ts";
+import { overlaps, parseSubnet, readRange } from "../domain/subnets.ts";
 import type { NetworkEngine } from "./engine.ts";
 import { assertAddressFree } from "./fake-containers.ts";
 import { conflict, dropNetwork, emit, isUp, ownFakeContainer, ownFakeNetwork, type FakeState } from "./fake-state.ts";
@@ -16,7 +16,8 @@ export function createFakeNetworks(state: FakeState): NetworkEngine {
       }
       const subnet = parseSubnet(spec.subnet);
       for (const other of state.networks.values()) {
-        if (!overlaps(parseSubnet(other.subnet), subnet)) continue;
+        const range = readRange(other.subnet);
+        if (range === null || !overlaps(range, subnet)) continue;
         throw new PlatformError(
           "address_pool_exhausted",
           `Cannot create network "${spec.name}": ${spec.subnet} overlaps network "${other.name}"`,
