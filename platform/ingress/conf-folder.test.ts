@@ -25,6 +25,21 @@ describe("openConfFolder", () => {
     expect(() => openConfFolder(join(path, "file", "b"))).toThrow(expect.objectContaining({ code: "storage_failed" }));
   });
 
+  it.each([
+    ["a file", (place: string) => writeFile(place, "theirs")],
+    ["a link to nowhere", (place: string) => symlink("/nowhere/at/all", place)],
+    ["a pipe", (place: string) => run("mkfifo", [place])],
+  ])("takes %s in the gates' place for no gate, and sets it aside for the next one", async (_what, put) => {
+    await put(join(path, "live"));
+    expect(folder.gatesNow()).toEqual([]);
+    await folder.remove(gateOf("env-a"));
+    await Promise.all(["env-a", "env-b"].map((id) => folder.touch(gateOf(id))));
+    expect(folder.gatesNow().sort()).toEqual(["env-a", "env-b"]);
+    expect(await readdir(join(path, "rejected"))).toEqual([expect.stringMatching(/^live\./)]);
+    await folder.remove(gateOf("env-a"));
+    expect(folder.gatesNow()).toEqual(["env-b"]);
+  });
+
   it("names what Nginx includes and nothing else", async () => {
     await Promise.all(
       ["env-a.conf", "other.conf", ".hidden.conf", ".env-a.conf.1.2.tmp", ".gitkeep", "env-a.conf.bak"].map((name) =>
@@ -148,5 +163,19 @@ describe("openConfFolder", () => {
       "three",
     ]);
     expect(await folder.names()).toEqual([]);
+  });
+
+  it("puts a file back that was set aside, never over another one, and leaves it where it is gone", async () => {
+    const [first, second] = ["theirs.conf", "other.conf"];
+    for (const name of [first, second]) await folder.write(name, "old");
+    const places = [await folder.setAside(first, 0), await folder.setAside(second, 0)] as const;
+    await folder.write(second, "new");
+    await folder.putBack(first, places[0]);
+    await folder.putBack(second, places[1]);
+    expect([await folder.read(first), await folder.read(second)]).toEqual(["old", "new"]);
+    expect(await readdir(join(path, "rejected"))).toHaveLength(1);
+    await folder.remove(first);
+    await folder.putBack(first, places[0]);
+    expect(await folder.read(first)).toBeNull();
   });
 });

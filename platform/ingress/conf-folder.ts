@@ -1,6 +1,16 @@
-import { chmodSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { lstat, mkdir, open, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import {
+  chmodSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { lstat, open, readFile, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { isEnvironmentId } from "../domain/ids.ts";
 import {
   errnoOf,
@@ -31,7 +41,10 @@ export type ConfFolder = {
   write(name: string, text: string): Promise<void>;
   /** Replaces a text by one of about its length, in place where the disk is too full for a second file. */
   rewrite(name: string, text: string): Promise<void>;
-  /** Makes an empty file, and the folder in it where that is missing; there already is fine. Needs next to no room. */
+  /**
+   * Makes an empty file, and the folder it is in where that is missing, or something else is in its place; there already
+   * is fine. Needs next to no room.
+   */
   touch(name: string): Promise<void>;
   /** Takes a file away, whatever it is; none is fine. */
   remove(name: string): Promise<void>;
@@ -40,6 +53,8 @@ export type ConfFolder = {
   has(name: string): Promise<boolean>;
   /** Moves a file out of Nginx's sight, never over another one; returns where to, relative to the folder. Who waits for it is let go. */
   setAside(name: string, now: number): Promise<string>;
+  /** Moves a file that was set aside back to where it was; it stays where another one has its name by now, or it is gone. */
+  putBack(name: string, place: string): Promise<void>;
   /** Every name that Nginx includes. */
   names(): Promise<string[]>;
   /** The same at this very instant, for whoever compares it with what else is true now. */
@@ -88,8 +103,20 @@ export function openConfFolder(folder: string): ConfFolder {
 
   const namesNow = (): string[] => listNow().filter(isIncluded);
 
+  /** In one go, so that of two who find something else in the folder's place the second does not move the new folder. */
+  function makeFolderFor(name: string): void {
+    const parent = dirname(at(name));
+    const inTheWay = lstatSync(parent, { throwIfNoEntry: false });
+    if (inTheWay !== undefined && !statSync(parent, { throwIfNoEntry: false })?.isDirectory()) {
+      mkdirSync(at(REJECTED_FOLDER), { recursive: true });
+      renameSync(parent, at(join(REJECTED_FOLDER, `${basename(parent)}.${stampOf(Date.now())}.${inTheWay.ino}`)));
+    }
+    mkdirSync(parent, { recursive: true });
+    letOthersIn(parent);
+  }
+
   async function setAside(name: string, now: number): Promise<string> {
-    const stamp = new Date(now).toISOString().replaceAll(":", "-");
+    const stamp = stampOf(now);
     for (let n = 0; ; n++) {
       const place = join(REJECTED_FOLDER, n === 0 ? `${name}.${stamp}` : `${name}.${stamp}.${n}`);
       if (await exists(at(place))) continue;
@@ -122,9 +149,8 @@ export function openConfFolder(folder: string): ConfFolder {
     async touch(name) {
       try {
         await writeFile(at(name), "").catch(async (error: unknown) => {
-          if (errnoOf(error) !== "ENOENT") throw error;
-          await mkdir(dirname(at(name)), { recursive: true });
-          letOthersIn(dirname(at(name)));
+          if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ENOTDIR") throw error;
+          makeFolderFor(name);
           await writeFile(at(name), "");
         });
       } catch (error) {
@@ -132,16 +158,23 @@ export function openConfFolder(folder: string): ConfFolder {
       }
     },
     async remove(name) {
-      const isFolder = await lstat(at(name)).then(
-        (facts) => facts.isDirectory(),
-        () => false,
-      );
-      if (isFolder) await setAside(name, Date.now());
+      const facts = await lstat(at(name)).catch(errnoOf);
+      // Nothing can be in a folder that is none.
+      if (facts === "ENOTDIR") return;
+      if (facts !== null && typeof facts !== "string" && facts.isDirectory()) await setAside(name, Date.now());
       else await removeFile(at(name), { durable: false });
     },
     sweep: async () => void (await sweepTemporaryFiles(folder)),
     has: (name) => exists(at(name)),
     setAside,
+    async putBack(name, place) {
+      // In one go with the look, so that nothing is overwritten.
+      try {
+        if (lstatSync(at(name), { throwIfNoEntry: false }) === undefined) renameSync(at(place), at(name));
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") throw storageError("move file", at(place), error);
+      }
+    },
     names: async () => namesNow(),
     namesNow,
     marksNow: () => new Map(namesNow().map((name) => [name, markOf(at(name))])),
@@ -157,7 +190,8 @@ export function openConfFolder(folder: string): ConfFolder {
         const entries = readdirSync(at(GATE_FOLDER), { withFileTypes: true });
         return entries.filter((entry) => entry.isFile() && isEnvironmentId(entry.name)).map(({ name }) => name);
       } catch (error) {
-        if (errnoOf(error) === "ENOENT") return [];
+        // What somebody put in the folder's place makes way with the next gate: until then none is open.
+        if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
         throw storageError("list folder", at(GATE_FOLDER), error);
       }
     },
@@ -200,6 +234,10 @@ async function writeInPlace(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+function stampOf(now: number): string {
+  return new Date(now).toISOString().replaceAll(":", "-");
 }
 
 /** Of the file that a link leads to, since Nginx follows it too. */

@@ -32,6 +32,8 @@ type FolderSightOptions = {
   nginx: Pick<RunningNginx, "sees">;
   restart: () => Promise<void>;
   timeoutMs: number;
+  /** Once it aborts Nginx is not restarted, nor waited for, any more. */
+  cutOff: AbortSignal | undefined;
   logger: Logger | undefined;
   /** Nginx's container was restarted, and why. */
   onRestarted: ((reason: string) => void) | undefined;
@@ -61,7 +63,8 @@ export function createFolderSight({ folder, path, nginx, ...options }: FolderSig
     const deadline = performance.now() + options.timeoutMs;
     while ((await look()) !== "same") {
       if (performance.now() >= deadline) return false;
-      await delay(POLL_MS);
+      await delay(POLL_MS, options.cutOff);
+      options.cutOff?.throwIfAborted();
     }
     return true;
   }
@@ -80,6 +83,7 @@ export function createFolderSight({ folder, path, nginx, ...options }: FolderSig
     async restore() {
       if ((await look()) !== "other") return false;
       if (isHopeless) throw new Error(`it ${notEvenAfter(path)}`);
+      options.cutOff?.throwIfAborted();
       isHopeless = true;
       try {
         await options.restart();

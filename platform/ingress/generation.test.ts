@@ -13,9 +13,9 @@ const NOW = Date.UTC(2030, 0, 1);
 
 describe("a generation's file", () => {
   it("can be read back, holds its port, and denies the environments' subnets", () => {
-    const text = renderGeneration(NOW, ["10.172.0.0/16"], PORTS);
+    const text = renderGeneration(NOW, { address: "10.171.0.2", denied: ["10.172.0.0/16"] }, PORTS);
     expect(parseGeneration(text)).toBe(NOW);
-    expect(text).toContain(`listen front-door.sandbox.internal:${generationPort(NOW, PORTS)};`);
+    expect(text).toContain(`listen 10.171.0.2:${generationPort(NOW, PORTS)};`);
     expect(text).toContain("deny 10.172.0.0/16;\nallow all;");
   });
 
@@ -31,7 +31,9 @@ describe("a generation's file", () => {
   );
 
   it("refuses a subnet that is none", () => {
-    expect(() => renderGeneration(1, ["all; }"], PORTS)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));
+    expect(() => renderGeneration(1, { address: "10.171.0.2", denied: ["all; }"] }, PORTS)).toThrow(
+      expect.objectContaining({ code: "ingress_rejected" }),
+    );
   });
 });
 

@@ -7,15 +7,15 @@ export interface Ingress {
    * Has Nginx load an environment's route, replacing its former one. It stays closed, answering as an unknown
    * host does (but to probes, on the internal port), until it is opened; one that is open stays open. Resolves
    * once no old configuration answers. `ingress_rejected` when Nginx refuses the configuration (the file is set
-   * aside, everyone else's routes stay), `ingress_unavailable` when Nginx does not answer; in both cases the
-   * former state is back.
+   * aside, everyone else's routes stay), `ingress_unavailable` when Nginx does not answer, `shutting_down` when
+   * the platform ends and has no time left to wait for it; in each case the former state is back.
    */
   put(route: Route): Promise<void>;
   /** Lets requests through to a loaded route, from now on and without a reload. Open already is fine. */
   open(id: string): Promise<void>;
   /**
    * Closes an environment's route at once, before anything is waited for, then has Nginx unload it; none is
-   * fine. The files go even where Nginx is down.
+   * fine. The files go even where Nginx is down. `shutting_down` as above: the next start finishes it.
    */
   remove(id: string): Promise<void>;
   /** The environments that have a file now with what was put into it, and whether requests are let through. */
@@ -26,10 +26,11 @@ export interface Ingress {
    */
   removeStrays(known: ReadonlySet<string>): Promise<string[]>;
   /**
-   * For an Nginx that does not start, and so cannot say why: sets aside every file that did not come from
-   * here and returns their names.
+   * For an Nginx that does not start, and so cannot say why: sets aside every file that did not come from here, or
+   * holds something else than what did, mends the platform's own, and returns the names of all these. Where there are
+   * any, `helps` tells whether Nginx starts now; where it says no, or throws, those files are put back and none is named.
    */
-  rescue(): Promise<string[]>;
+  rescue(helps: () => Promise<boolean>): Promise<string[]>;
   /** Whether Nginx answers on its internal port, and why not. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }

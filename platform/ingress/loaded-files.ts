@@ -11,7 +11,9 @@ export type LoadedFiles = {
   generation(): number | null;
   /** Whether an environment's file has the text that was put into it, as far as that is known. */
   isAsPut(id: string): Promise<boolean>;
-  /** Files that did not come from here, or have another text than what was put into them; those of `changes` aside. */
+  /** A file's text where it is the platform's; null where there is none, or somebody wrote something else. */
+  ownText(file: string): Promise<string | null>;
+  /** Files that did not come from here, or have another text than the platform's; those of `changes` aside. */
   suspects(changes: readonly Change[]): Promise<string[]>;
   /** Whether the folder, of which `present` are the names, and the running Nginx already hold just this. */
   holds(change: Change, present: ReadonlySet<string>): boolean;
@@ -22,12 +24,15 @@ export type LoadedFiles = {
    * break nothing: none refers to another.
    */
   isTested(marks: Marks): boolean;
+  /** Whether a file of somebody else's that was loaded is there no more. */
+  hasLost(marks: Marks): boolean;
   forget(): void;
   /** `marks` from before the test, so that what somebody writes meanwhile is not taken for what was tested. */
   note(generation: number, marks: Marks, changes: readonly Change[]): void;
 };
 
-export function createLoadedFiles(folder: ConfFolder): LoadedFiles {
+/** `isOwn` tells by a file's text alone whether the platform wrote it. */
+export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text: string) => boolean): LoadedFiles {
   let known: { generation: number; marks: Marks; texts: Map<string, string> } | null = null;
 
   function has(file: string, mark: string | null): boolean {
@@ -39,14 +44,30 @@ export function createLoadedFiles(folder: ConfFolder): LoadedFiles {
     return text === undefined || (await folder.read(fileOf(id))) === text;
   }
 
+  /** What was put is known for certain; what was put by a former platform shows by its text. */
+  function isOurs(file: string, text: string): boolean {
+    const put = known?.texts.get(file);
+    return put === undefined ? isOwn(file, text) : put === text;
+  }
+
+  async function isSuspect(name: string, mark: string | null): Promise<boolean> {
+    if (mark === null || isForeign(name)) return true;
+    const text = name === GENERATION_FILE ? null : await folder.read(name);
+    return text !== null && text !== "" && !isOurs(name, text);
+  }
+
   return {
     generation: () => known?.generation ?? null,
     isAsPut,
+    async ownText(file) {
+      const text = await folder.read(file);
+      return text !== null && isOurs(file, text) ? text : null;
+    },
     async suspects(changes) {
-      const ids = await folder.ids();
-      const spoilt = await Promise.all(ids.map(async (id) => ((await isAsPut(id)) ? [] : [fileOf(id)])));
       const own = new Set(changes.map(({ file }) => file));
-      return [...(await folder.names()).filter(isForeign), ...spoilt.flat()].filter((name) => !own.has(name));
+      const others = [...folder.marksNow()].filter(([name]) => !own.has(name));
+      const suspected = await Promise.all(others.map(([name, mark]) => isSuspect(name, mark)));
+      return others.filter((_, index) => suspected[index]).map(([name]) => name);
     },
     holds({ file, text, previous }, present) {
       if (known === null) return false;
@@ -56,6 +77,7 @@ export function createLoadedFiles(folder: ConfFolder): LoadedFiles {
     has,
     isTested: (marks) =>
       known !== null && [...marks].every(([file, mark]) => file === GENERATION_FILE || has(file, mark)),
+    hasLost: (marks) => [...(known?.marks.keys() ?? [])].some((name) => isForeign(name) && !marks.has(name)),
     forget() {
       known = null;
     },

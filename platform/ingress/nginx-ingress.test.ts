@@ -256,12 +256,37 @@ describe("what somebody else does in the folder", () => {
     expect(live.has("theirs.conf")).toBe(true);
   });
 
+  it("a foreign file stays, and no route is called refused, where Nginx refuses for what is in no file", async () => {
+    await put("theirs.conf");
+    const full = '[emerg] open() "/run/nginx.pid" failed (28: No space left on device)';
+    const cramped = door.makeIngress({ test: async () => ({ ok: false, output: full }) });
+    await expect(cramped.put(ROUTE)).rejects.toMatchObject({
+      code: "ingress_unavailable",
+      message: expect.stringContaining(full),
+    });
+    expect(await readdir(join(confDir, "rejected"))).toEqual([]);
+    expect(await readdir(confDir)).toContain("theirs.conf");
+    expect(door.told).toEqual([]);
+  });
+
   it("rescue sets aside what did not come from here, and nothing else", async () => {
     await ingress.put(ROUTE);
     await ingress.put({ ...ROUTE, id: "env-spoilt-1", host: "env-spoilt-1.localhost" });
     await Promise.all([put("theirs.conf"), put("env-spoilt-1.conf")]);
-    expect((await ingress.rescue()).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
+    expect((await ingress.rescue(async () => true)).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
     expect((await readdir(confDir)).sort()).toEqual([GENERATION_FILE, `${ROUTE.id}.conf`, "rejected"]);
+  });
+
+  it("rescue puts everything back where Nginx does not start without it either, and tells of what helped", async () => {
+    await put("theirs.conf");
+    expect(await ingress.rescue(async () => false)).toEqual([]);
+    await expect(ingress.rescue(failing)).rejects.toThrow("engine is gone");
+    expect(await readdir(confDir)).toContain("theirs.conf");
+    expect(door.told).toEqual([]);
+    const helps = async () => !(await readdir(confDir)).includes("theirs.conf");
+    expect(await ingress.rescue(helps)).toEqual(["theirs.conf"]);
+    expect(door.told).toEqual([expect.stringMatching(/^theirs\.conf: Nginx does not start/)]);
+    expect(await ingress.rescue(failing)).toEqual([]);
   });
 
   it("gates that nobody knows go, those of known environments stay", async () => {
@@ -281,7 +306,7 @@ describe("what somebody else does in the folder", () => {
   });
 
   it("half-written files of a killed process are cleared", async () => {
-    await put(".env-hello-1.conf.123.4.tmp");
+    await put(".env-hello-1.conf.0123456789abcdef.tmp");
     await ingress.removeStrays(new Set());
     expect((await readdir(confDir)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });

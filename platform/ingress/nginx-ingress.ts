@@ -1,14 +1,18 @@
-import { describeError, isPlatformError, PlatformError } from "../domain/errors.ts";
 import { parseSubnet } from "../domain/subnets.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { fileOf, gateOf, idOf, openConfFolder } from "./conf-folder.ts";
-import { siftChanges, undoChange, type Change, type TestResult } from "./sift-changes.ts";
+import { createChangeQueue, type Pending } from "./change-queue.ts";
+import { createCustody, type Custody } from "./custody.ts";
+import { siftChanges, undoChange, type TestResult } from "./sift-changes.ts";
 import { createFolderSight } from "./folder-sight.ts";
-import { DEFAULT_GENERATION_PORTS, type GenerationPorts } from "./generation.ts";
+import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./generation.ts";
 import type { Ingress } from "./ingress.ts";
+import { createLastResort } from "./last-resort.ts";
 import { createLoadedFiles, isForeign } from "./loaded-files.ts";
+import { isOwnText } from "./own-text.ts";
+import { refusalOf, shuttingDown } from "./refusals.ts";
 import { createReloader } from "./reloader.ts";
-import { checkSubnet, renderServerBlock } from "./server-block.ts";
+import { checkAddress, checkSubnet, renderServerBlock, type FrontDoor } from "./server-block.ts";
 
 /**
  * How Nginx is told things, handed in since the engine is another room. Both are bounded in time by
@@ -26,7 +30,7 @@ export type NginxControl = {
 export type NginxIngressOptions = {
   /** The folder that nginx.conf includes, as seen from here; made where it is missing. */
   confDir: string;
-  /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
+  /** Nginx's internal port, such as `http://10.171.0.2:8081`, at the one address that it listens on. */
   internalUrl: string;
   /** CIDR ranges of environments, which must not come in through the front door. */
   deniedSubnets: readonly string[];
@@ -40,6 +44,8 @@ export type NginxIngressOptions = {
   onRestarted?: (reason: string) => void;
   /** Ports inside Nginx's container that tell generations apart. */
   generationPorts?: GenerationPorts;
+  /** Once it aborts nobody waits for Nginx any more, and nothing is begun: who asks for a change is told `shutting_down`. */
+  cutOff?: AbortSignal;
 };
 
 export type NginxIngress = Ingress & {
@@ -52,9 +58,6 @@ const ABSENT_FILE = "01-absent.conf";
 
 const NOT_TAKEN_UP =
   "Nginx does not take up a configuration with this file in it (does it listen on an address or a port of the platform's?)";
-
-/** A change that somebody waits for. */
-type Pending = Change & { resolve: () => void; reject: (error: unknown) => void };
 
 /**
  * The front door on a real Nginx: one file per environment, and beside it an empty one, the gate, while its
@@ -70,66 +73,40 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     logger,
     reloadTimeoutMs: timeoutMs = 10_000,
     generationPorts: ports = DEFAULT_GENERATION_PORTS,
+    cutOff,
   } = options;
   for (const subnet of deniedSubnets) parseSubnet(checkSubnet(subnet));
+  const door: FrontDoor = { address: checkAddress(new URL(options.internalUrl).hostname), denied: deniedSubnets };
   const folder = openConfFolder(options.confDir);
   const { internalUrl } = options;
   const signal = () => control.reload();
-  const nginx = createReloader({ folder, internalUrl, ports, deniedSubnets, signal, timeoutMs, logger });
-  const sight = createFolderSight({
-    folder,
-    path: options.confDir,
-    nginx,
-    restart: () => control.restart(),
-    timeoutMs,
-    logger,
-    onRestarted: options.onRestarted,
-  });
-  const loaded = createLoadedFiles(folder);
+  const nginx = createReloader({ folder, internalUrl, ports, door, signal, timeoutMs, cutOff, logger });
+  const restart = () => control.restart();
+  const restarts = { nginx, restart, timeoutMs, cutOff, logger, onRestarted: options.onRestarted };
+  const sight = createFolderSight({ folder, path: options.confDir, ...restarts });
+  const lastResort = createLastResort(restarts);
+  const loaded = createLoadedFiles(folder, (file, text) => isOwnText(file, text, door, ports));
 
-  let queue: Pending[] = [];
-  let working = false;
+  const submit = createChangeQueue({ apply: applyBatch, giveUp });
   let rejections = 0;
-
-  function submit(file: string, text: string | null): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    queue.push({ file, text, previous: null, resolve, reject });
-    if (!working) {
-      working = true;
-      // Later in this turn of the event loop, so that changes asked for together share a reload.
-      setImmediate(() => void work());
-    }
-    return promise;
-  }
-
-  async function work(): Promise<void> {
-    while (queue.length > 0) {
-      const batch = takeBatch();
-      await applyBatch(batch).catch((error: unknown) => giveUp(batch, error));
-    }
-    working = false;
-  }
-
-  /** Everything pending, but one change a file: a later one of the same file waits its turn. */
-  function takeBatch(): Pending[] {
-    const first = new Map<string, Pending>();
-    for (const change of queue) if (!first.has(change.file)) first.set(change.file, change);
-    const batch = [...first.values()];
-    queue = queue.filter((change) => !batch.includes(change));
-    return batch;
-  }
+  /** Files that were set aside in the present turn. */
+  let putAside = new Set<string>();
 
   async function applyBatch(batch: Pending[]): Promise<void> {
+    if (cutOff?.aborted === true) return batch.forEach((change) => change.reject(shuttingDown(change)));
     const present = new Set(await folder.names());
-    await Promise.all(batch.map(async (change) => (change.previous = await folder.read(change.file))));
+    // What somebody else wrote there is not put back: Nginx may not even start with it.
+    await Promise.all(batch.map(async (change) => (change.previous = await loaded.ownText(change.file))));
     if (batch.every((change) => loaded.holds(change, present)) && (await isStillLoaded())) return settle(batch);
 
     await nginx.draining(() => makeLive(batch));
   }
 
   async function makeLive(batch: Pending[]): Promise<void> {
+    putAside = new Set();
     const written = await writeAll(batch);
     const marks = folder.marksNow();
+    if (loaded.hasLost(marks)) lastResort.suspect();
     const isTested = written.every(({ text }) => text === null) && loaded.isTested(marks);
     let accepted = isTested ? written : await testAll(written);
     if (accepted.length === 0) return;
@@ -164,7 +141,10 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     try {
       const { accepted, refused } = await siftChanges(changes, {
         folder,
-        test: () => control.test(),
+        test: async () => {
+          await nginx.mend();
+          return control.test();
+        },
         now: Date.now,
         onRejected: noteRejected,
         suspects: () => loaded.suspects(changes),
@@ -177,43 +157,61 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     }
   }
 
-  async function setAside(names: string[], reason: string): Promise<void> {
-    for (const name of names) {
-      await folder.setAside(name, Date.now());
-      noteRejected(name, reason);
-    }
+  /** Holds what did not come from here, and is in none of `changes`. */
+  async function takeSuspects(custody: Custody, changes: Pending[], reason: string): Promise<string[]> {
+    const suspects = await loaded.suspects(changes);
+    for (const name of suspects) await custody.take(name, reason);
+    return suspects;
   }
 
   function noteRejected(file: string, reason: string): void {
     rejections++;
+    putAside.add(file);
     logger?.warn({ file, reason }, "nginx refuses a file; set aside");
     options.onRejected?.(file, reason);
   }
 
-  /** Reloads, and remembers what is loaded then; false when Nginx does not take it up in time. */
-  async function load(changes: Pending[], marks: Map<string, string | null>): Promise<boolean> {
+  /**
+   * Reloads, and remembers what is loaded then; false when Nginx does not take it up in time. That it does is what
+   * proves those in `custody` guilty.
+   */
+  async function load(changes: Pending[], marks: Map<string, string | null>, custody?: Custody): Promise<boolean> {
+    cutOff?.throwIfAborted();
     const generation = await nginx.reload();
-    if (generation !== null) loaded.note(generation, marks, changes);
-    return generation !== null;
+    if (generation === null) return false;
+    custody?.convict();
+    // What was set aside is not taken for a file that somebody has removed since.
+    loaded.note(generation, new Map([...marks].filter(([name]) => !putAside.has(name))), changes);
+    lastResort.noteTaken();
+    return true;
   }
 
   /**
    * Nginx was told, and goes on with what it had: what was not tested may be broken, a file may pass the test and yet
    * take a port that Nginx needs, the folder may have been replaced. Whatever that can be is put right, and then Nginx
-   * is told once more. Returns those that are live; throws when there is nothing to put right, or it is of no use.
+   * is told once more, and at last restarted. Returns those that are live; throws when there is nothing to put right, or
+   * it is of no use: then files of somebody else's are back.
    */
   async function loadAgain(changes: Pending[], marks: Map<string, string | null>): Promise<Pending[]> {
     const before = rejections;
     const accepted = await testAll(changes);
     if (accepted.length === 0) return [];
-    if (rejections === before) await setAside(await loaded.suspects(accepted), NOT_TAKEN_UP);
-    const isOtherwise = (await sight.restore()) || rejections > before;
-    if (isOtherwise && (await load(accepted, marks))) return accepted;
-    throw new Error(`it did not take up the configuration within ${timeoutMs} ms; see its error log`);
+    const custody = createCustody({ folder, now: Date.now, onRejected: noteRejected });
+    try {
+      if (rejections === before) await takeSuspects(custody, accepted, NOT_TAKEN_UP);
+      const isRid = rejections > before || custody.isHolding();
+      const isOtherwise = (await sight.restore()) || isRid;
+      if (isOtherwise && (await load(accepted, marks, custody))) return accepted;
+      if (isRid) lastResort.suspect();
+      if ((await lastResort.restart()) && (await load(accepted, marks, custody))) return accepted;
+      throw new Error(`it did not take up the configuration within ${timeoutMs} ms; see its error log`);
+    } finally {
+      await custody.release();
+    }
   }
 
   /**
-   * Nginx could not be told: what was put is undone, what was removed stays removed. Where Nginx does
+   * Nginx could not be told, or not be waited for: what was put is undone, what was removed stays removed. Where Nginx does
    * not answer at all a removal is done, since it reads the files when it starts.
    */
   async function withdraw(changes: Pending[], cause: unknown): Promise<void> {
@@ -222,7 +220,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     const { answers } = await nginx.ask();
     for (const change of changes) {
       if (change.text === null && !answers) change.resolve();
-      else change.reject(isTold(cause) ? cause : unavailable(change, cause));
+      else change.reject(refusalOf(change, cause, cutOff?.aborted === true));
     }
   }
 
@@ -235,7 +233,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
   return {
     async put(route) {
-      await submit(fileOf(route.id), renderServerBlock(route, deniedSubnets));
+      await submit(fileOf(route.id), renderServerBlock(route, door));
     },
 
     async open(id) {
@@ -263,8 +261,9 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       const gates = folder.gatesNow().filter((id) => !known.has(id));
       // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
       const isNew = [...marks].some(([name, mark]) => isForeign(name) && !loaded.has(name, mark));
-      // Nor could they, or be closed, where Nginx has another folder.
-      const isOwed = isNew || (await sight.trouble()) !== null;
+      // Nor could they, or be closed, where Nginx has another folder, or will not start with what is in it.
+      const isOwed = isNew || loaded.hasLost(marks) || !(await nginx.isWhole()) || (await sight.trouble()) !== null;
+      if (loaded.hasLost(marks)) lastResort.suspect();
       if (isOwed) loaded.forget();
       await Promise.all(gates.map((id) => folder.remove(gateOf(id))));
       await Promise.all([...strays, ...(isOwed ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
@@ -272,10 +271,17 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       return strays;
     },
 
-    async rescue() {
-      const found = await loaded.suspects([]);
-      await setAside(found, "Nginx does not start, and this file is none of the platform's");
-      return found;
+    async rescue(helps) {
+      const custody = createCustody({ folder, now: Date.now, onRejected: noteRejected });
+      try {
+        const found = await takeSuspects(custody, [], "Nginx does not start, and this file is none of the platform's");
+        if (await nginx.mend()) found.push(GENERATION_FILE);
+        if (found.length === 0 || !(await helps())) return [];
+        custody.convict();
+        return found;
+      } finally {
+        await custody.release();
+      }
     },
 
     async check() {
@@ -289,15 +295,4 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
 function settle(changes: Pending[]): void {
   for (const change of changes) change.resolve();
-}
-
-/** A failure whose own words say what to do: of the disk, or of the engine that Nginx is told things through. */
-function isTold(cause: unknown): boolean {
-  return isPlatformError(cause, "storage_failed") || isPlatformError(cause, "engine_unavailable");
-}
-
-function unavailable({ file, text }: Change, cause: unknown): PlatformError {
-  const what = text === null ? "unroute" : "route";
-  const detail = `Cannot ${what} "${file}": Nginx cannot be reloaded: ${describeError(cause)}. If it does not run, start it with \`make up\`; then try again.`;
-  return new PlatformError("ingress_unavailable", detail, { cause });
 }

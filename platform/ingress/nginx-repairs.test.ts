@@ -43,6 +43,17 @@ describe("a configuration that Nginx does not take up", () => {
     expect(await readdir(join(confDir, "rejected"))).toHaveLength(1);
   });
 
+  it("is given up with those files where they were, when it is not taken up without them either", async () => {
+    await ingress.put(makeRoute("a"));
+    await writeFile(theirs(), "# theirs\n");
+    const deaf = door.makeIngress({ reload: async () => undefined, restart: async () => undefined });
+    for (let times = 0; times < 2; times++) {
+      await expect(deaf.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      expect(existsSync(theirs())).toBe(true);
+    }
+    expect(door.told.filter((told) => told.startsWith("theirs.conf"))).toEqual([]);
+  });
+
   it("is tested where it was not, and given once more without what is broken", async () => {
     let breaks = false;
     const tested = door.makeIngress({
@@ -79,6 +90,84 @@ describe("a configuration that Nginx does not take up", () => {
     }
     expect(door.told).toEqual([]);
     expect(existsSync(theirs())).toBe(true);
+  });
+});
+
+describe("an Nginx that keeps an address of somebody's file", () => {
+  let isBlocked = false;
+  let stubborn: NginxIngress;
+  const restarts = () => log.filter((call) => call === "restart").length;
+
+  beforeEach(() => {
+    isBlocked = false;
+    stubborn = door.makeIngress({
+      reload: async () => (isBlocked ? undefined : door.control.reload()),
+      async restart() {
+        isBlocked = false;
+        await door.control.restart();
+      },
+    });
+  });
+
+  it("is restarted once that file is gone and a reload is of no use, and that is told", async () => {
+    await stubborn.put(makeRoute("a"));
+    await writeFile(join(confDir, "theirs.conf"), "server { listen 80; }\n");
+    await stubborn.removeStrays(new Set(["env-a"]));
+    isBlocked = true;
+    await rm(join(confDir, "theirs.conf"));
+    await stubborn.removeStrays(new Set(["env-a"]));
+    expect(restarts()).toBe(1);
+    expect(door.told).toEqual([expect.stringContaining("somebody's `listen`")]);
+    await stubborn.put(makeRoute("b"));
+    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+    expect(restarts()).toBe(1);
+  });
+
+  it("is restarted as well where the file goes while it is being loaded", async () => {
+    const theirs = join(confDir, "theirs.conf");
+    const hasty = door.makeIngress({
+      async reload() {
+        if (isBlocked) return;
+        await door.control.reload();
+        isBlocked = live.has("theirs.conf");
+        await rm(theirs, { force: true });
+      },
+      async restart() {
+        isBlocked = false;
+        await door.control.restart();
+      },
+    });
+    await hasty.put(makeRoute("a"));
+    await writeFile(theirs, "server { listen 80; }\n");
+    await hasty.removeStrays(new Set(["env-a"]));
+    expect(restarts()).toBe(0);
+    await hasty.removeStrays(new Set(["env-a"]));
+    expect(restarts()).toBe(1);
+  });
+
+  it("is restarted once the file was set aside and a second reload is of no use either", async () => {
+    await writeFile(join(confDir, "theirs.conf"), "server { listen 80; }\n");
+    await stubborn.put(makeRoute("a"));
+    isBlocked = true;
+    await stubborn.put(makeRoute("b"));
+    expect(restarts()).toBe(1);
+    expect(live.has("env-b.conf")).toBe(true);
+    expect(door.told).toEqual([expect.stringContaining("`listen`"), expect.stringMatching(/^theirs\.conf:/)]);
+  });
+
+  it("is given time once where there is no file to suspect, and restarted the second time in a row", async () => {
+    await stubborn.put(makeRoute("a"));
+    isBlocked = true;
+    await expect(stubborn.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    expect(restarts()).toBe(0);
+    await stubborn.put(makeRoute("b"));
+    expect(restarts()).toBe(1);
+  });
+
+  it("is restarted no second time where the first did not help", async () => {
+    const hopeless = door.makeIngress({ reload: async () => undefined, restart: async () => void log.push("restart") });
+    for (let times = 0; times < 4; times++) await expect(hopeless.put(makeRoute("b"))).rejects.toThrow("within 200 ms");
+    expect(restarts()).toBe(1);
   });
 });
 
@@ -149,5 +238,63 @@ describe("a folder that was removed or replaced, while Nginx keeps the former on
       message: expect.stringContaining("cannot be restarted: engine is gone"),
     });
     expect(door.told).toEqual([]);
+  });
+});
+
+describe("a file of the platform's that somebody spoilt", () => {
+  const textOf = (name: string) => readFile(join(confDir, name), "utf8");
+  const spoil = (name: string) => writeFile(join(confDir, name), "garbage");
+  /** An Nginx that names the first spoilt file, and takes nothing else amiss. */
+  const strict = (): NginxIngress =>
+    door.makeIngress({
+      async test() {
+        const names = (await readdir(confDir)).filter((name) => name.endsWith(".conf"));
+        for (const name of names) {
+          if ((await textOf(name)) !== "garbage") continue;
+          return { ok: false, output: `[emerg] unknown directive "garbage" in /etc/nginx/conf.d/${name}:1` };
+        }
+        return door.control.test();
+      },
+    });
+
+  it.each([
+    ["the platform that wrote it", (former: NginxIngress) => former],
+    ["one that was only just started", () => strict()],
+  ])("with the generation in it, is written anew before Nginx is asked, by %s", async (_whose, choose) => {
+    const former = strict();
+    await former.put(makeRoute("a"));
+    await spoil(GENERATION_FILE);
+    await choose(former).put(makeRoute("b"));
+    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+    expect(await textOf(GENERATION_FILE)).toContain("listen");
+    expect(door.told).toEqual([]);
+  });
+
+  it("with the generation in it, is noticed by whoever looks for strays, also when nothing changes", async () => {
+    await ingress.put(makeRoute("a"));
+    await spoil(GENERATION_FILE);
+    await ingress.removeStrays(new Set(["env-a"]));
+    expect(await textOf(GENERATION_FILE)).toContain("listen");
+    log.length = 0;
+    await ingress.removeStrays(new Set(["env-a"]));
+    expect(log).toEqual([]);
+  });
+
+  it("is found by a platform that is only just started and whose Nginx does not start, and is not put back", async () => {
+    await ingress.put(makeRoute("a"));
+    await ingress.put(makeRoute("b"));
+    await spoil("env-a.conf");
+    const after = door.makeIngress({ test: failing, reload: failing });
+    await expect(after.put(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    expect(existsSync(join(confDir, "env-a.conf"))).toBe(false);
+    await Promise.all([spoil("env-a.conf"), spoil(GENERATION_FILE)]);
+    expect((await after.rescue(async () => true)).sort()).toEqual([GENERATION_FILE, "env-a.conf"]);
+    expect(await after.list()).toEqual([{ id: "env-b", open: false }]);
+    expect(await after.rescue(async () => true)).toEqual([]);
+  });
+
+  it("is set aside by a rescue where it is no file at all, which Nginx could not read", async () => {
+    await mkdir(join(confDir, "env-a.conf"));
+    expect(await ingress.rescue(async () => true)).toEqual(["env-a.conf"]);
   });
 });

@@ -7,6 +7,8 @@ import {
   renderGeneration,
   type GenerationPorts,
 } from "./generation.ts";
+import { isOwnText } from "./own-text.ts";
+import type { FrontDoor } from "./server-block.ts";
 import { createRunningNginx, type RunningNginx } from "./running-nginx.ts";
 
 export type ReloaderOptions = {
@@ -14,11 +16,13 @@ export type ReloaderOptions = {
   /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
   internalUrl: string;
   ports: GenerationPorts;
-  deniedSubnets: readonly string[];
+  door: FrontDoor;
   /** Sends SIGHUP to the master process. */
   signal: () => Promise<void>;
   /** How long a reload may take until the new configuration answers. */
   timeoutMs: number;
+  /** Once it aborts, no reload is waited for any more. */
+  cutOff: AbortSignal | undefined;
   logger: Logger | undefined;
 };
 
@@ -32,15 +36,22 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees"> & {
   draining<T>(work: () => Promise<T>): Promise<T>;
   /**
    * Reloads until the folder's content is the only one that answers, and returns its generation; null when Nginx was
-   * told and does not take it up in time. Throws when it cannot be told.
+   * told and does not take it up in time. Throws when it cannot be told, and the reason of `cutOff` once that aborts.
    */
   reload(): Promise<number | null>;
+  /** Whether the generation's file is as the platform writes it; one that is not there is nobody's trouble. */
+  isWhole(): Promise<boolean>;
+  /**
+   * Writes the generation's file anew where somebody spoilt it. Nginx neither starts nor passes a test with such a
+   * one, and there is no use in setting it aside: nothing works without. Returns whether it had to.
+   */
+  mend(): Promise<boolean>;
   /** Reloads that were asked of Nginx so far. */
   count(): number;
 };
 
 export function createReloader(options: ReloaderOptions): Reloader {
-  const { folder, ports, deniedSubnets, timeoutMs, logger } = options;
+  const { folder, ports, door, timeoutMs, cutOff, logger } = options;
   const { ask, check, sees, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
   let reloads = 0;
   /** Generations signalled whose predecessors were not seen to be gone. */
@@ -51,18 +62,33 @@ export function createReloader(options: ReloaderOptions): Reloader {
     const former = parseGeneration(await folder.read(GENERATION_FILE));
     const generation = nextGeneration(former, live, Date.now(), ports);
     // A full disk must not keep a route from being removed.
-    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, deniedSubnets, ports));
+    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, door, ports));
     const old = new Set(live === null ? unconfirmed : [...unconfirmed, live]);
     unconfirmed.add(generation);
     const started = performance.now();
     await options.signal();
     reloads++;
     const signalled = performance.now();
-    if (!(await awaitGeneration(generation, old, timeoutMs))) return null;
+    if (!(await awaitGeneration(generation, old, timeoutMs, cutOff))) return null;
     unconfirmed.clear();
     const [signal_ms, reload_ms] = [signalled - started, performance.now() - signalled].map(Math.round);
     logger?.debug({ generation, signal_ms, reload_ms }, "nginx reloaded");
     return generation;
+  }
+
+  async function isWhole(): Promise<boolean> {
+    const text = await folder.read(GENERATION_FILE);
+    return text === null || isOwnText(GENERATION_FILE, text, door, ports);
+  }
+
+  async function mend(): Promise<boolean> {
+    if (await isWhole()) return false;
+    const said = parseGeneration(await folder.read(GENERATION_FILE));
+    const answer = await ask();
+    const generation = said ?? (answer.answers ? answer.generation : null) ?? Date.now();
+    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, door, ports));
+    logger?.warn({ file: GENERATION_FILE, generation }, "somebody spoilt a file of the platform's; written anew");
+    return true;
   }
 
   function noteUndrained(error: unknown): void {
@@ -73,6 +99,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
     ask,
     check,
     sees,
+    isWhole,
+    mend,
 
     async draining(work) {
       await folder.touch(RELOAD_MARK).catch(noteUndrained);

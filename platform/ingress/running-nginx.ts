@@ -23,9 +23,14 @@ export type RunningNginx = {
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
    * Waits until every new connection, on whatever port, is answered with `generation`: no worker of
-   * the `former` generations accepts any more, and a new one answers. False when `timeoutMs` passed.
+   * the `former` generations accepts any more, and a new one answers. False when `timeoutMs` passed; throws the reason of `signal` once that aborts.
    */
-  awaitGeneration(generation: number, former: Iterable<number>, timeoutMs: number): Promise<boolean>;
+  awaitGeneration(
+    generation: number,
+    former: Iterable<number>,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<boolean>;
 };
 
 /** `internalUrl` is the internal port's, such as `http://10.171.0.2:8081`. */
@@ -60,21 +65,23 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       }
     },
 
-    async awaitGeneration(generation, former, timeoutMs) {
+    async awaitGeneration(generation, former, timeoutMs, signal) {
       const deadline = performance.now() + timeoutMs;
       const current = generationPort(generation, ports);
       for (const old of new Set([...former].map((number) => generationPort(number, ports)))) {
         if (old === current) continue; // so long ago that the ports have gone round: never to refuse again
         while (!(await refuses(url.hostname, old))) {
           if (performance.now() >= deadline) return false;
-          await delay(POLL_MS);
+          await delay(POLL_MS, signal);
+          signal?.throwIfAborted();
         }
       }
       for (;;) {
         const answer = await ask();
         if (answer.answers && answer.generation === generation) return true;
         if (performance.now() >= deadline) return false;
-        await delay(POLL_MS);
+        await delay(POLL_MS, signal);
+        signal?.throwIfAborted();
       }
     },
   };

@@ -7,6 +7,7 @@ import { GENERATION_FILE } from "./generation.ts";
 function makeWorld(files: Record<string, string>, options: { namesFiles?: boolean; brokenBase?: boolean } = {}) {
   const { namesFiles = true, brokenBase = false } = options;
   const present = new Map(Object.entries(files));
+  const aside = new Map<string, string>();
   const rejected: string[] = [];
   let tests = 0;
   const folder: ConfFolder = {
@@ -17,8 +18,15 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     sweep: async () => {},
     remove: async (name) => void present.delete(name),
     async setAside(name) {
-      if (!present.delete(name)) throw new Error(`${name} is not there`);
+      const text = present.get(name);
+      if (text === undefined) throw new Error(`${name} is not there`);
+      present.delete(name);
+      aside.set(`rejected/${name}`, text);
       return `rejected/${name}`;
+    },
+    async putBack(name, place) {
+      present.set(name, aside.get(place) ?? "");
+      aside.delete(place);
     },
     names: async () => [...present.keys()],
     namesNow: () => [...present.keys()],
@@ -90,13 +98,12 @@ describe.each([
     expect(world.rejected).toHaveLength(2);
   });
 
-  it("refuses all changes, and blames none, when the fault lies elsewhere", async () => {
-    const world = makeWorld({ "env-a.conf": "good", "env-gone.conf": "good" }, { namesFiles, brokenBase: true });
-    const changes = await apply(world.tools.folder, { "env-b.conf": "good", "env-gone.conf": null });
-    const { accepted, refused } = await siftChanges(changes, world.tools);
-    expect(accepted).toEqual([]);
-    expect(refused.map(({ change }) => change.file)).toEqual(["env-b.conf", "env-gone.conf"]);
-    expect(Object.fromEntries(world.present)).toEqual({ "env-a.conf": "good" });
+  it("rejects with Nginx's own words, and takes nothing away, when the fault is no file's", async () => {
+    const files = { "env-a.conf": "good", "foreign-b.conf": "good", "foreign-c.conf": "good" };
+    const world = makeWorld(files, { namesFiles, brokenBase: true });
+    const changes = await apply(world.tools.folder, { "env-b.conf": "good", "env-a.conf": "good new" });
+    await expect(siftChanges(changes, world.tools)).rejects.toThrow(/no file in conf\.d is the cause.*\[emerg\]/);
+    expect(Object.fromEntries(world.present)).toEqual(files);
     expect(world.rejected).toEqual([]);
   });
 });
@@ -141,6 +148,32 @@ describe("siftChanges", () => {
     expect(world.rejected.map((line) => line.split(":")[0])).toEqual(["foreign.conf", "env-b.conf"]);
   });
 
+  it("puts back what did not come from here and is innocent, where Nginx names no file", async () => {
+    const files = { "foreign-a.conf": "good", "foreign-b.conf": "bad", "foreign-c.conf": "good" };
+    const world = makeWorld(files, { namesFiles: false });
+    const changes = await apply(world.tools.folder, { "env-a.conf": "good" });
+    expect((await siftChanges(changes, world.tools)).accepted).toEqual(changes);
+    expect([...world.present.keys()].sort()).toEqual(["env-a.conf", "foreign-a.conf", "foreign-c.conf"]);
+    expect(world.rejected.map((line) => line.split(":")[0])).toEqual(["foreign-b.conf"]);
+  });
+
+  it("puts back even a file that Nginx named, where the test does not pass without it", async () => {
+    const files = { "foreign-a.conf": "bad", "foreign-b.conf": "good" };
+    const world = makeWorld(files, { brokenBase: true });
+    await expect(siftChanges(await apply(world.tools.folder, {}), world.tools)).rejects.toThrow("is the cause");
+    expect(Object.fromEntries(world.present)).toEqual(files);
+    expect(world.rejected).toEqual([]);
+  });
+
+  it("puts back what it took out when the test cannot be run any more", async () => {
+    const world = makeWorld({ "foreign-a.conf": "bad" });
+    const changes = await apply(world.tools.folder, {});
+    const test = () => (world.tests() > 0 ? Promise.reject(new Error("engine is gone")) : world.tools.test());
+    await expect(siftChanges(changes, { ...world.tools, test })).rejects.toThrow("engine is gone");
+    expect([...world.present.keys()]).toEqual(["foreign-a.conf"]);
+    expect(world.rejected).toEqual([]);
+  });
+
   it("tells Nginx's own words without the warnings", async () => {
     const world = makeWorld({});
     const { refused } = await siftChanges(await apply(world.tools.folder, { "env-a.conf": "bad" }), world.tools);
@@ -152,7 +185,8 @@ describe("siftChanges", () => {
   it("never sets the generation's own file aside", async () => {
     const world = makeWorld({ [GENERATION_FILE]: "bad" });
     const changes = await apply(world.tools.folder, { "env-a.conf": "good" });
-    expect((await siftChanges(changes, world.tools)).refused).toHaveLength(1);
-    expect([...world.present.keys()]).toEqual([GENERATION_FILE]);
+    await expect(siftChanges(changes, world.tools)).rejects.toThrow('unknown directive "bad"');
+    expect(world.present.get(GENERATION_FILE)).toBe("bad");
+    expect(world.rejected).toEqual([]);
   });
 });

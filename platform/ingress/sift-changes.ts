@@ -1,5 +1,6 @@
 import { PlatformError } from "../domain/errors.ts";
 import type { ConfFolder } from "./conf-folder.ts";
+import { createCustody, type Custody } from "./custody.ts";
 import { GENERATION_FILE } from "./generation.ts";
 
 /** One file of conf.d as it shall be: its text, or null for none. */
@@ -33,26 +34,40 @@ type Tools = {
 /**
  * Has Nginx test what is in the folder, `changes` applied, and takes out whatever it refuses until
  * the test passes: a change that breaks it is undone, a broken file of somebody else's is set aside, and so is
- * what is no file. Nothing that is innocent is undone. Rejects when the test cannot be run or a file not moved.
+ * what is no file. Nothing that is innocent is undone, or stays aside. Rejects when the test cannot be run, a file not
+ * moved, or Nginx refuses its configuration for what is in no file here: then all that was set aside is back.
  */
 export async function siftChanges<C extends Change>(changes: C[], tools: Tools): Promise<Sifted<C>> {
   for (const [name, mark] of tools.folder.marksNow()) {
     if (mark === null) await setAside(name, "this is no file that Nginx could read", tools);
   }
+  const custody = createCustody(tools);
+  try {
+    return await sift(changes, custody, tools);
+  } catch (error) {
+    await custody.release();
+    throw error;
+  }
+}
+
+async function sift<C extends Change>(changes: C[], custody: Custody, tools: Tools): Promise<Sifted<C>> {
   const refused: Sifted<C>["refused"] = [];
   let accepted = changes;
   // Every turn takes one file out of the folder or one change out of the batch, so it ends.
   for (;;) {
     const { ok, output } = await tools.test();
-    if (ok) return { accepted, refused };
+    if (ok) {
+      custody.convict();
+      return { accepted, refused };
+    }
     const culprit = await findCulprit(output, tools.folder);
     if (culprit === null) {
-      const isolated = await isolate(accepted, output, tools);
+      const isolated = await isolate(accepted, output, custody, tools);
       return { accepted: isolated.accepted, refused: [...refused, ...isolated.refused] };
     }
     const change = accepted.find(({ file, text }) => file === culprit && text !== null);
     if (change === undefined) {
-      await setAside(culprit, output, tools);
+      await custody.take(culprit, complaint(output));
       continue;
     }
     refused.push(await refuse(change, output, tools));
@@ -70,21 +85,24 @@ export async function undoChange({ file, text, previous }: Change, folder: ConfF
 /**
  * Nginx refuses without naming a file, so which one it is shows only by trying: all changes are
  * undone, then made again one at a time. Where the test fails without them too, the fault is not
- * theirs: what did not come from here is set aside, and where there is no such file no change can be made.
+ * theirs: it is looked for in what did not come from here, and then they are tried together once more.
  */
-async function isolate<C extends Change>(changes: C[], output: string, tools: Tools): Promise<Sifted<C>> {
+async function isolate<C extends Change>(
+  changes: C[],
+  output: string,
+  custody: Custody,
+  tools: Tools,
+): Promise<Sifted<C>> {
   const puts = changes.filter(({ text }) => text !== null);
   for (const change of puts) await undoChange(change, tools.folder);
   const without = await tools.test();
   if (!without.ok) {
-    const suspects = await tools.suspects();
-    if (suspects.length === 0)
-      return { accepted: [], refused: changes.map((change) => ({ change, error: refusal(change, without.output) })) };
-    for (const name of suspects) await setAside(name, without.output, tools);
+    await clear(without.output, custody, tools);
     for (const { file, text } of puts) await tools.folder.write(file, text ?? "");
-    return siftChanges(changes, tools);
+    return sift(changes, custody, tools);
   }
 
+  custody.convict();
   const refused: Sifted<C>["refused"] = [];
   for (const change of puts) {
     await tools.folder.write(change.file, change.text ?? "");
@@ -93,6 +111,31 @@ async function isolate<C extends Change>(changes: C[], output: string, tools: To
   }
   const guilty = new Set(refused.map(({ change }) => change));
   return { accepted: changes.filter((change) => !guilty.has(change)), refused };
+}
+
+/**
+ * Has the test pass that fails without any change: without the file that Nginx names, or else without all that did
+ * not come from here, of which those that it accepts are then put back. Throws Nginx's own words where no file is left
+ * to suspect: for want of memory, or room for a file of its own, it would refuse any configuration.
+ */
+async function clear(failure: string, custody: Custody, tools: Tools): Promise<void> {
+  const unnamed = new Set<string>();
+  for (let result: TestResult = { ok: false, output: failure }; !result.ok; result = await tools.test()) {
+    const culprit = await findCulprit(result.output, tools.folder);
+    const suspects = culprit === null ? await tools.suspects() : [culprit];
+    if (suspects.length === 0)
+      throw new Error(`it refuses its configuration, and no file in conf.d is the cause: ${complaint(result.output)}`);
+    for (const name of suspects) {
+      await custody.take(name, complaint(result.output));
+      if (culprit === null) unnamed.add(name);
+    }
+  }
+  for (const name of unnamed) {
+    await custody.release(name);
+    const { ok, output } = await tools.test();
+    if (!ok) await custody.take(name, complaint(output));
+  }
+  custody.convict();
 }
 
 async function refuse<C extends Change>(
