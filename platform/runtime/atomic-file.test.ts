@@ -70,6 +70,22 @@ describe("writeFileAtomic", () => {
   });
 });
 
+/** Writes as a process does that has just begun, whatever it and its like wrote before. */
+async function writeAsNewProcess(path: string): Promise<void> {
+  vi.resetModules();
+  const { writeFileAtomic: write } = await import("./atomic-file.ts");
+  await write(path, "x");
+}
+
+describe("a process with the number of one that was killed, as in a container that is started again", () => {
+  it("writes whatever that one left half-written", async () => {
+    const left = Array.from({ length: 20 }, (_, index) => `.a.json.${process.pid}.${index + 1}.tmp`);
+    for (const name of left) await writeFile(join(folder, name), "half");
+    await writeAsNewProcess(join(folder, "a.json"));
+    expect(await readFile(join(folder, "a.json"), "utf8")).toBe("x");
+  });
+});
+
 describe("what survives a power cut", () => {
   /** Runs `work` and tells what it asked the disk to keep, and what the folder held at each of these moments. */
   async function syncedBy(work: () => Promise<void>): Promise<{ what: string; held: string[] }[]> {
@@ -89,7 +105,7 @@ describe("what survives a power cut", () => {
     return synced;
   }
 
-  const temporary = expect.stringMatching(/^\.a\.json\.\d+\.\d+\.tmp$/);
+  const temporary = expect.stringMatching(/^\.a\.json\.[0-9a-f]{16}\.tmp$/);
 
   it("a written file: its content before it takes the place, then its name", async () => {
     const path = join(folder, "a.json");
@@ -98,6 +114,13 @@ describe("what survives a power cut", () => {
       { what: "", held: ["a.json"] },
     ]);
     expect(await syncedBy(() => writeFileAtomic(path, "y", { durable: false }))).toEqual([]);
+  });
+
+  it("its temporary name is another one in every process, also in one with the same number", async () => {
+    const write = () => syncedBy(() => writeAsNewProcess(join(folder, "a.json")));
+    const names = [...(await write()), ...(await write())].map(({ what }) => what).filter((what) => what !== "");
+    expect(names).toEqual([temporary, temporary]);
+    expect(new Set(names).size).toBe(2);
   });
 
   it("a removal", async () => {
@@ -158,10 +181,11 @@ describe("moveFile", () => {
 
 describe("sweepTemporaryFiles", () => {
   it("removes what a killed process left and nothing else", async () => {
-    const left = ".env-a.json.4711.3.tmp";
-    await Promise.all([left, ".gitkeep", "env-a.json", "notes.tmp"].map((name) => writeFile(join(folder, name), "")));
-    expect(await sweepTemporaryFiles(folder)).toEqual([left]);
-    expect((await readdir(folder)).sort()).toEqual([".gitkeep", "env-a.json", "notes.tmp"]);
+    const left = [".env-a.json.0123456789abcdef.tmp", ".env-a.json.4711.3.tmp"]; // the second by an earlier version
+    const others = [".gitkeep", ".notes.tmp", "env-a.json", "notes.tmp"];
+    await Promise.all([...left, ...others].map((name) => writeFile(join(folder, name), "")));
+    expect((await sweepTemporaryFiles(folder)).sort()).toEqual(left);
+    expect((await readdir(folder)).sort()).toEqual(others);
   });
 
   it("leaves the writes under way in this process alone", async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { PlatformError } from "../domain/errors.ts";
@@ -5,12 +6,14 @@ import { PlatformError } from "../domain/errors.ts";
 /** `durable: false` leaves out the fsyncs: for files that are written anew at every start. */
 export type WriteOptions = { mode?: number; durable?: boolean };
 
-/** Temporary names begin with a dot and end in .tmp, so that no `*.conf` or `*.json` ever matches a half-written file. */
-const TEMPORARY_NAME = /^\..+\.\d+\.\d+\.tmp$/;
+/**
+ * Temporary names begin with a dot and end in .tmp, so that no `*.conf` or `*.json` ever matches a half-written file.
+ * Those of earlier versions, which may have left some, have two numbers in the place of the random part.
+ */
+const TEMPORARY_NAME = /^\..+\.([0-9a-f]{16}|\d+\.\d+)\.tmp$/;
 
 /** Temporary files this process is writing now: a sweep must not take them away. */
 const inFlight = new Set<string>();
-let counter = 0;
 
 /**
  * Replaces a file as a whole: a reader sees the old content or the new, never a part, and after a
@@ -19,7 +22,7 @@ let counter = 0;
  */
 export async function writeFileAtomic(path: string, data: string, options: WriteOptions = {}): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path)}.${process.pid}.${++counter}.tmp`);
+  const temporary = join(folder, temporaryName(basename(path)));
   inFlight.add(temporary);
   try {
     await writeNew(temporary, data, options);
@@ -98,6 +101,11 @@ export function storageError(verb: string, path: string, error: unknown): Platfo
 export function errnoOf(error: unknown): string | null {
   if (!(error instanceof Error) || !("code" in error)) return null;
   return typeof error.code === "string" ? error.code : null;
+}
+
+/** Random, since in a container every process has the number of the one that was killed before it, and may meet its files. */
+function temporaryName(name: string): string {
+  return `.${name}.${randomBytes(8).toString("hex")}.tmp`;
 }
 
 async function writeNew(path: string, data: string, { mode, durable }: WriteOptions): Promise<void> {

@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createFakeClock } from "../runtime/clock.ts";
@@ -89,4 +89,27 @@ test("a folder that cannot be written to is told to the logger and breaks nothin
   await log.flush();
   expect(await log.read(10)).toEqual([]);
   expect(told).toHaveLength(1);
+});
+
+test("entries that are lost since too many wait are told of once, until one is written again", async () => {
+  const told: unknown[] = [];
+  const folder = await temporaryFolder();
+  const file = join(folder, "logs");
+  await appendFile(file, "");
+  const logger = { error: (...args: unknown[]) => void told.push(args.at(-1)) };
+  const log = createDiskAuditLog({ folder: file, maxSize: 1_000_000, logger });
+  const append = (count: number) => Array.from({ length: count }, () => log.append(entry("create")));
+  const losses = () => told.filter((words) => /oldest are lost/.test(String(words))).length;
+  append(1_000);
+  await log.flush();
+  expect(losses()).toBe(0);
+  append(5);
+  await log.flush();
+  expect(losses()).toBe(1);
+  await rm(file);
+  await log.flush();
+  expect(await log.read(10_000)).toHaveLength(1_000);
+  append(1_001);
+  expect(losses()).toBe(2);
+  await log.close();
 });

@@ -33,9 +33,11 @@ export function createDiskAuditLog({
 }): AuditLog {
   const path = join(folder, AUDIT_FILE);
   const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
-  const writer = createLineWriter(file, (error) =>
-    logger?.error({ reason: describeError(error) }, "cannot write the audit log; the next entry tries again"),
-  );
+  const writer = createLineWriter(file, {
+    onFailure: (error) =>
+      logger?.error({ reason: describeError(error) }, "cannot write the audit log; the next entry tries again"),
+    onLoss: () => logger?.error("too many audit entries wait to be written: the oldest are lost"),
+  });
 
   return {
     append(entry) {

@@ -124,7 +124,7 @@ test("a file that cannot be moved to the quarantine is reported, left, and not f
 
 test("half-written files of a killed process are swept, other files are left alone", async () => {
   const { folder, quarantined } = await loadFolder({
-    ".env-a-1.json.4711.3.tmp": '{"ver',
+    ".env-a-1.json.0123456789abcdef.tmp": '{"ver',
     ".gitkeep": "",
     "README.txt": "hello",
   });

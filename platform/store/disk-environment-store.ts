@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { describeError, PlatformError } from "../domain/errors.ts";
 import {
   errnoOf,
@@ -20,7 +21,8 @@ import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-f
 import type { EnvironmentStore } from "./store.ts";
 
 const SUFFIX = ".json";
-const QUARANTINE = "quarantine";
+/** In the state folder: what cannot be read as a state file. */
+export const QUARANTINE = "quarantine";
 /** Misses the suffix of state files, so that one left by a killed process is never read as one. */
 const PROBE_FILE = ".write-check";
 /** A full disk still takes an empty file. */
@@ -109,6 +111,16 @@ export function createDiskEnvironmentStore({
       }
     },
   };
+}
+
+/** The records in a state folder, as far as they can be read; changes nothing. None where there is no folder. */
+export async function readRecords(folder: string): Promise<EnvironmentRecord[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw storageError("read folder", folder, error);
+  });
+  const files = names.filter((name) => name.endsWith(SUFFIX)).map((file) => readStateFile(folder, file));
+  return (await Promise.all(files)).flatMap((file) => ("record" in file ? [file.record] : []));
 }
 
 /** Makes the folder, clears half-written files and returns the names of what should be state files, in a stable order. */

@@ -37,9 +37,11 @@ export async function createDiskEventLog({
   const path = join(folder, EVENTS_FILE);
   const ring = createEventRing(HELD_EVENTS);
   const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
-  const writer = createLineWriter(file, (error) =>
-    logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"),
-  );
+  const writer = createLineWriter(file, {
+    onFailure: (error) =>
+      logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"),
+    onLoss: () => logger?.warn("too many events wait to be written: the oldest are missing in the file"),
+  });
   // Where the file cannot tell the last id, the time is surely above it: nobody emits a thousand events a second for long.
   let lastId = clock.now();
   try {

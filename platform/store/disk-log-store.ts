@@ -7,7 +7,7 @@ import { systemClock, type Clock } from "../runtime/clock.ts";
 import { createKeyedLock } from "../runtime/keyed-lock.ts";
 import { assertEnvironmentId } from "./assert-id.ts";
 import { createLineFilter, formatLine } from "./app-log-line.ts";
-import { findResumePoint, readLastLines } from "./app-log-reader.ts";
+import { findFirstOfLastLines, findResumePoint, readLastLines, type Place } from "./app-log-reader.ts";
 import { isFolder, KEPT_FILES, moveLogs } from "./archive-folder.ts";
 import { noteOwner, readOwner } from "./archive-owner.ts";
 import { closeFiles, openChain, type OpenFile } from "./file-chain.ts";
@@ -123,14 +123,15 @@ export function createDiskLogStore({
 
   async function* follow(
     id: string,
-    { lines = 0, ...query }: FollowQuery,
+    { lines = 0, isOver = false, ...query }: FollowQuery,
     signal: AbortSignal,
   ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || signal.aborted || closed) return;
     const matches = createLineFilter(query);
     const follower = followers.add(id);
+    if (isOver) follower.ended.abort();
     try {
-      const { start, history } = await guarded("read log", livePath(id), async () => {
+      const start = await guarded("read log", livePath(id), async () => {
         const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
         if (log?.archived === true || retired.has(id)) endFollowers(id, log?.archived === true);
         return await beginning(log?.files ?? [], lines, matches);
@@ -142,7 +143,6 @@ export function createDiskLogStore({
         path,
         keep: KEPT_FILES,
         start,
-        history,
         matches,
         exclusively,
         changed,
@@ -222,20 +222,14 @@ export function createDiskLogStore({
   };
 }
 
-/** The last lines to begin following with, and the newest file at the place where they end. The other files are closed. */
-async function beginning(
-  files: OpenFile[],
-  lines: number,
-  matches: (line: string) => boolean,
-): Promise<{ start: OpenFile | null; history: string[] }> {
-  const [start = null, ...older] = files;
+/** Where the last lines begin. Every file but that one is closed. */
+async function beginning(files: OpenFile[], lines: number, matches: (line: string) => boolean): Promise<Place | null> {
+  let start: Place | null = null;
   try {
-    const history = await readLastLines(files, lines, matches);
-    await closeFiles(older);
-    return { start, history };
-  } catch (error) {
-    await closeFiles(files);
-    throw error;
+    start = await findFirstOfLastLines(files, lines, matches);
+    return start;
+  } finally {
+    await closeFiles(files.filter((file) => file !== start?.file));
   }
 }
 

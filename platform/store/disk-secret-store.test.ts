@@ -34,7 +34,7 @@ test("a half-written file of a killed platform is cleared away", async () => {
   const folder = join(await temporaryFolder(), "secrets");
   const store = createDiskSecretStore({ folder });
   await store.save(ID, { A: "b" });
-  await writeFile(join(folder, `.${ID}.json.1.1.tmp`), "half");
+  await writeFile(join(folder, `.${ID}.json.0123456789abcdef.tmp`), "half");
   expect(await store.list()).toEqual([ID]);
   expect(await readdir(folder)).toEqual([`${ID}.json`]);
   expect(await readFile(join(folder, `${ID}.json`), "utf8")).toBe('{"A":"b"}\n');

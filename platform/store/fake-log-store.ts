@@ -46,7 +46,7 @@ export function createFakeLogStore(): FakeLogStore {
 
   async function* follow(
     id: string,
-    { lines = 0, ...query }: FollowQuery,
+    { lines = 0, isOver = false, ...query }: FollowQuery,
     signal: AbortSignal,
   ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || closed) return;
@@ -61,7 +61,7 @@ export function createFakeLogStore(): FakeLogStore {
         if (matches(line)) yield line;
         continue;
       }
-      if (closed || isRetired(logs)) return;
+      if (isOver || closed || isRetired(logs)) return;
       await nextChange(logs, signal);
     }
   }

@@ -69,8 +69,20 @@ export async function endOfWholeLines(handle: FileHandle, size: number): Promise
   return 0;
 }
 
+/** Whole lines of a file, line ends included, and where in it they begin. Never empty. */
+type Lines = { data: Buffer; position: number };
+
 /** The lines of a file's whole-line part, newest first, in batches of a block, without their line ends. */
-export async function* linesBackwards({ handle, size }: Pick<OpenFile, "handle" | "size">): AsyncGenerator<string[]> {
+export async function* linesBackwards(file: Pick<OpenFile, "handle" | "size">): AsyncGenerator<string[]> {
+  for await (const { data } of dataBackwards(file))
+    yield data
+      .toString("utf8", 0, data.length - 1)
+      .split("\n")
+      .toReversed();
+}
+
+/** The same, as they are in the file. */
+export async function* dataBackwards({ handle, size }: Pick<OpenFile, "handle" | "size">): AsyncGenerator<Lines> {
   // The end of a line whose beginning is not read yet, in pieces, its line end included.
   let rest: Buffer[] = [];
   for (let end = size; end > 0; ) {
@@ -83,13 +95,9 @@ export async function* linesBackwards({ handle, size }: Pick<OpenFile, "handle" 
       rest.unshift(block);
       continue;
     }
-    const whole = Buffer.concat([block.subarray(cut), ...rest]);
+    const data = Buffer.concat([block.subarray(cut), ...rest]);
     rest = [block.subarray(0, cut)];
-    if (whole.length > 0)
-      yield whole
-        .toString("utf8", 0, whole.length - 1)
-        .split("\n")
-        .toReversed();
+    if (data.length > 0) yield { data, position: start + cut };
   }
 }
 

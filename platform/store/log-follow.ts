@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { delay } from "../runtime/delay.ts";
 import type { LineFilter } from "./app-log-line.ts";
+import type { Place } from "./app-log-reader.ts";
 import { BLOCK_BYTES, chainPaths, openToRead, readBytes, type OpenFile } from "./file-chain.ts";
 
 /** What is appended within this is read at once: a flood costs a follower twenty looks a second, silence none. */
@@ -14,10 +15,8 @@ export type FollowOptions = {
   /** Where app.log is now: among the living or, once they are moved, in the archive. */
   path: () => string;
   keep: number;
-  /** Lines to begin with. */
-  history: string[];
-  /** The newest file, to be read from `start.size` on; null when nothing has been written yet. Closed by the follower. */
-  start: OpenFile | null;
+  /** Where to begin, in whichever file; null when nothing has been written yet. The file is closed by the follower. */
+  start: Place | null;
   matches: LineFilter;
   /** Runs a function while no rotation and no move can happen. */
   exclusively: <T>(fn: () => Promise<T>) => Promise<T>;
@@ -29,15 +28,15 @@ export type FollowOptions = {
 };
 
 /**
- * Lines appended to a rotating file, at the consumer's pace: one block is in memory, and nothing is
- * read ahead. A file that was rotated away is read to its end before the next one is begun.
+ * Lines of a rotating file from a place on, those to come included, at the consumer's pace: one block is in memory,
+ * and nothing is read ahead, so that who begins far back and stalls costs no more than who waits for news. A file
+ * that was rotated away is read to its end before the next one is begun.
  */
 export async function* followLines(options: FollowOptions): AsyncGenerator<string> {
-  const { history, matches, ended, signal } = options;
+  const { start, matches, ended, signal } = options;
   const wake = AbortSignal.any([ended, signal]);
-  let cursor: Cursor | null = options.start && cursorAt(options.start, options.start.size);
+  let cursor: Cursor | null = start && cursorAt(start.file, start.position);
   try {
-    yield* history;
     while (!signal.aborted) {
       const last = ended.aborted; // asked before reading, so that what was appended before the end is not missed
       if (cursor !== null) yield* newLines(cursor, matches, signal);
@@ -63,18 +62,24 @@ export async function* followLines(options: FollowOptions): AsyncGenerator<strin
 
 async function* newLines(cursor: Cursor, matches: LineFilter, signal: AbortSignal): AsyncGenerator<string> {
   while (!signal.aborted) {
-    const block = await readBytes(cursor.file.handle, cursor.position, BLOCK_BYTES);
-    if (block.length === 0) return;
-    cursor.position += block.length;
-    const data = Buffer.concat([cursor.rest, block]);
-    const end = data.lastIndexOf(NEWLINE) + 1;
-    cursor.rest = data.subarray(end);
-    if (end === 0) continue;
-    for (const line of data.toString("utf8", 0, end - 1).split("\n")) {
+    const lines = await nextLines(cursor);
+    if (lines === null) return;
+    for (const line of lines) {
       if (signal.aborted) return;
       if (matches(line)) yield line;
     }
   }
+}
+
+/** The lines that end in the next block, null where nothing is left. Apart, so that nothing but them outlives it. */
+async function nextLines(cursor: Cursor): Promise<string[] | null> {
+  const block = await readBytes(cursor.file.handle, cursor.position, BLOCK_BYTES);
+  if (block.length === 0) return null;
+  cursor.position += block.length;
+  const data = Buffer.concat([cursor.rest, block]);
+  const end = data.lastIndexOf(NEWLINE) + 1;
+  cursor.rest = Buffer.from(data.subarray(end));
+  return end === 0 ? [] : data.toString("utf8", 0, end - 1).split("\n");
 }
 
 /** The file after the one being read, from its beginning; null when that is the newest, or there is none yet. */

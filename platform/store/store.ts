@@ -2,6 +2,7 @@ import type { Archive } from "../domain/archive-rule.ts";
 import type { AuditEntry, NewAuditEntry } from "../domain/audit.ts";
 import type { Caller } from "../domain/caller.ts";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import type { FirewallWord } from "../domain/firewall-word.ts";
 import type { HealthCheck } from "../domain/health-rule.ts";
 import type { LogQuery } from "../domain/log-query.ts";
 import type { NewEvent, PlatformEvent } from "../domain/events.ts";
@@ -55,8 +56,12 @@ export type ResumePoint = {
 
 export type { LogQuery } from "../domain/log-query.ts";
 
-/** With `lines`, the last so many come first, without a gap or a double between them and those to come. */
-export type FollowQuery = Omit<LogQuery, "lines"> & { lines?: number };
+export type FollowQuery = Omit<LogQuery, "lines"> & {
+  /** The last so many come first, without a gap or a double between them and those to come. */
+  lines?: number;
+  /** Nothing will be appended any more: ends with what is there. */
+  isOver?: boolean;
+};
 
 /**
  * `logs/<id>/`: app.log (rotated at a size, keeping 3) and health.log; moved to `logs/archived/<id>/` at the end.
@@ -74,8 +79,8 @@ export interface LogStore {
   read(id: string, query: LogQuery): Promise<string[] | null>;
   /**
    * Matching lines appended from the first one asked for on, each within a second; ends when the environment's logs are
-   * archived or discarded, or `signal` aborts. Reads at the consumer's pace and holds one block; who is so slow that a
-   * rotation deletes what is next skips it.
+   * archived or discarded, or `signal` aborts. Reads at the consumer's pace and holds one block, also of the lines that
+   * were there before; who is so slow that what is next is deleted meanwhile skips it.
    */
   follow(id: string, query: FollowQuery, signal: AbortSignal): AsyncIterable<string>;
   /** A check that arrives after the logs were archived or discarded is dropped. */
@@ -109,6 +114,12 @@ export interface ArchiveStore {
 export interface DiskSpace {
   /** Where the state files and where the logs are; often the same file system. */
   free(): Promise<{ state: number; logs: number }>;
+}
+
+/** What the firewall's container says of the rules that keep environments from this machine. */
+export interface FirewallReport {
+  /** Null when it has said nothing. */
+  last(): Promise<FirewallWord | null>;
 }
 
 /** What happened, in order: `logs/events.jsonl`, and to whoever listens. */
