@@ -37,6 +37,11 @@ test("with tokens the API may listen anywhere", () => {
   expect(config.API_TOKENS_FILE).toMatch(/^\/.*tokens\.json$/);
 });
 
+test("proxies are trusted by address and by range", () => {
+  const TRUSTED_PROXIES = "127.0.0.1, 10.0.0.0/8,::1,fd00::/8";
+  expect(loadConfig({ TRUSTED_PROXIES }).TRUSTED_PROXIES).toBe(TRUSTED_PROXIES);
+});
+
 describe("a bad setting is named in the error", () => {
   test.each([
     [{ PLATFORM_PORT: "eighty" }, /PLATFORM_PORT/],
@@ -51,6 +56,10 @@ describe("a bad setting is named in the error", () => {
     [{ PLATFORM_HOST: "::" }, /loopback only/],
     [{ PLATFORM_HOST: "127.evil.example" }, /loopback only/],
     [{ API_HOSTS: "ok.example, not ok" }, /API_HOSTS/],
+    [{ TRUSTED_PROXIES: "127.0.0.1, proxy.example" }, /TRUSTED_PROXIES/],
+    [{ TRUSTED_PROXIES: "10.0.0.0/33" }, /TRUSTED_PROXIES/],
+    [{ TRUSTED_PROXIES: "10.0.0.0/8/8" }, /TRUSTED_PROXIES/],
+    [{ TRUSTED_PROXIES: "0.0.0.0/0" }, /TRUSTED_PROXIES.*not everybody's/],
     [{ MAX_MEMORY_MB: "-1" }, /MAX_MEMORY_MB/],
     [{ IMAGE_REGISTRIES: "ghcr.io, https://quay.io" }, /IMAGE_REGISTRIES/],
   ])("%o", (variables, message) => {

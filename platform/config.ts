@@ -1,7 +1,9 @@
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { isRegistryRule } from "./domain/image-registries.ts";
 import { MIN_TTL } from "./domain/lifetime.ts";
+import { MAX_PIDS_EACH } from "./domain/quota.ts";
 import { overlaps, parseAddress, parseSubnet } from "./domain/subnets.ts";
 
 const seconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
@@ -28,6 +30,14 @@ const SettingsSchema = z.object({
     .refine(
       (value) => splitList(value).every((host) => /^[a-z0-9.:[\]-]+$/.test(host)),
       "must be host names, lower-case, separated by commas",
+    ),
+  TRUSTED_PROXIES: z
+    .string()
+    .trim()
+    .default("")
+    .refine(
+      (value) => splitList(value).every(isRange),
+      "must be addresses or ranges such as 127.0.0.1 or 10.0.0.0/8, separated by commas, and not everybody's",
     ),
   RATE_LIMIT: z.coerce.number().int().min(0).default(12_000),
   CHANGES_LIMIT: z.coerce.number().int().min(0).default(600),
@@ -60,11 +70,12 @@ const SettingsSchema = z.object({
   CREATE_TIMEOUT: seconds(30),
   DEFAULT_MEMORY_MB: z.coerce.number().int().min(16).default(256),
   DEFAULT_CPUS: z.coerce.number().positive().default(1),
-  DEFAULT_PIDS: z.coerce.number().int().min(8).default(256),
+  DEFAULT_PIDS: z.coerce.number().int().min(8).max(MAX_PIDS_EACH).default(256),
   MAX_ENVS: z.coerce.number().int().min(0).default(200),
   MAX_ENVS_PER_OWNER: z.coerce.number().int().min(0).default(20),
   MAX_MEMORY_MB: limitOrAuto(),
-  MAX_CPUS: z.coerce.number().min(0).default(0),
+  MAX_CPUS: limitOrAuto(),
+  MAX_PIDS: limitOrAuto(),
   NETWORK_POOL_SIZE: z.coerce.number().int().min(0).max(100).default(4),
   WARM_POOL_SIZE: z.coerce.number().int().min(0).max(100).default(2),
   WARM_IMAGES: z.string().trim().default(""),
@@ -143,6 +154,14 @@ export function splitList(value: string): string[] {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+/** An address, or a range of some. */
+function isRange(value: string): boolean {
+  const [address = "", prefix, ...more] = value.split("/");
+  const longest = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  if (longest === 0 || more.length > 0) return false;
+  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= longest);
 }
 
 function isSubnet(value: string): boolean {

@@ -1,19 +1,21 @@
 import type { RequestListener, Server } from "node:http";
-import { availableParallelism, totalmem } from "node:os";
 import type { AddressInfo } from "node:net";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
+import { assertSubnetsHold } from "./assert-subnets.ts";
 import { claimInstance } from "./claim-instance.ts";
 import { splitList, type Config } from "./config.ts";
 import { describeError } from "./domain/errors.ts";
 import { createIdMaker, isEnvironmentId } from "./domain/ids.ts";
 import { createSubnetAllocator, parseSubnet } from "./domain/subnets.ts";
 import { createDockerEngine } from "./engine/docker-engine.ts";
-import type { Engine } from "./engine/engine.ts";
 import { createApp } from "./http/app.ts";
 import { startServer } from "./http/server.ts";
 import { createNginxIngress } from "./ingress/nginx-ingress.ts";
 import { startLoops } from "./loops/start-loops.ts";
+import { quotaOf, thisMachine, type Machine } from "./machine.ts";
+import { createNginxControl } from "./nginx-control.ts";
 import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
+import { abortAfter } from "./runtime/abort-after.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { createCrashPoint } from "./runtime/crash-point.ts";
 import { delay } from "./runtime/delay.ts";
@@ -28,6 +30,7 @@ import { createDiskEventLog } from "./store/disk-event-log.ts";
 import { createDiskLogStore } from "./store/disk-log-store.ts";
 import { createDiskSecretStore } from "./store/disk-secret-store.ts";
 import { createDiskSpace } from "./store/disk-space.ts";
+import { createFirewallFile } from "./store/firewall-file.ts";
 import { openTokenFile } from "./store/token-file.ts";
 import { checkpointSaves } from "./usecases/checkpoint.ts";
 import { cleanupExpired } from "./usecases/cleanup-expired.ts";
@@ -41,8 +44,11 @@ import { createTakenSubnets } from "./usecases/taken-subnets.ts";
 /** A busy engine takes long to run `nginx -t`, and a busy machine to take a configuration up. */
 const RELOAD_TIMEOUT_MS = 30_000;
 const NGINX_INTERNAL_PORT = 8081;
-/** Of the machine's memory, what environments are promised together unless MAX_MEMORY_MB says otherwise: the rest is for what serves them. */
-const MEMORY_SHARE = 0.9;
+/**
+ * How long a shutdown begins further steps, and waits for Nginx and for copies. The last of them, and the 15 s that a creation may still wait for its
+ * first good check (usecases/await-healthy.ts), fit into what is left of the 30 s.
+ */
+const CUT_OFF_MS = 10_000;
 /** How long the first reconcile may keep the API from answering. */
 const START_LIMIT_MS = 10_000;
 
@@ -67,7 +73,9 @@ export async function startPlatform(
   const claim = await claimInstance(config);
   const ready = Promise.withResolvers<RequestListener>();
   const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
-  const context = await buildContext(config, logger, stopping.signal);
+  const machine = thisMachine();
+  const context = await buildContext(config, machine, logger, stopping.signal);
+  await assertSubnetsHold(config, context.engine);
   await loadState(context);
   // Whoever asks is answered from memory meanwhile: an engine that hangs must not hide that it does.
   await Promise.race([context.work.track(firstReconcile(context)), delay(START_LIMIT_MS, stopping.signal)]);
@@ -80,11 +88,12 @@ export async function startPlatform(
   });
   const limits = {
     maxTtl: config.MAX_TTL,
-    maxCpus: availableParallelism(),
-    maxMemoryMb: machineMemoryMb(),
+    maxCpus: machine.cpus,
+    maxMemoryMb: machine.memoryMb,
   };
   const access = {
     hosts: [config.PLATFORM_HOST, ...splitList(config.API_HOSTS)],
+    trustedProxies: splitList(config.TRUSTED_PROXIES),
     rateLimit: config.RATE_LIMIT,
     changesLimit: config.CHANGES_LIMIT,
   };
@@ -115,15 +124,17 @@ async function listen({ PLATFORM_HOST, PLATFORM_PORT }: Config, app: RequestList
   }
 }
 
-async function buildContext(config: Config, logger: Logger, stopping: AbortSignal): Promise<Context> {
+async function buildContext(config: Config, machine: Machine, logger: Logger, stopping: AbortSignal): Promise<Context> {
+  const cutOff = abortAfter(stopping, CUT_OFF_MS);
   const engine = createDockerEngine({
+    cutOff,
     socketPath: config.DOCKER_SOCKET,
     instance: config.INSTANCE,
     timeoutMs: config.ENGINE_TIMEOUT * 1000,
     registries: splitList(config.IMAGE_REGISTRIES),
   });
   const tokens = config.API_TOKENS_FILE === "" ? null : await openTokenFile({ path: config.API_TOKENS_FILE, logger });
-  const settings = settingsOf(config);
+  const settings = settingsOf(config, machine);
   const pool = parseSubnet(config.SUBNET_POOL);
   const takenSubnets = createTakenSubnets(pool);
   const checkpoint = createCrashPoint(config.CRASH_AT_FILE);
@@ -133,9 +144,10 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     confDir: config.NGINX_CONF_DIR,
     internalUrl,
     deniedSubnets: [config.SUBNET_POOL],
-    control: nginxControl(engine, settings.nginxContainer),
+    control: createNginxControl(engine.containers, settings.nginxContainer, { testLimitMs: RELOAD_TIMEOUT_MS, cutOff }),
     logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,
+    cutOff,
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
     onRestarted(reason) {
       const steps = [`restart-container ${settings.nginxContainer}`];
@@ -157,6 +169,8 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     logs,
     archives: createDiskArchiveStore({ folder: config.LOGS_DIR }),
     disk: createDiskSpace({ state: config.ENVS_DIR, logs: config.LOGS_DIR }),
+    // Where compose puts it for the firewall's container; in the API's own the project is its folder, too.
+    firewall: createFirewallFile(resolve(".cache/firewall", config.INSTANCE, "state")),
     events: eventsWithOwners(events, environments),
     secrets,
     audit: createDiskAuditLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger }),
@@ -165,6 +179,7 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
       engine,
       logs,
       logger,
+      now: systemClock.now,
       redactorOf: (id) => redactorOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
@@ -175,6 +190,7 @@ async function buildContext(config: Config, logger: Logger, stopping: AbortSigna
     ...nothingUnderWay(),
     checkpoint,
     stopping,
+    cutOff,
   };
 }
 
@@ -184,28 +200,7 @@ function fromHere(path: string): string {
   return inside === ".." || inside.startsWith("../") ? path : inside;
 }
 
-function machineMemoryMb(): number {
-  return Math.floor(totalmem() / 2 ** 20);
-}
-
-/** Nginx is a container: it is tested, reloaded and restarted through the engine. */
-function nginxControl(engine: Engine, container: string) {
-  return {
-    async test() {
-      const { exitCode, output } = await engine.containers.exec(container, ["nginx", "-t"], {
-        timeoutMs: RELOAD_TIMEOUT_MS,
-      });
-      return { ok: exitCode === 0, output };
-    },
-    reload: () => engine.containers.kill(container, "SIGHUP"),
-    async restart() {
-      await engine.containers.kill(container, "SIGKILL");
-      await engine.containers.start(container);
-    },
-  };
-}
-
-function settingsOf(config: Config): Settings {
+function settingsOf(config: Config, machine: Machine): Settings {
   return {
     instance: config.INSTANCE,
     door: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
@@ -218,12 +213,7 @@ function settingsOf(config: Config): Settings {
     maxTtl: config.MAX_TTL,
     createTimeout: config.CREATE_TIMEOUT,
     defaultResources: { memory_mb: config.DEFAULT_MEMORY_MB, cpus: config.DEFAULT_CPUS, pids: config.DEFAULT_PIDS },
-    quota: {
-      environments: config.MAX_ENVS,
-      environmentsPerOwner: config.MAX_ENVS_PER_OWNER,
-      memoryMb: config.MAX_MEMORY_MB === "" ? Math.floor(machineMemoryMb() * MEMORY_SHARE) : config.MAX_MEMORY_MB,
-      cpus: config.MAX_CPUS,
-    },
+    quota: quotaOf(config, machine),
     networkPoolSize: config.NETWORK_POOL_SIZE,
     warmPoolSize: config.WARM_POOL_SIZE,
     warmImages: splitList(config.WARM_IMAGES),

@@ -88,3 +88,8 @@ export function primaryService(record: EnvironmentRecord): Service {
   if (service === undefined) throw new TypeError(`Record "${record.id}" has no service`);
   return service;
 }
+
+/** Whether it has come up and nobody has begun to take it down. */
+export function isUp({ status }: EnvironmentRecord): boolean {
+  return status === "running" || status === "degraded";
+}

@@ -1,10 +1,8 @@
 import type { EnvironmentRecord } from "./environment-record.ts";
+import { SET_BACK_MS } from "./set-back.ts";
 
 /** The shortest lifetime that may be asked for, in seconds. */
 export const MIN_TTL = 10;
-
-/** A clock that is merely kept right is not set back by more. */
-const SET_BACK_MS = 5_000;
 
 /** Whether the environment's time is up. `now` in milliseconds since the epoch. */
 export function isExpired(record: EnvironmentRecord, now: number): boolean {

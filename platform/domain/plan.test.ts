@@ -138,6 +138,7 @@ describe("recovering", () => {
     ["pause", withContainer("paused"), [["unpause-container"]]],
     ["network", withContainer("running", false), [["connect-container"]]],
     ["stress", whole, [["stop-stress"]]],
+    ["stress", withContainer("running", false), [["connect-container"], ["stop-stress"]]],
     ["stress", withContainer("paused"), [["unpause-container"], ["stop-stress"]]],
     ["stress", withContainer("exited"), [["start-container"], ["start-shipper"]]],
   ] as const)("undoes %s", (mode, observed, expected) => {
@@ -160,7 +161,7 @@ describe("taking down", () => {
   test("goes in reverse, log shipper first and state file last", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
       ["stop-shippers"],
-      ["remove-route", [["remove-container"], ["disconnect-ingress"], ["remove-network"]]],
+      ["remove-route", [["kill-container"], ["remove-container", "disconnect-ingress"], ["remove-network"]]],
       ["archive-logs"],
       ["remove-secrets"],
       ["remove-record"],

@@ -95,9 +95,12 @@ export function planDown(record: EnvironmentRecord): Plan {
     ...beside(
       [{ kind: "remove-route", env }],
       [
-        record.services.map((service) => ({ kind: "remove-container", env, container: service.container })),
-        // Only then: a request under way ends with its container, and would hang if Nginx were cut off from it before.
-        [{ kind: "disconnect-ingress", env, network }],
+        // First: a request under way ends with its container, and would hang if Nginx were cut off from it before.
+        record.services.map((service) => ({ kind: "kill-container", env, container: service.container })),
+        [
+          ...record.services.map((service): Step => ({ kind: "remove-container", env, container: service.container })),
+          { kind: "disconnect-ingress", env, network },
+        ],
         [{ kind: "remove-network", env, network }],
       ],
     ),
@@ -143,7 +146,8 @@ function planService(desired: EnvironmentRecord, service: Service, observed: Obs
 
 /**
  * What `recover` and the end of an outage do: clear the outage, then complete whatever is wrong. Stress leaves
- * processes behind that no state shows, in any container whose run goes on; a paused one must be thawed first.
+ * processes behind that no state shows, in any container whose run goes on. They are stopped last: a paused one must be
+ * thawed first, and one that cannot be stopped keeps nothing else from being repaired.
  */
 export function planRecovery(record: EnvironmentRecord, observed: Observed, now: number): Plan {
   const outage = record.outage;
@@ -151,9 +155,8 @@ export function planRecovery(record: EnvironmentRecord, observed: Observed, now:
   const state = service === undefined ? undefined : observed.containers[service.container]?.state;
   const repair = planUp({ ...record, outage: null }, observed, now);
   if (outage?.mode !== "stress" || service === undefined || !observed.network) return repair;
-  const stop: Step = { kind: "stop-stress", env: record.id, container: service.container };
-  if (state === "paused") return [...repair, [stop]];
-  return state === "running" ? [[stop], ...repair] : repair;
+  if (state !== "running" && state !== "paused") return repair;
+  return [...repair, [{ kind: "stop-stress", env: record.id, container: service.container }]];
 }
 
 function when(condition: boolean, step: Step): Step[] {

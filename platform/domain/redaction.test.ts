@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createLineRedactor, createRedactor, isMaskable, type Piece } from "./redaction.ts";
+import { createLineRedactor, createRedactor, isMaskable, tooMuchToMask, type Piece } from "./redaction.ts";
 
 /** A line cut into pieces of this length, on one stream. */
 function cut(line: string, length: number, stream = "stdout"): Piece[] {
@@ -28,6 +28,19 @@ describe("a text", () => {
 
   test("has a secret masked as JSON writes it", () => {
     expect(createRedactor(['pa"ss\\word'])(JSON.stringify({ it: 'pa"ss\\word' }))).toBe('{"it":"[redacted]"}');
+  });
+
+  test.each([
+    ["Python", "p\u00e4ss-\u{1f4a5}-word", '{"it":"p\\u00e4ss-\\ud83d\\udca5-word"}'],
+    ["Go", "a<b>&secret", '{"it":"a\\u003cb\\u003e\\u0026secret"}'],
+    ["PHP", "http://\u00e4/secret", '{"it":"http:\\/\\/\\u00e4\\/secret"}'],
+    ["PHP, told to leave characters", "http://\u00e4/secret", '{"it":"http:\\/\\/\u00e4\\/secret"}'],
+  ])("has a secret masked as the JSON of %s writes it", (_language, secret, printed) => {
+    expect(createRedactor([secret])(printed)).toBe('{"it":"[redacted]"}');
+  });
+
+  test("has all of two secrets masked that overlap in it", () => {
+    expect(createRedactor(["abcdefgh", "efghijklm"])("<abcdefghijklm>")).toBe("<[redacted]>");
   });
 
   test("has a secret masked that is half a character, as the container is given it", () => {
@@ -106,6 +119,20 @@ describe("lines", () => {
       ),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe("secrets are refused", () => {
+  test("where they have too many lines in all to be looked for", () => {
+    const half = Array.from({ length: 500 }, (_, index) => `line-${index}`).join("\n");
+    expect(tooMuchToMask([half, half])).toBeNull();
+    expect(tooMuchToMask([half, half, "one more"])).toBe("must hold at most 1000 lines in all, and hold 1001");
+  });
+
+  test("where they are too long in all, counted in all the forms they are looked for in", () => {
+    expect(tooMuchToMask(["x".repeat(262_144)])).toBeNull();
+    expect(tooMuchToMask(["x".repeat(200_000), "y".repeat(62_145)])).toMatch(/come to 262145 characters/);
+    expect(tooMuchToMask(["\u00e4".repeat(40_000)])).toMatch(/come to 280000 characters/);
   });
 });
 

@@ -16,6 +16,7 @@ export type Step =
   | { kind: "open-route"; env: string }
   | { kind: "start-shipper"; env: string; service: string; container: string }
   | { kind: "stop-shippers"; env: string }
+  | { kind: "kill-container"; env: string; container: string }
   | { kind: "remove-container"; env: string; container: string }
   | { kind: "disconnect-ingress"; env: string; network: string }
   | { kind: "remove-network"; env: string; network: string }

@@ -14,6 +14,21 @@ export function parseSubnet(cidr: string): Subnet {
   return { base, prefix };
 }
 
+/**
+ * The range that somebody else's network or route covers, host bits masked: `172.20.0.1/16` is good enough for an
+ * engine. Null for what is no IPv4 range at all, of which nothing of ours can be part.
+ */
+export function readRange(cidr: string): Subnet | null {
+  try {
+    const [address = "", length = ""] = cidr.split("/");
+    const base = parseAddress(address);
+    return parseSubnet(`${formatAddress(base - (base % sizeOf(Number(length))))}/${length}`);
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
 /** The dotted address as a number of 32 bits. */
 export function parseAddress(address: string): number {
   const parts = address.split(".").map(Number);
@@ -33,6 +48,11 @@ export function formatSubnet(subnet: Subnet): string {
 
 export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.base < b.base + sizeOf(b.prefix) && b.base < a.base + sizeOf(a.prefix);
+}
+
+/** Whether all of a subnet lies in the other. */
+export function contains(outer: Subnet, inner: Subnet): boolean {
+  return inner.prefix >= outer.prefix && overlaps(outer, inner);
 }
 
 /** Addresses in a subnet of this prefix length. */
