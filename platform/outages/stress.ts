@@ -1,21 +1,50 @@
-import type { Fault } from "./fault.ts";
+import { PlatformError } from "../domain/errors.ts";
+import type { Fault, FaultTarget } from "./fault.ts";
 
 /** Where the tools live, in their image and in the container: carried with their own libraries and loader, they run in any image. */
 const TOOLS = "/sandbox-tools";
 const STOP_TIMEOUT_MS = 10_000;
+const MAX_REASON_LENGTH = 200;
+
+/** Of a command that cannot be executed: it is not there, or the container may not have one process more. */
+const NOT_EXECUTED: ReadonlySet<number> = new Set([126, 127]);
+
+type Ended = { exitCode: number; output: string };
 
 /** Keeps every CPU the container may use busy, within the container's own limits. */
 export const stress: Fault = {
   mode: "stress",
   defaultDuration: 60,
-  async inject({ engine, container, stressImage }, duration) {
-    await engine.containers.copyFromImage(container, stressImage, TOOLS);
+  prepare: copyTools,
+  async inject({ engine, container }, duration) {
     await engine.containers.execDetached(container, stressCommand(duration ?? 60));
   },
-  async stop({ engine, container }) {
-    await engine.containers.exec(container, stopCommand(), { timeoutMs: STOP_TIMEOUT_MS });
+  async stop(target) {
+    let ended = await runStop(target);
+    if (NOT_EXECUTED.has(ended.exitCode)) {
+      // A container that was made anew meanwhile has no tools, and so no stress: with them, that shows.
+      await copyTools(target);
+      ended = await runStop(target);
+    }
+    if (ended.exitCode !== 0) throw notStopped(target, ended);
   },
 };
+
+async function copyTools({ engine, container, stressImage }: FaultTarget): Promise<void> {
+  await engine.containers.copyFromImage(container, stressImage, TOOLS);
+}
+
+async function runStop({ engine, container }: FaultTarget): Promise<Ended> {
+  return engine.containers.exec(container, stopCommand(), { timeoutMs: STOP_TIMEOUT_MS });
+}
+
+function notStopped({ container }: FaultTarget, { exitCode, output }: Ended): PlatformError {
+  const reason = output.trim().split("\n").at(-1)?.trim().slice(0, MAX_REASON_LENGTH) || "its processes go on";
+  return new PlatformError(
+    "engine_failed",
+    `Cannot stop stress in container "${container}": exit code ${exitCode}: ${reason}. Recover once more; restarting the container ends it as well.`,
+  );
+}
 
 /** One worker per CPU for so many seconds; stress-ng ends by itself even if nobody stops it. */
 export function stressCommand(seconds: number): string[] {

@@ -1,18 +1,23 @@
 import type { EnvironmentRecord, Resources } from "../domain/environment-record.ts";
 import { PlatformError } from "../domain/errors.ts";
-import { checkQuota } from "../domain/quota.ts";
+import { checkQuota, type Promised } from "../domain/quota.ts";
 import type { Context } from "./context.ts";
 
-type Admission = Pick<Context, "environments" | "ongoing" | "settings">;
+type Admission = Pick<Context, "environments" | "heldBack" | "ongoing" | "settings">;
+
+/**
+ * What is promised to environments, those on their way included. Of one that is held back nobody knows what it was
+ * promised: it counts as one of the default size.
+ */
+export function promised({ environments, heldBack, ongoing, settings }: Admission): Promised[] {
+  const admitted = [...ongoing.admitted.values()].filter(({ id }) => environments.get(id) === null);
+  const held = [...heldBack].map((id) => ({ id, owner: null, services: [{ resources: settings.defaultResources }] }));
+  return [...environments.all(), ...admitted, ...ongoing.reserved, ...held];
+}
 
 /** Throws `quota_exceeded` or `capacity_exhausted` when one more environment would be too much. */
-export function assertFits(
-  { environments, ongoing, settings }: Admission,
-  wanted: { owner: string | null; resources: Resources },
-): void {
-  const saved = environments.all();
-  const admitted = [...ongoing.admitted.values()].filter(({ id }) => environments.get(id) === null);
-  const refusal = checkQuota([...saved, ...admitted, ...ongoing.reserved], wanted, settings.quota);
+export function assertFits(context: Admission, wanted: { owner: string | null; resources: Resources }): void {
+  const refusal = checkQuota(promised(context), wanted, context.settings.quota);
   if (refusal !== null) throw new PlatformError(refusal.code, refusal.detail);
 }
 

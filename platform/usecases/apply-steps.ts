@@ -1,14 +1,14 @@
 import type { NetworkRecord } from "../domain/environment-record.ts";
-import { isPlatformError, PlatformError } from "../domain/errors.ts";
+import { isPlatformError, PlatformError, type ErrorCode } from "../domain/errors.ts";
 import { environmentLabels, preparedNetworkLabels } from "../domain/labels.ts";
 import { preparedNetworkName } from "../domain/names.ts";
-import { createRedactor } from "../domain/redaction.ts";
 import { environmentHost } from "../domain/environment-view.ts";
 import type { Plan, Step, StepKind } from "../domain/step.ts";
 import { FAULTS } from "../outages/registry.ts";
 import { between } from "./checkpoint.ts";
 import type { Context } from "./context.ts";
-import { redactError, secretsOf } from "./secrets-of.ts";
+import { secretsOf, withoutSecrets } from "./secrets-of.ts";
+import { shuttingDown } from "./shutting-down.ts";
 
 type Executors = { [K in StepKind]: (step: Extract<Step, { kind: K }>, context: Context) => Promise<unknown> };
 
@@ -35,10 +35,12 @@ const EXECUTORS: Executors = {
   "open-route": ({ env }, { ingress }) => ingress.open(env),
   "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
   "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
-  "remove-container": ({ container }, { engine }) => unlessForeign(engine.containers.remove(container)),
+  "kill-container": ({ container }, { engine }) =>
+    unless(["protected_target", "conflict"], engine.containers.killProcesses(container)),
+  "remove-container": ({ container }, { engine }) => unless(["protected_target"], engine.containers.remove(container)),
   "disconnect-ingress": ({ network }, { engine, settings }) =>
-    unlessForeign(engine.networks.disconnect(network, settings.nginxContainer)),
-  "remove-network": ({ network }, { engine }) => unlessForeign(engine.networks.remove(network)),
+    unless(["protected_target"], engine.networks.disconnect(network, settings.nginxContainer)),
+  "remove-network": ({ network }, { engine }) => unless(["protected_target"], engine.networks.remove(network)),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
   "discard-logs": ({ env }, { logs }) => logs.discard(env),
@@ -52,41 +54,36 @@ function networkLabels(instance: string, env: string, network: NetworkRecord): R
   return isPrepared ? preparedNetworkLabels(instance) : environmentLabels(instance, env, "network");
 }
 
-/** Where somebody else's object has taken the name, ours is gone: there is nothing left to remove. */
-async function unlessForeign(removal: Promise<void>): Promise<void> {
+/** Where it is gone (`conflict`), or somebody else's object has taken its name, there is nothing left of ours to take down. */
+async function unless(codes: ErrorCode[], removal: Promise<void>): Promise<void> {
   try {
     await removal;
   } catch (error) {
-    if (!isPlatformError(error, "protected_target")) throw error;
+    if (!codes.some((code) => isPlatformError(error, code))) throw error;
   }
 }
 
 /** Every kind of step there is. */
 export const STEP_KINDS = Object.keys(EXECUTORS) as StepKind[];
 
-/** What the engine says of a container it cannot create may quote its environment variables. */
 async function createContainer(
   { env, network, service, egress }: Extract<Step, { kind: "create-container" }>,
   context: Context,
 ): Promise<void> {
   const { engine, settings } = context;
   const secrets = await secretsOf(context, env);
-  try {
-    await engine.containers.create({
-      name: service.container,
-      image: service.image,
-      labels: environmentLabels(settings.instance, env, "app", service.name),
-      env: { ...service.env, ...secrets, ENV_ID: env, PORT: String(service.port) },
-      command: service.command,
-      network,
-      address: service.address,
-      aliases: [service.name],
-      resources: service.resources,
-      internal: !egress,
-    });
-  } catch (error) {
-    throw redactError(error, createRedactor(Object.values(secrets)));
-  }
+  await engine.containers.create({
+    name: service.container,
+    image: service.image,
+    labels: environmentLabels(settings.instance, env, "app", service.name),
+    env: { ...service.env, ...secrets, ENV_ID: env, PORT: String(service.port) },
+    command: service.command,
+    network,
+    address: service.address,
+    aliases: [service.name],
+    resources: service.resources,
+    internal: !egress,
+  });
 }
 
 /** An Nginx container that is not there is the platform's trouble, not a conflict with what the caller asked for. */
@@ -108,7 +105,8 @@ async function connectIngress({ network }: { network: NetworkRecord }, { engine,
 /**
  * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended
  * when this returns or throws, so that whoever undoes the plan has no step running beside it.
- * Throws the first failure of the first stage that has one.
+ * Throws the first failure of the first stage that has one; `shutting_down` for what has not begun when a platform
+ * that stops has no time left.
  */
 export async function applySteps(plan: Plan, context: Context): Promise<void> {
   for (const stage of plan) {
@@ -121,9 +119,15 @@ export async function applySteps(plan: Plan, context: Context): Promise<void> {
 }
 
 async function execute<K extends StepKind>(step: Extract<Step, { kind: K }>, context: Context): Promise<void> {
+  // What is on record is finished or undone by the next start, as after a kill.
+  if (context.cutOff.aborted) throw shuttingDown(`go on with ${step.kind} of "${step.env}"`);
   const started = performance.now();
   const executor = EXECUTORS[step.kind] as (step: Step, context: Context) => Promise<unknown>;
-  await between(context.checkpoint, step.kind, () => executor(step, context));
+  try {
+    await between(context.checkpoint, step.kind, () => executor(step, context));
+  } catch (error) {
+    throw await withoutSecrets(context, step.env, error);
+  }
   const ms = Math.round(performance.now() - started);
   context.logger.debug({ step: step.kind, env_id: step.env, ms }, "step done");
 }

@@ -49,6 +49,50 @@ test("one that hangs does not hold up the rest of the sweep", async () => {
   await sweep;
 });
 
+test("one that is being worked on holds up no sweep, and is judged by the first one afterwards", async () => {
+  const [busy, other] = [await createEnvironment(context, {}), await createEnvironment(context, {})];
+  const held = Promise.withResolvers<void>();
+  const work = context.locks.run(busy.id, () => held.promise);
+  for (const { id } of [busy, other]) context.probe.set(`${id}.localhost`, { status: 500 });
+  for (let sweep = 0; sweep < 3; sweep++) await checkAllHealth(context);
+  expect([statusOf(busy.id), statusOf(other.id)]).toEqual(["running", "degraded"]);
+  expect(context.failures.get(busy.id)).toBe(3);
+  held.resolve();
+  await work;
+  await checkAllHealth(context);
+  expect(statusOf(busy.id)).toBe("degraded");
+});
+
+test("one that is well again while it is being worked on is judged by the first sweep afterwards", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.probe.set(`${id}.localhost`, { status: 500 });
+  for (let sweep = 0; sweep < 3; sweep++) await checkAllHealth(context);
+  const held = Promise.withResolvers<void>();
+  const work = context.locks.run(id, () => held.promise);
+  context.probe.set(`${id}.localhost`, { status: 200 });
+  await checkAllHealth(context);
+  expect([statusOf(id), context.failures.get(id)]).toEqual(["degraded", 0]);
+  held.resolve();
+  await work;
+  await checkAllHealth(context);
+  expect(statusOf(id)).toBe("running");
+});
+
+test("a watched environment that is being worked on is judged as soon as that ends", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.probe.set(`${id}.localhost`, { status: 500 });
+  for (let sweep = 0; sweep < 3; sweep++) await checkAllHealth(context);
+  const held = Promise.withResolvers<void>();
+  const work = context.locks.run(id, () => held.promise);
+  context.probe.set(`${id}.localhost`, { status: 200 });
+  watchHealth(context, id);
+  await waitUntil("the probe", () => context.failures.get(id) === 0, 3_000, 20);
+  context.watches.get(id)?.abort(); // no further probe will tell
+  held.resolve();
+  await work;
+  await waitUntil("running", () => statusOf(id) === "running", 500, 10);
+});
+
 test("a watched environment is degraded within seconds, by the same three failures", async () => {
   const { id } = await createEnvironment(context, {});
   context.probe.set(`${id}.localhost`, "unreachable");

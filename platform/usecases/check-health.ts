@@ -11,15 +11,21 @@ import type { Context } from "./context.ts";
 const QUICK_PROBE_GAP_MS = 1_000;
 const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
 
-/** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or fails holds up nobody. */
+/** What a verdict does while something else has its environment's lock; one that is left is the next check's to give. */
+type WhenBusy = "wait" | "leave";
+
+/**
+ * Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or fails, or is being worked on for
+ * however long, holds up nobody.
+ */
 export async function checkAllHealth(context: Context): Promise<void> {
   const limit = pLimit(context.settings.healthConcurrency);
   const living = context.environments.all().filter(isLiving);
-  await Promise.all(living.map((record) => limit(() => checkHealth(context, record.id))));
+  await Promise.all(living.map((record) => limit(() => checkHealth(context, record.id, "leave"))));
 }
 
 /** Probes one environment, writes the result down and applies the three-failures rule. Never throws. */
-export async function checkHealth(context: Context, id: string): Promise<void> {
+export async function checkHealth(context: Context, id: string, whenBusy: WhenBusy = "wait"): Promise<void> {
   const { environments, probe, clock, settings, logger, stopping } = context;
   const record = environments.get(id);
   if (record === null || !isLiving(record)) return;
@@ -33,7 +39,7 @@ export async function checkHealth(context: Context, id: string): Promise<void> {
     });
     if (stopping.aborted) return;
     await noteCheck(context, id, timestamp, result);
-    await judge(context, id, result);
+    await judge(context, id, result, whenBusy);
   } catch (error) {
     logger.error({ err: error, env_id: id }, "cannot check health");
   }
@@ -84,16 +90,17 @@ export async function noteCheck(
   }
 }
 
-async function judge(context: Context, id: string, result: ProbeResult): Promise<void> {
+async function judge(context: Context, id: string, result: ProbeResult, whenBusy: WhenBusy): Promise<void> {
   if (result.fault === "ingress") return; // the front door's failures are not the environment's
-  const { environments, failures, events, logger } = context;
+  const { environments, failures, events, locks, logger } = context;
   const record = environments.get(id);
   if (record === null) return;
   const verdict = judgeHealth(record.status, failures.get(id) ?? 0, result.ok);
   failures.set(id, verdict.failures);
   if (verdict.status === record.status) return;
+  if (whenBusy === "leave" && locks.isHeld(id)) return; // counted all the same, so that the next check says so too
 
-  await context.locks.run(id, async () => {
+  await locks.run(id, async () => {
     const present = environments.get(id);
     if (present === null || present.status !== record.status) return;
     await environments.save({ ...present, status: verdict.status });

@@ -1,5 +1,6 @@
 import { primaryService, type EnvironmentRecord, type Resources } from "../domain/environment-record.ts";
 import { environmentHost } from "../domain/environment-view.ts";
+import { describeError } from "../domain/errors.ts";
 import { planUp, type Observed } from "../domain/plan.ts";
 import { admit } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
@@ -14,7 +15,8 @@ const PROBE_LIMIT_MS = 1_000;
 
 /**
  * Gives away an environment that was made ahead, where one fits the request: its lifetime begins, its state file
- * is written, its route opens. Null when none does. One that does not answer any more is thrown away.
+ * is written, its route opens. Null when none does, and where the front door fails. One that does not answer any more is
+ * thrown away.
  */
 export async function claimSpare(
   context: Context,
@@ -43,12 +45,13 @@ export async function claimSpare(
     );
     // Nothing is awaited since it was found: it is nobody else's.
     spare.state = "leaving";
-    const claimed = await context.locks
+    const outcome = await context.locks
       .run(leased.id, () => handOver(context, spare, leased))
       .finally(() => {
         context.ongoing.admitted.delete(leased.id);
       });
-    if (claimed) return leased;
+    if (outcome === "given") return leased;
+    if (outcome === "front door fails") return null;
   }
 }
 
@@ -57,19 +60,27 @@ function asksForNothingElse({ ttl: _ttl, image: _image, ...rest }: CreateRequest
   return Object.values(rest).every((value) => value === undefined);
 }
 
-async function handOver(context: Context, spare: Spare, record: EnvironmentRecord): Promise<boolean> {
+/** What became of a spare: somebody's; thrown away, since it does not answer; or ready again, since it was not its fault. */
+type Outcome = "given" | "discarded" | "front door fails";
+
+async function handOver(context: Context, spare: Spare, record: EnvironmentRecord): Promise<Outcome> {
   const { ahead, clock, environments, events, logger, probe, settings } = context;
   const timestamp = clock.timestamp();
   const { health_path: path, image, container } = primaryService(record);
   const host = environmentHost(record.id, settings.door.baseDomain);
   const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
+  if (result.fault === "ingress") {
+    // Nothing was learned of the environment, and the others would seem as dead: creating one anew says what is wrong.
+    spare.state = "ready";
+    return "front door fails";
+  }
   if (!result.ok) {
     logger.warn(
       { env_id: record.id, reason: result.error },
       "an environment made ahead does not answer; making another",
     );
     await discardSpare(context, spare);
-    return false;
+    return "discarded";
   }
   try {
     await environments.save(record);
@@ -86,10 +97,12 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
     await applySteps(planUp(record, missing, clock.now()), context);
   } catch (error) {
     ahead.spares = ahead.spares.filter((other) => other !== spare);
+    const data = { reason: describeError(error) };
+    events.emit({ type: "environment.failed", env_id: record.id, owner: record.owner, data });
     await withdraw(context, record, "a failed environment");
     throw error;
   }
   await noteCheck(context, record.id, timestamp, result);
   events.emit({ type: "environment.running", env_id: record.id });
-  return true;
+  return "given";
 }

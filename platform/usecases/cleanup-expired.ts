@@ -10,7 +10,8 @@ import { destroyUnless } from "./destroy-environment.ts";
  * destructions that it began have; a call meanwhile begins those of others.
  */
 export async function cleanupExpired(context: Context): Promise<void> {
-  const { clock, environments, ongoing } = context;
+  const { clock, environments, ongoing, stopping } = context;
+  if (stopping.aborted) return; // the next start's
   const expired = environments
     .all()
     .filter((record) => isExpired(record, clock.now()) && record.status !== "creating")

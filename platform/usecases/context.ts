@@ -15,6 +15,7 @@ import type {
   DiskSpace,
   EnvironmentStore,
   EventLog,
+  FirewallReport,
   LogStore,
   SecretStore,
   TokenBook,
@@ -83,6 +84,8 @@ export type Creation = { cancel: AbortController; died: AbortController };
 export type Ahead = {
   /** Networks with Nginx on them, ready to be an environment's; oldest first. */
   networks: NetworkRecord[];
+  /** Names of those that Nginx has left since: nobody gets one, and the reconciler makes another. */
+  withoutIngress: Set<string>;
   /** Environments that run, routed and closed, until somebody's lease begins; oldest first. */
   spares: Spare[];
   /** Names of networks being made or removed. */
@@ -107,11 +110,12 @@ export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_l
 /** What is under way and noticed, as a platform starts: nothing. */
 export function nothingUnderWay(): Pick<
   Context,
-  "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "watches" | "ongoing" | "ahead" | "work"
+  "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "unsettled" | "watches" | "ongoing" | "ahead" | "work"
 > {
   return {
     failures: new Map(),
     outageRetries: new Map(),
+    unsettled: new Set(),
     heldBack: new Set(),
     heldNetworks: new Set(),
     watches: new Map(),
@@ -123,7 +127,7 @@ export function nothingUnderWay(): Pick<
       admitted: new Map(),
       reserved: new Set(),
     },
-    ahead: { networks: [], spares: [], changing: new Set(), filling: null, trouble: null },
+    ahead: { networks: [], withoutIngress: new Set(), spares: [], changing: new Set(), filling: null, trouble: null },
     work: createUnderWay(),
   };
 }
@@ -140,6 +144,7 @@ export type Context = {
   logs: LogStore;
   archives: ArchiveStore;
   disk: DiskSpace;
+  firewall: FirewallReport;
   events: EventLog;
   secrets: SecretStore;
   audit: AuditLog;
@@ -156,7 +161,9 @@ export type Context = {
   failures: FailureCounts;
   /** By environment id. In memory: after a restart they are tried at once. */
   outageRetries: Map<string, OutageRetry>;
-  /** Environments without a readable state file that have been reported. */
+  /** Environments that this platform found at its start and has not put in order since. */
+  unsettled: Set<string>;
+  /** Environments without a readable state file, of which something is there: reported, and counted against the quotas. */
   heldBack: Set<string>;
   /** Names of their networks, whose subnets are given to nobody else. */
   heldNetworks: Set<string>;
@@ -169,4 +176,6 @@ export type Context = {
   checkpoint: Checkpoint;
   /** Aborts when the platform shuts down: waits end, work under way is finished. */
   stopping: AbortSignal;
+  /** Aborts some seconds later: no further step is begun, and no long one waited for, as that may be too much for the time that is left. */
+  cutOff: AbortSignal;
 };

@@ -1,4 +1,4 @@
-import { primaryService, type EnvironmentRecord } from "../domain/environment-record.ts";
+import { primaryService, type EnvironmentRecord, type NetworkRecord } from "../domain/environment-record.ts";
 import { PlatformError, describeError, isPlatformError } from "../domain/errors.ts";
 import { NOTHING, planUp, type Observed } from "../domain/plan.ts";
 import { createRedactor } from "../domain/redaction.ts";
@@ -14,10 +14,13 @@ import { draftRecord, resourcesOf, type CreateRequest } from "./draft-record.ts"
 import { assertDiskSpace } from "./guard-disk.ts";
 import { idempotently } from "./idempotency.ts";
 import { lastLogLines } from "./last-log-lines.ts";
-import { fillLater } from "./make-ahead.ts";
+import { fillLater, makeRoom } from "./make-ahead.ts";
 import { redactError } from "./secrets-of.ts";
+import { assertNotStopping, shuttingDown } from "./shutting-down.ts";
 import { noteTakenSubnets } from "./taken-subnets.ts";
 import { withdraw } from "./withdraw.ts";
+
+const CREATE = "create an environment";
 
 /** How often another subnet is tried where the engine says that one overlaps something. */
 const SUBNET_TRIES = 3;
@@ -37,11 +40,7 @@ export async function createEnvironment(
   idempotencyKey: string | null = null,
   owner: string | null = null,
 ): Promise<EnvironmentRecord> {
-  if (context.stopping.aborted)
-    throw new PlatformError(
-      "shutting_down",
-      "Cannot create an environment: the platform is shutting down. Try again once it is back.",
-    );
+  assertNotStopping(context, CREATE);
   try {
     return await idempotently(context, { key: idempotencyKey, owner, request }, (idempotency) =>
       createOnce(context, request, { owner, idempotency }),
@@ -60,12 +59,18 @@ async function createOnce(
   const wanted = { owner: caller.owner, resources: resourcesOf(context, request) };
   const image = request.image ?? context.settings.defaultImage;
   const giveBack = reserve(context, wanted);
-  const facts = await context.engine.images.ensure(image, context.stopping).finally(giveBack);
+  const facts = await findImage(context, image).finally(giveBack);
+  assertNotStopping(context, CREATE);
   const spare = await claimSpare(context, request, { image, imageId: facts.id }, { ...caller, ...wanted });
   if (spare !== null) return spare;
+  // A network made ahead has a way out.
+  let mayHaveReady = request.egress !== false;
   for (let attempt = 1; ; attempt++) {
+    const ready = mayHaveReady ? readyNetwork(context) : null;
     try {
-      return await createAnew(context, { ...request, image }, facts, { ...caller, ...wanted });
+      const record = await createAnew(context, { ...request, image }, facts, { ...caller, ...wanted }, ready);
+      if (record !== null) return record;
+      mayHaveReady = false;
     } catch (error) {
       // With subnets left, it was the engine that refused this one.
       const { used, total } = context.subnets.usage();
@@ -76,34 +81,59 @@ async function createOnce(
   }
 }
 
+function readyNetwork({ ahead }: Context): NetworkRecord | null {
+  return ahead.networks.find(({ name }) => !ahead.withoutIngress.has(name)) ?? null;
+}
+
+/** A pull is cut short by the end of the platform: nothing of the environment is there yet. */
+async function findImage({ engine, stopping }: Context, image: string): Promise<ImageFacts> {
+  try {
+    return await engine.images.ensure(image, stopping);
+  } catch (error) {
+    if (stopping.aborted && error === stopping.reason) throw shuttingDown(CREATE, error);
+    throw error;
+  }
+}
+
+/** `ready` is a network made ahead to use, if any; null is returned where that one turns out to be gone. */
 async function createAnew(
   context: Context,
   request: CreateRequest & { image: string },
   facts: ImageFacts,
   given: Parameters<typeof draftRecord>[2],
-): Promise<EnvironmentRecord> {
+  ready: NetworkRecord | null,
+): Promise<EnvironmentRecord | null> {
   const port = request.port ?? facts.ports[0] ?? context.settings.defaultPort;
-  // A network made ahead has a way out.
-  const ready = request.egress === false ? null : (context.ahead.networks[0] ?? null);
   const record = admit(context, given, () => draftRecord(context, { ...request, port }, given, ready));
-  if (ready !== null) context.ahead.networks.shift();
+  if (ready !== null) context.ahead.networks.splice(context.ahead.networks.indexOf(ready), 1);
 
   return context.locks.run(record.id, async () => {
     const creation = { cancel: new AbortController(), died: new AbortController() };
     context.ongoing.creating.set(record.id, creation);
     try {
+      await makeRoom(context);
       return await bringUp(context, record, {
         secrets: request.secrets ?? {},
         observed: ready === null ? NOTHING : ON_READY_NETWORK,
         creation,
       });
     } catch (error) {
-      throw await undo(context, record, error, createRedactor(Object.values(request.secrets ?? {})));
+      // Looked for before the undoing removes it. Whatever the engine says without it would lead whoever asks astray.
+      const isGone = ready !== null && !creation.cancel.signal.aborted && !(await isThere(context, ready));
+      const told = await undo(context, record, error, createRedactor(Object.values(request.secrets ?? {})));
+      if (isGone) return null;
+      throw told;
     } finally {
       context.ongoing.admitted.delete(record.id);
       context.ongoing.creating.delete(record.id);
     }
   });
+}
+
+async function isThere({ engine }: Context, { name }: NetworkRecord): Promise<boolean> {
+  // An engine that does not answer has said nothing of the network.
+  const facts = await engine.observe().catch(() => null);
+  return facts === null || facts.networks.some((network) => network.name === name);
 }
 
 async function bringUp(

@@ -6,10 +6,12 @@ import type { Context, DestroyedEnvironment } from "./context.ts";
 import { assertOwnNames, findEnvironment } from "./find-environment.ts";
 import { fillLater } from "./make-ahead.ts";
 import { noteIntent } from "./note-intent.ts";
+import { assertNotStopping } from "./shutting-down.ts";
 
 /**
  * Destroys an environment, cutting a creation under way short. Two calls at once share one
- * destruction and one answer. A step that fails is thrown; the reconciler finishes the rest.
+ * destruction and one answer. A step that fails is thrown; the reconciler finishes the rest. `shutting_down` where
+ * it has not begun when the platform stops, or takes longer than that may: the next start finishes it.
  */
 export async function destroyEnvironment(context: Context, id: string): Promise<DestroyedEnvironment> {
   // Null: it joined one that was called off, for a reason that is not this caller's.
@@ -25,14 +27,14 @@ export async function destroyUnless(
   const { destroying, creating } = context.ongoing;
   const underWay = destroying.get(id);
   if (underWay !== undefined) return underWay;
-  findEnvironment(context, id);
-  const creation = creating.get(id);
-  creation?.cancel.abort();
+  const found = findEnvironment(context, id);
+  assertNotStopping(context, `destroy environment "${id}"`);
+  creating.get(id)?.cancel.abort();
   const destruction = context.locks.run(id, async (): Promise<DestroyedEnvironment | null> => {
-    // A creation that was cut short has taken itself down by now.
-    if (creation !== undefined && context.environments.get(id) === null)
-      return { id, status: "destroyed", archived_logs: null };
-    const record = findEnvironment(context, id);
+    const record = context.environments.get(id);
+    // Whoever was before took it down: a creation that was cut short, or the reconciler, finishing a destruction.
+    if (record === null) return destroyed(context, found);
+    assertNotStopping(context, `destroy environment "${id}"`);
     return objects(record) ? null : takeDown(context, record);
   });
   destroying.set(id, destruction);
@@ -46,7 +48,7 @@ export async function destroyUnless(
 
 /** Takes an environment down whose lock is held. */
 export async function takeDown(context: Context, record: EnvironmentRecord): Promise<DestroyedEnvironment> {
-  const { events, failures, logs, subnets } = context;
+  const { events, failures, subnets } = context;
   const { id } = record;
   assertOwnNames(context, record);
   // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
@@ -57,5 +59,10 @@ export async function takeDown(context: Context, record: EnvironmentRecord): Pro
   subnets.free(parseSubnet(record.network.subnet));
   failures.delete(id);
   events.emit({ type: "environment.destroyed", env_id: id, owner: record.owner });
-  return { id, status: "destroyed", archived_logs: record.status === "creating" ? null : logs.archivePath(id) };
+  return destroyed(context, record);
+}
+
+/** What is said of one that is gone; what never ran left no archive. */
+function destroyed({ logs }: Context, { id, status }: EnvironmentRecord): DestroyedEnvironment {
+  return { id, status: "destroyed", archived_logs: status === "creating" ? null : logs.archivePath(id) };
 }

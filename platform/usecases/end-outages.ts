@@ -1,5 +1,5 @@
 import { platformDeed } from "../domain/audit.ts";
-import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { isUp, type EnvironmentRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
 import { isOutageOver } from "../domain/lifetime.ts";
 import type { Context, OutageRetry } from "./context.ts";
@@ -46,8 +46,4 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
 function retryOf({ outageRetries }: Context, { id, outage }: EnvironmentRecord): OutageRetry | undefined {
   const retry = outageRetries.get(id);
   return retry?.startedAt === outage?.started_at ? retry : undefined;
-}
-
-function isUp({ status }: EnvironmentRecord): boolean {
-  return status === "running" || status === "degraded";
 }

@@ -38,6 +38,11 @@ export async function assertDiskSpace(context: Context): Promise<void> {
   throw new PlatformError("disk_full", `Cannot create an environment: ${lack}. ${advice}; then try again.`);
 }
 
+/** What is wrong where less than MIN_FREE_DISK is free, with the numbers; null while there is room. */
+export async function diskTrouble(context: Context): Promise<string | null> {
+  return lacking(context, await context.disk.free());
+}
+
 /** How the disk is doing, as `/healthz` shows it. */
 export async function diskHealth(context: Context): Promise<{ ok: boolean; detail: string }> {
   const free = await context.disk.free();

@@ -36,3 +36,10 @@ test("one that cannot be ended is told and keeps no other from ending", async ()
   });
   expect(context.environments.get(stuck.id)?.outage).toMatchObject({ mode: "pause" });
 });
+
+test("one that is half destroyed has no outage to end", async () => {
+  const record = await createEnvironment(context, {});
+  const outage = { mode: "pause", service: "app", started_at: record.created_at, ends_at: null } as const;
+  await context.environments.save({ ...record, status: "destroying", outage });
+  expect(await haltOutages(context)).toEqual({ recovered: [], failed: [] });
+});

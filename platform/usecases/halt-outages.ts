@@ -1,3 +1,4 @@
+import { isUp } from "../domain/environment-record.ts";
 import { describeError, isPlatformError, type ErrorCode } from "../domain/errors.ts";
 import type { Context } from "./context.ts";
 import { recoverEnvironment } from "./recover.ts";
@@ -8,10 +9,10 @@ export type HaltReport = {
   failed: { id: string; code: ErrorCode; detail: string }[];
 };
 
-/** Ends every running outage, all at once. One that cannot be ended keeps no other from ending. */
+/** Ends every running outage, all at once; of what is being destroyed nothing is left to recover. One that cannot be ended keeps no other from ending. */
 export async function haltOutages(context: Context): Promise<HaltReport> {
   const report: HaltReport = { recovered: [], failed: [] };
-  const broken = context.environments.all().filter(({ outage }) => outage !== null);
+  const broken = context.environments.all().filter((record) => record.outage !== null && isUp(record));
   await Promise.all(broken.map(({ id }) => end(context, id, report)));
   return report;
 }
@@ -22,7 +23,8 @@ async function end(context: Context, id: string, report: HaltReport): Promise<vo
     report.recovered.push(id);
   } catch (error) {
     // Being destroyed meanwhile ends an outage as well.
-    if (isPlatformError(error, "environment_not_found") || context.environments.get(id) === null) return;
+    const record = context.environments.get(id);
+    if (record === null || !isUp(record)) return;
     const code = isPlatformError(error) ? error.code : "internal_error";
     if (code === "internal_error") context.logger.error({ err: error, env_id: id }, "cannot end an outage");
     report.failed.push({ id, code, detail: describeError(error) });

@@ -1,7 +1,7 @@
 import { isEnvironmentId } from "../domain/ids.ts";
 import { LABEL_ENV } from "../domain/labels.ts";
 import { mayStillLive } from "../domain/set-aside.ts";
-import { parseSubnet } from "../domain/subnets.ts";
+import { readRange } from "../domain/subnets.ts";
 import type { Context } from "./context.ts";
 import { isKnown } from "./known.ts";
 import type { World } from "./observe-environment.ts";
@@ -9,7 +9,7 @@ import type { World } from "./observe-environment.ts";
 /**
  * The environments whose state file was lost, set aside, or cannot be read, and whose lifetime may not be
  * over: a flipped bit or a mount that is not up must not destroy what is running. Nothing of theirs is touched,
- * their subnets are given to nobody else, and each is reported once in a platform's life. Putting the file right
+ * their subnets are given to nobody else, they count against the quotas, and each is reported once. Putting the file right
  * and starting the platform takes them up again; deleting it, or the note of it, gives them up.
  */
 export async function heldBack(context: Context, world: World): Promise<ReadonlySet<string>> {
@@ -23,10 +23,13 @@ export async function heldBack(context: Context, world: World): Promise<Readonly
   const networks = networksOf(world, ids);
   for (const { name, subnet } of world.engine.networks) {
     if (!networks.has(name)) continue;
-    subnets.claim(parseSubnet(subnet));
+    const range = readRange(subnet);
+    if (range === null) continue;
+    subnets.claim(range);
     context.heldNetworks.add(name);
   }
-  for (const id of ids) report(context, id, world);
+  for (const id of ids) note(context, id, world);
+  for (const id of context.heldBack) if (!ids.has(id)) context.heldBack.delete(id);
   return ids;
 }
 
@@ -65,7 +68,7 @@ async function findLost(context: Context, { engine, routes }: World, doubt: "fol
 }
 
 /** The networks of environments: theirs by label, or since a container of theirs is on it. */
-export function networksOf({ engine }: World, ids: ReadonlySet<string>): ReadonlySet<string> {
+export function networksOf({ engine }: Pick<World, "engine">, ids: ReadonlySet<string>): ReadonlySet<string> {
   const isTheirs = ({ labels }: { labels: Record<string, string> }) => ids.has(labels[LABEL_ENV] ?? "");
   return new Set([
     ...engine.networks.filter(isTheirs).map(({ name }) => name),
@@ -73,10 +76,12 @@ export function networksOf({ engine }: World, ids: ReadonlySet<string>): Readonl
   ]);
 }
 
-function report({ heldBack: known, events, logger }: Context, id: string, world: World): void {
+/** Counts it while something of it is there, and reports it when it begins to count. */
+function note({ heldBack: known, events, logger }: Context, id: string, world: World): void {
   const isIts = ({ labels }: { labels: Record<string, string> }) => labels[LABEL_ENV] === id;
   const containers = world.engine.containers.filter(isIts).map(({ name }) => name);
   const nothingThere = containers.length === 0 && !world.engine.networks.some(isIts);
+  if (nothingThere) known.delete(id);
   if (nothingThere || known.has(id)) return;
   known.add(id);
   const reason =

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import type { EnvironmentRecord } from "../domain/environment-record.ts";
+import { isUp, type EnvironmentRecord } from "../domain/environment-record.ts";
 import { PlatformError } from "../domain/errors.ts";
+import { isExpired } from "../domain/lifetime.ts";
 import type { Context } from "./context.ts";
 import { secretsOf } from "./secrets-of.ts";
 
@@ -13,7 +14,7 @@ type Request = { secrets?: Record<string, string> | undefined };
  * (IETF draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
  */
 export async function idempotently(
-  context: Pick<Context, "environments" | "ongoing" | "secrets">,
+  context: Pick<Context, "clock" | "environments" | "ongoing" | "secrets">,
   { key, owner, request }: { key: string | null; owner: string | null; request: Request },
   create: (idempotency: Idempotency | null) => Promise<EnvironmentRecord>,
 ): Promise<EnvironmentRecord> {
@@ -28,7 +29,7 @@ export async function idempotently(
   }
   const made = environments
     .all()
-    .find((record) => record.idempotency?.key === key && record.owner === owner && record.status !== "destroying");
+    .find((record) => record.idempotency?.key === key && record.owner === owner && isThereToStay(context, record));
   if (made !== undefined) {
     assertSame(key, made.idempotency?.digest === savedDigest(request));
     assertSame(key, canonicalJson(await secretsOf(context, made.id)) === canonicalJson(request.secrets ?? {}));
@@ -41,6 +42,14 @@ export async function idempotently(
   } finally {
     ongoing.idempotent.delete(place);
   }
+}
+
+/**
+ * Not so is what somebody destroys, though that may wait for its turn; what has expired, though no sweep may have come
+ * to it; and what is still `creating` although nobody creates it, which was cut off and is about to be removed.
+ */
+function isThereToStay({ clock, ongoing }: Pick<Context, "clock" | "ongoing">, record: EnvironmentRecord): boolean {
+  return isUp(record) && !isExpired(record, clock.now()) && !ongoing.destroying.has(record.id);
 }
 
 /** The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed. */

@@ -7,6 +7,7 @@ import { between } from "./checkpoint.ts";
 import type { Context } from "./context.ts";
 import { assertOwnNames, findLiving } from "./find-environment.ts";
 import { noteIntent } from "./note-intent.ts";
+import { withoutSecrets } from "./secrets-of.ts";
 
 export type OutageRequest = {
   mode: OutageMode;
@@ -41,6 +42,13 @@ async function start(
 ): Promise<EnvironmentRecord> {
   const { clock, environments, engine, events, settings } = context;
   const fault = FAULTS[request.mode];
+  const { container } = service;
+  const target = { engine, container, network: record.network.name, stressImage: settings.stressImage };
+  try {
+    await fault.prepare?.(target);
+  } catch (error) {
+    throw await withoutSecrets(context, record.id, error);
+  }
   const duration = request.duration ?? fault.defaultDuration;
   const now = clock.now();
   const outage: Outage = {
@@ -52,17 +60,27 @@ async function start(
   const broken: EnvironmentRecord = { ...record, outage };
   await environments.save(broken);
   try {
-    const target = { engine, container: service.container, network: record.network.name };
-    await between(context.checkpoint, "inject-fault", () =>
-      fault.inject({ ...target, stressImage: settings.stressImage }, duration),
-    );
+    await between(context.checkpoint, "inject-fault", () => fault.inject(target, duration));
   } catch (error) {
-    await noteIntent(context, record, "calling an outage off").catch(() => {}); // the first failure is the one to tell
-    throw error;
+    await callOff(context, record, () => fault.stop?.(target)).catch(() => {}); // the first failure is the one to tell
+    throw await withoutSecrets(context, record.id, error);
   }
   events.emit({ type: "outage.started", env_id: record.id, data: { ...outage } });
   watchHealth(context, record.id);
   return broken;
+}
+
+/**
+ * The engine's answer may have been lost, and the fault be in force all the same: what no state shows is stopped
+ * before it is off the record. Where that cannot be asked for, the outage stays on record, so that it ends.
+ */
+async function callOff(
+  context: Context,
+  record: EnvironmentRecord,
+  stop: () => Promise<void> | undefined,
+): Promise<void> {
+  await stop();
+  await noteIntent(context, record, "calling an outage off");
 }
 
 function chooseService(record: EnvironmentRecord, name: string | undefined): Service {

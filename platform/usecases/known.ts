@@ -10,11 +10,16 @@ export function isKnown({ environments, ongoing, ahead }: Owners, id: string): b
 }
 
 /** Whether that network is somebody's, or kept ready. One that was made ahead bears no environment's label. */
-export function isNetworkInUse({ environments, ongoing, ahead }: Owners, name: string): boolean {
+export function isNetworkInUse(owners: Owners, name: string): boolean {
+  return networksInUse(owners).has(name);
+}
+
+/** The names of all networks that are somebody's, or kept ready. */
+export function networksInUse({ environments, ongoing, ahead }: Owners): ReadonlySet<string> {
   const records = [...environments.all(), ...ongoing.admitted.values(), ...ahead.spares.map(({ record }) => record)];
-  return (
-    records.some(({ network }) => network.name === name) ||
-    ahead.networks.some((network) => network.name === name) ||
-    ahead.changing.has(name)
-  );
+  return new Set([
+    ...records.map(({ network }) => network.name),
+    ...ahead.networks.map(({ name }) => name),
+    ...ahead.changing,
+  ]);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import { createFakeApp, DEMO_IMAGE, INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { fillPools, type PoolSizes } from "../test/support/fill-pools.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { nothingUnderWay } from "./context.ts";
 import { createEnvironment } from "./create-environment.ts";
@@ -25,19 +26,7 @@ const networks = async () => (await context.engine.observe()).networks.map(({ na
 const containers = async () => (await context.engine.observe()).containers.map(({ name }) => name);
 const routeOf = ({ id }: EnvironmentRecord) => context.ingress.routeOf(`${id}.localhost`);
 
-/** Sets the sizes of both pools and waits until they are full. */
-async function fill(sizes: { networks?: number; spares?: number; images?: string[] }): Promise<void> {
-  const { settings } = context;
-  settings.networkPoolSize = sizes.networks ?? 0;
-  settings.warmPoolSize = sizes.spares ?? 0;
-  settings.warmImages = sizes.images ?? [];
-  const wanted = settings.warmPoolSize * (1 + settings.warmImages.length);
-  fillLater(context);
-  await waitUntil("the pools to be full", () => {
-    return context.ahead.networks.length === settings.networkPoolSize && ready().length === wanted;
-  });
-  await context.ahead.filling;
-}
+const fill = (sizes: PoolSizes): Promise<void> => fillPools(context, sizes);
 
 async function theSpare(): Promise<EnvironmentRecord> {
   await fill({ spares: 1 });
@@ -181,6 +170,18 @@ describe("an environment made ahead", () => {
     expect(one.id).not.toBe(other.id);
   });
 
+  test("is not made while the disk has too little room for anybody's, and healthz says why", async () => {
+    context.disk.now = { state: 2 ** 40, logs: 0 };
+    context.settings.warmPoolSize = 1;
+    fillLater(context);
+    await context.ahead.filling;
+    expect(context.ahead.spares).toEqual([]);
+    const health = await platformHealth(context, { ok: true, detail: "" });
+    expect(health.parts.ahead.detail).toContain("MIN_FREE_DISK");
+    context.disk.now = { state: 2 ** 40, logs: 2 ** 40 };
+    await theSpare();
+  });
+
   test("is not made of the last subnets, which are for those who ask", async () => {
     context.settings.networkPoolSize = 4; // of 4 subnets
     fillLater(context);
@@ -206,6 +207,17 @@ describe("a network made ahead", () => {
     expect(context.subnets.usage().used).toBe(0);
   });
 
+  test("that somebody removed is nobody's: whoever would have had it gets one of its own", async () => {
+    await fill({ networks: 2 });
+    context.settings.networkPoolSize = 0;
+    await context.engine.networks.disconnect(PREPARED, `${INSTANCE}-nginx`);
+    context.engine.removeBehindOurBack(PREPARED);
+    const { status, network } = await createEnvironment(context, { name: "mine" });
+    expect([status, network.name]).toEqual(["running", expect.stringMatching(`^${INSTANCE}-env-`)]);
+    expect(context.ahead.networks.map(({ name }) => name)).not.toContain(PREPARED);
+    expect(context.subnets.usage().used).toBe(2);
+  });
+
   test("is nothing for an environment without a way out", async () => {
     await fill({ networks: 1 });
     expect((await createEnvironment(context, { egress: false })).network.name).not.toBe(PREPARED);
@@ -218,6 +230,19 @@ describe("a network made ahead", () => {
     await pass();
     expect(await networks()).toEqual([INSTANCE]);
     expect(context.subnets.usage().used).toBe(0);
+  });
+
+  test("that Nginx left is given to nobody, from when the engine tells of it until Nginx is back on it", async () => {
+    await fill({ networks: 1 });
+    context.settings.networkPoolSize = 0;
+    void reactToEngine(context, context.stopping);
+    const { networks: there } = context.engine;
+    await there.disconnect(PREPARED, `${INSTANCE}-nginx`);
+    const other = await createEnvironment(context, { name: "other" });
+    expect([other.status, other.network.name]).toEqual(["running", expect.stringMatching(`^${INSTANCE}-env-`)]);
+    await there.connect(PREPARED, `${INSTANCE}-nginx`, context.ahead.networks[0]?.ingress_address ?? "");
+    const { network } = await createEnvironment(context, { name: "mine" });
+    expect(network.name).toBe(PREPARED);
   });
 
   test("that an environment lost comes back under the same name, and is still its own", async () => {

@@ -1,19 +1,23 @@
 import { primaryService, type NetworkRecord } from "../domain/environment-record.ts";
 import { describeError } from "../domain/errors.ts";
 import { preparedNetworkName } from "../domain/names.ts";
+import { checkMachine, countInTheWay } from "../domain/quota.ts";
 import { NOTHING, planSpare } from "../domain/plan.ts";
 import { formatSubnet, networkPlaces, parseSubnet } from "../domain/subnets.ts";
 import { delay } from "../runtime/delay.ts";
+import { promised } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "./await-healthy.ts";
 import type { Context, Spare } from "./context.ts";
 import { draftRecord, resourcesOf, takeSubnet } from "./draft-record.ts";
+import { diskTrouble } from "./guard-disk.ts";
 import { withdraw } from "./withdraw.ts";
 
 /** What is made ahead waits until nobody has wanted anything for so long: it must not slow down who does. */
 const QUIET_MS = 250;
 /** Of the subnets; the rest is left to those who ask. */
 const SHARE_OF_SUBNETS = 0.5;
+const NO_ROOM = "what is promised to environments leaves no room for more";
 
 /**
  * Makes what is missing of networks and environments made ahead, in the background, one after the other while
@@ -33,13 +37,22 @@ async function fill(context: Context): Promise<void> {
   for (;;) {
     // Whoever is being served calls again when that is done.
     await delay(QUIET_MS, stopping);
-    if (stopping.aborted || isBusy(context) || isShortOfSubnets(context)) return;
+    if (stopping.aborted || isBusy(context)) return;
+    await makeRoom(context);
+    if (isShortOfSubnets(context)) return;
     const missing = nextMissing(context, failed);
     if (missing === null) {
       if (failed.size === 0) ahead.trouble = null;
       return;
     }
+    if (missing.image !== null && !hasRoom(context)) {
+      ahead.trouble = NO_ROOM;
+      return;
+    }
     try {
+      const lack = await diskTrouble(context);
+      // What room there is, is for those who have an environment.
+      if (lack !== null) return void (ahead.trouble = lack);
       await (missing.image === null ? makeNetwork(context) : makeSpare(context, missing.image));
     } catch (error) {
       failed.add(missing.image ?? "");
@@ -56,6 +69,29 @@ function isBusy({ ongoing }: Context): boolean {
 function isShortOfSubnets({ subnets }: Context): boolean {
   const { used, total } = subnets.usage();
   return used >= total * SHARE_OF_SUBNETS;
+}
+
+/** Whether the machine has room for one more environment made ahead, all that is promised and made ahead considered. */
+function hasRoom(context: Context): boolean {
+  const all = [...promised(context), ...unclaimed(context).map(({ record }) => record)];
+  return checkMachine(all, resourcesOf(context, {}), context.settings.quota) === null;
+}
+
+/**
+ * Throws away what was made ahead where it stands in the way of what is promised. Environments made ahead count against
+ * no quota, and take what is not promised to anybody: once it is, its owner must find it there.
+ */
+export async function makeRoom(context: Context): Promise<void> {
+  const spares = unclaimed(context);
+  const records = spares.map(({ record }) => record);
+  const inTheWay = spares.slice(0, countInTheWay(promised(context), records, context.settings.quota));
+  // One that is being made is looked at again when it is.
+  await Promise.all(inTheWay.filter(({ state }) => state === "ready").map((spare) => discardSpare(context, spare)));
+}
+
+/** Those that are nobody's yet; the others count as what is promised. */
+function unclaimed({ ahead, environments, ongoing }: Context): Spare[] {
+  return ahead.spares.filter(({ record: { id } }) => environments.get(id) === null && !ongoing.admitted.has(id));
 }
 
 /** What to make next, networks first, since they take least; an `image` of null is a network. */
@@ -112,7 +148,15 @@ async function makeSpare(context: Context, image: string): Promise<void> {
   }
 }
 
-/** Takes down an environment made ahead. What cannot be removed now is an orphan, and the reconciler's. Never throws. */
+/** As discardSpare, where it is nobody's: whoever was given it meanwhile, or removes it already, has it. */
+export async function discardReady(context: Context, spare: Spare): Promise<void> {
+  if (spare.state === "ready") await discardSpare(context, spare);
+}
+
+/**
+ * Takes down an environment made ahead, for whoever has it in hand. What cannot be removed now is an orphan, and the
+ * reconciler's. Never throws.
+ */
 export async function discardSpare(context: Context, spare: Spare): Promise<void> {
   const { ahead } = context;
   spare.state = "leaving";
@@ -125,6 +169,7 @@ export async function discardNetwork(context: Context, network: NetworkRecord): 
   const { ahead, logger, subnets } = context;
   const { name } = network;
   ahead.networks = ahead.networks.filter((other) => other !== network);
+  ahead.withoutIngress.delete(name);
   ahead.changing.add(name);
   try {
     await applySteps(

@@ -1,4 +1,5 @@
 import { describeError } from "../domain/errors.ts";
+import { judgeFirewall } from "../domain/firewall-word.ts";
 import { delay } from "../runtime/delay.ts";
 import type { Context } from "./context.ts";
 import { diskHealth } from "./guard-disk.ts";
@@ -10,7 +11,7 @@ export type PartHealth = { ok: boolean; detail: string };
 export type PlatformHealth = {
   status: "ok" | "failing";
   /** `tokens` where there are any. */
-  parts: Record<"engine" | "ingress" | "store" | "loops" | "ahead", PartHealth> & { tokens?: PartHealth };
+  parts: Record<"engine" | "ingress" | "store" | "firewall" | "loops" | "ahead", PartHealth> & { tokens?: PartHealth };
 };
 
 /** A part that says nothing for so long is not well. */
@@ -22,15 +23,17 @@ const PART_LIMIT_MS = 3_000;
  */
 export async function platformHealth(context: Context, loops: PartHealth): Promise<PlatformHealth> {
   const { engine, ingress, tokens } = context;
-  const [engineHealth, ingressHealth, store] = await Promise.all([
+  const [engineHealth, ingressHealth, store, firewall] = await Promise.all([
     part(async () => ({ ok: true, detail: `Docker ${(await engine.info()).version}` })),
     part(() => ingress.check()),
     part(() => storeHealth(context)),
+    part(() => firewallHealth(context)),
   ]);
   const parts = {
     engine: engineHealth,
     ingress: ingressHealth,
     store,
+    firewall,
     loops,
     ahead: aheadHealth(context),
     ...(tokens === null ? {} : { tokens: await part(() => tokens.health()) }),
@@ -43,11 +46,16 @@ async function storeHealth(context: Context): Promise<PartHealth> {
   return { ok: writable.ok && disk.ok, detail: `${writable.detail}; ${disk.detail}` };
 }
 
+async function firewallHealth({ firewall, clock, settings }: Context): Promise<PartHealth> {
+  return judgeFirewall(await firewall.last(), clock.now(), settings.instance);
+}
+
 /** How much is made ahead. Always well: without it creations only take longer. */
 function aheadHealth({ ahead, settings }: Context): PartHealth {
   const spares = ahead.spares.filter(({ state }) => state === "ready").length;
   const wanted = warmImages({ settings }).length * settings.warmPoolSize;
-  const counts = `${spares} of ${wanted} environments and ${ahead.networks.length} of ${settings.networkPoolSize} networks are ready`;
+  const networks = ahead.networks.length - ahead.withoutIngress.size;
+  const counts = `${spares} of ${wanted} environments and ${networks} of ${settings.networkPoolSize} networks are ready`;
   return { ok: true, detail: ahead.trouble === null ? counts : `${counts}; ${ahead.trouble}` };
 }
 

@@ -2,7 +2,7 @@ import type { EngineEventAction } from "../engine/engine.ts";
 import { watchHealth } from "./check-health.ts";
 import type { Context } from "./context.ts";
 import { reconcile } from "./reconcile.ts";
-import { onSpareTrouble } from "./review-ahead.ts";
+import { onIngressMoved, onSpareTrouble } from "./review-ahead.ts";
 
 /** What can change whether an environment answers. */
 const TELLING: ReadonlySet<EngineEventAction> = new Set([
@@ -22,7 +22,10 @@ const TELLING: ReadonlySet<EngineEventAction> = new Set([
  */
 export async function reactToEngine(context: Context, signal: AbortSignal): Promise<void> {
   for await (const event of context.engine.events(signal)) {
-    if (event.action === "start" && event.container === context.settings.nginxContainer) onNginxStart(context);
+    if (event.container === context.settings.nginxContainer) {
+      if (event.action === "start") onNginxStart(context);
+      onIngressMoved(context, event);
+    }
     if (event.env === "" || !TELLING.has(event.action)) continue;
     if (event.action !== "start" && event.action !== "connect") onSpareTrouble(context, event.env);
     if (event.action === "oom") context.events.emit({ type: "environment.out_of_memory", env_id: event.env });

@@ -13,13 +13,15 @@ export async function readLogs({ environments, logs }: Context, id: string, quer
   );
 }
 
-/** The last matching lines, then those to come, until the environment ends or `signal` aborts. */
-export async function* followLogs(
-  context: Context,
+/**
+ * The last matching lines, then those to come, until the environment ends or `signal` aborts; of a destroyed one, the
+ * last lines. Never in memory as a whole, as nobody knows when the reader will take them.
+ */
+export function followLogs(
+  { environments, logs }: Context,
   id: string,
   query: LogQuery,
   signal: AbortSignal,
 ): AsyncIterable<string> {
-  if (context.environments.get(id) === null) yield* await readLogs(context, id, query);
-  else yield* context.logs.follow(id, query, signal);
+  return logs.follow(id, { ...query, isOver: environments.get(id) === null }, signal);
 }

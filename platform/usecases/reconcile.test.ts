@@ -220,6 +220,7 @@ describe("the front door", () => {
     ["killed", () => context.engine.containers.kill(nginx, "SIGKILL")],
     ["paused", () => context.engine.containers.pause(nginx)],
     ["taken off the platform's network", () => context.engine.networks.disconnect(INSTANCE, nginx)],
+    ["put on it at another address", () => moveNginx("10.171.0.7")],
   ])("%s is repaired and told of", async (_what, spoil) => {
     await spoil();
     await pass();
@@ -230,6 +231,19 @@ describe("the front door", () => {
     expect(told("platform.repaired")).toHaveLength(1);
     await pass();
     expect(told("platform.repaired")).toHaveLength(1);
+  });
+
+  async function moveNginx(address: string): Promise<void> {
+    await context.engine.networks.disconnect(INSTANCE, nginx);
+    await context.engine.networks.connect(INSTANCE, nginx, address);
+  }
+
+  test("that does not answer after a start, with nothing to put right, is told as what it is", async () => {
+    await context.engine.containers.kill(nginx, "SIGKILL");
+    context.ingress.setDown(true);
+    await pass();
+    expect(told("platform.repaired")).toEqual([]);
+    expect(told("drift.unrepaired")).toMatchObject([{ data: { reason: expect.stringContaining("does not start") } }]);
   });
 
   test("that is gone is reported, and environments are not blamed for it", async () => {
@@ -246,9 +260,9 @@ describe("the front door", () => {
     await context.engine.containers.kill(nginx, "SIGKILL");
     context.ingress.setDown(true);
     const rescue = context.ingress.rescue.bind(context.ingress);
-    context.ingress.rescue = async () => {
+    context.ingress.rescue = async (helps) => {
       context.ingress.setDown(false);
-      return rescue();
+      return rescue(helps);
     };
     await pass();
     expect(told("platform.repaired")).toHaveLength(1);

@@ -33,7 +33,10 @@ async function repair(context: Context, record: EnvironmentRecord): Promise<void
   assertTargets(context, record, world);
   const steps = planRecovery(record, observedOf(record, world, context), clock.now());
   const recovered: EnvironmentRecord = { ...record, outage: null };
-  const isNoted = await noteIntent(context, recovered, "recovering");
+  // Noted first, so that the reconciler finishes what a kill cuts off; but it sees no stress, which would then outlive
+  // its outage. That one stays on record until it is stopped: recovering once more does no harm.
+  const isHidden = record.outage?.mode === "stress";
+  const isNoted = !isHidden && (await noteIntent(context, recovered, "recovering"));
   try {
     await applySteps(steps, context);
   } catch (error) {
@@ -50,7 +53,7 @@ async function repair(context: Context, record: EnvironmentRecord): Promise<void
 /** The same guard as for breaking: a state file that names somebody else's container repairs nothing there. */
 function assertTargets({ settings }: Context, record: EnvironmentRecord, world: World): void {
   for (const service of record.services) {
-    const facts = world.engine.containers.find((container) => container.name === service.container);
+    const facts = world.containers.get(service.container);
     if (facts === undefined || isAppOf(facts.labels, settings.instance, record.id)) continue;
     throw new PlatformError(
       "protected_target",

@@ -1,7 +1,9 @@
 import { primaryService, type NetworkRecord } from "../domain/environment-record.ts";
+import { describeError, isPlatformError } from "../domain/errors.ts";
 import { planSpare } from "../domain/plan.ts";
+import type { EngineEvent } from "../engine/engine.ts";
 import type { Context, Spare } from "./context.ts";
-import { discardNetwork, discardSpare, fillLater } from "./make-ahead.ts";
+import { discardNetwork, discardReady, fillLater } from "./make-ahead.ts";
 import { observedOf, type World } from "./observe-environment.ts";
 
 /** What is ready, before the world is looked at: what becomes so later may not be in what is seen. */
@@ -17,7 +19,7 @@ export async function reviewAhead(context: Context, world: World, { networks, sp
   for (const network of networks)
     if (ahead.networks.includes(network) && !isWhole(context, world, network)) await discardNetwork(context, network);
   for (const spare of spares)
-    if (spare.state === "ready" && !(await isCurrent(context, world, spare))) await discardSpare(context, spare);
+    if (spare.state === "ready" && !(await isCurrent(context, world, spare))) await discardReady(context, spare);
   fillLater(context);
 }
 
@@ -25,7 +27,14 @@ export async function reviewAhead(context: Context, world: World, { networks, sp
 export function onSpareTrouble(context: Context, env: string): void {
   const spare = context.ahead.spares.find(({ record, state }) => record.id === env && state === "ready");
   if (spare === undefined) return;
-  void context.work.track(discardSpare(context, spare)).then(() => fillLater(context));
+  void context.work.track(discardReady(context, spare)).then(() => fillLater(context));
+}
+
+/** Nginx joined or left a network: while it is not on one made ahead, nobody gets that. */
+export function onIngressMoved({ ahead }: Pick<Context, "ahead">, { action, network }: EngineEvent): void {
+  if (network === null || !ahead.networks.some(({ name }) => name === network)) return;
+  if (action === "disconnect") ahead.withoutIngress.add(network);
+  if (action === "connect") ahead.withoutIngress.delete(network);
 }
 
 function isWhole({ settings }: Context, world: World, { name }: NetworkRecord): boolean {
@@ -37,5 +46,12 @@ async function isCurrent(context: Context, world: World, { record, imageId }: Sp
   const observed = observedOf(record, world, context);
   if (planSpare(record, observed, context.clock.now()).length > 0) return false;
   const { image } = primaryService(record);
-  return (await context.engine.images.ensure(image, context.stopping)).id === imageId;
+  try {
+    return (await context.engine.images.ensure(image, context.stopping)).id === imageId;
+  } catch (error) {
+    if (isPlatformError(error, "image_not_found")) return false;
+    // Nothing was found out, which is no reason to throw it away: whoever is to get it has its image compared again.
+    context.logger.warn({ env_id: record.id, reason: describeError(error) }, "cannot look at the image of a spare");
+    return true;
+  }
 }

@@ -1,8 +1,14 @@
+import { Writable } from "node:stream";
 import request from "supertest";
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../domain/errors.ts";
-import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { createLogger } from "../runtime/logger.ts";
+import { createFakeApp, INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
+import { cleanupExpired } from "./cleanup-expired.ts";
+import { endOutages } from "./end-outages.ts";
+import { findEnvironment } from "./find-environment.ts";
+import { reactToEngine } from "./react-to-engine.ts";
 import { reconcile } from "./reconcile.ts";
 
 const VALUE = 's3cret-value-"quoted"-42';
@@ -105,6 +111,92 @@ test.each(["create", "start"] as const)(
   },
 );
 
+test("the last output of a failed creation has them masked, also where it was cut off within one", async () => {
+  const long = `${"k".repeat(8_000)}-the-end-of-it`;
+  const prints = [`${"y".repeat(65_530)}${long}`, ...Array.from({ length: 19 }, () => "x")];
+  context.engine.addImage("crashing:1", [3000], { prints, exitCode: 1 });
+  context.probe.check = async () => ({ ok: false, status: null, latency_ms: 1, fault: "environment" });
+  void reactToEngine(context, context.stopping);
+  const { body } = await create({ image: "crashing:1", secrets: { KEY: long } });
+  expect(body).toMatchObject({ code: "container_exited", detail: expect.stringContaining("\nx\nx") });
+  expect(body.detail).not.toContain("-the-end-of-it");
+});
+
+describe("an error of the engine that quotes them is masked", () => {
+  const quoting = () =>
+    Promise.reject(
+      new PlatformError("engine_failed", `Cannot do it: DB_PASSWORD=${VALUE}`, { cause: new Error(`bad ${VALUE}`) }),
+    );
+  let id = "";
+  let logged = "";
+
+  beforeEach(async () => {
+    const sink = new Writable({ write: (chunk, _, done) => ((logged += String(chunk)), done()) });
+    context.logger = createLogger("debug", sink);
+    logged = "";
+    id = (await create({ secrets })).body.id;
+  });
+  const expectNone = (...told: unknown[]) => {
+    expect(JSON.stringify([told, context.events.emitted, context.audit.entries])).not.toContain("s3cret-value");
+    expect(logged).not.toContain("s3cret-value");
+  };
+  const outage = (mode: string) => request(app).post(`/envs/${id}/outage`).send({ mode });
+
+  test("when it is recovered, and when its outage ends by itself", async () => {
+    await outage("crash");
+    context.engine.containers.start = quoting;
+    const { body } = await outage("recover");
+    expect(body.detail).toBe("Cannot do it: DB_PASSWORD=[redacted]");
+    const record = findEnvironment(context, id);
+    const over = { ...record, outage: record.outage && { ...record.outage, ends_at: record.created_at } };
+    await context.environments.save(over);
+    context.clock.advance(1_000);
+    await endOutages(context);
+    expect(context.audit.entries.at(-1)?.result).toContain("[redacted]");
+    expectNone(body);
+  });
+
+  test("when it is repaired", async () => {
+    await context.engine.containers.kill(`${INSTANCE}-${id}-app`, "SIGKILL");
+    context.engine.containers.start = quoting;
+    expect((await reconcile(context, { startup: false })).failed).toEqual([id]);
+    expect(context.events.emitted.at(-1)?.data).toEqual({ reason: "Cannot do it: DB_PASSWORD=[redacted]" });
+    expectNone();
+  });
+
+  test("when it is destroyed, or its time is up", async () => {
+    context.engine.containers.remove = quoting;
+    const { body } = await request(app).delete(`/envs/${id}`);
+    expect(body.detail).toContain("[redacted]");
+    context.clock.advance(1_800_000);
+    await cleanupExpired(context);
+    expect(context.audit.entries.at(-1)?.result).toContain("[redacted]");
+    expectNone(body);
+  });
+
+  test("when it is broken on purpose", async () => {
+    context.engine.containers.pause = quoting;
+    expectNone((await outage("pause")).body);
+  });
+
+  test("where only what caused it quotes them", async () => {
+    const cause = Object.assign(new Error("bad"), { json: { message: VALUE } });
+    context.engine.containers.remove = () => Promise.reject(new PlatformError("engine_failed", "Cannot", { cause }));
+    context.clock.advance(1_800_000);
+    await cleanupExpired(context);
+    expect(logged).toContain("cannot destroy an expired environment");
+    expectNone();
+  });
+
+  test("or left out, where they cannot be read", async () => {
+    await context.secrets.remove(id);
+    context.engine.containers.remove = quoting;
+    const { body } = await request(app).delete(`/envs/${id}`);
+    expect(body).toMatchObject({ code: "engine_failed", detail: expect.stringContaining("why is not told") });
+    expectNone(body);
+  });
+});
+
 test.each([
   [{ env: { A: "x" }, secrets: { A: VALUE } }, "secrets.A"],
   [{ secrets: { PORT: VALUE } }, "secrets.PORT"],
@@ -140,7 +232,7 @@ test("under an Idempotency-Key they count, and the state file's digest does not 
 
 describe("quotas", () => {
   test("creations at once cannot overshoot them, and a failed one gives its place back", async () => {
-    context.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 };
+    context.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 };
     // No record is saved, as on a slow disk, until every other creation has been decided on.
     const decided = Promise.withResolvers<void>();
     const save = context.environments.save;

@@ -1,10 +1,11 @@
 import { describeError, isPlatformError } from "../domain/errors.ts";
+import { wasSetBackSince } from "../domain/set-back.ts";
 import type { ContainerEngine, LogLine } from "../engine/engine.ts";
 import { delay } from "../runtime/delay.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { LogStore, ResumePoint } from "../store/store.ts";
 
-/** Ships what containers write to `app.log`, each line once, whatever fails or restarts meanwhile. */
+/** Ships what containers write to `app.log`, each line once, whatever fails or restarts meanwhile; at least once where the clock is set back. */
 export type LogShippers = {
   /**
    * Begins to ship a container's output where shipping of that service stopped. It ends with the
@@ -25,6 +26,8 @@ export type LogShipperOptions = {
   logger: Pick<Logger, "info" | "warn">;
   /** What masks an environment's secrets in the lines of one reading, in order: an application may print them. */
   redactorOf?: (env: string) => Promise<(lines: LogLine[]) => LogLine[]>;
+  /** Milliseconds since the epoch, by the clock that stamps the lines; without it that is never set back. */
+  now?: () => number;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
   backoff?: { first: number; longest: number };
 };
@@ -44,6 +47,7 @@ export function createLogShippers({
   logs,
   logger,
   redactorOf = async () => (lines) => lines,
+  now = () => Infinity,
   backoff = BACKOFF,
 }: LogShipperOptions): LogShippers {
   // A shipper is in here from its start until its loop has ended: two never append for one service.
@@ -56,7 +60,7 @@ export function createLogShippers({
     onProgress: () => void,
   ): Promise<void> {
     const redact = await redactorOf(env);
-    const resume = await logs.resumePoint(env, service);
+    const resume = unlessSetBack(await logs.resumePoint(env, service), now());
     const isNew = createSkipper(resume);
     const options = { follow: true, signal, ...(resume === null ? {} : { since: resume.since }) };
     for await (const batch of engine.containers.logs(container, options)) {
@@ -146,6 +150,15 @@ export function createLogShippers({
         .map(({ service }) => service),
     stopAll: () => stopThese([...shippers.values()]),
   };
+}
+
+/**
+ * By a clock that was set back new lines are older than the last one shipped, and nothing tells them from those that
+ * are: all that the engine still has is shipped then, since a line that is there twice is better than none.
+ */
+function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
+  const last = [resume?.streams.stdout, resume?.streams.stderr].flatMap((line) => line?.timestamp ?? []);
+  return wasSetBackSince(last, now) ? null : resume;
 }
 
 /**
