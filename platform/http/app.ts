@@ -7,6 +7,7 @@ import { adminsOnly, changersOnly, ownersOnly } from "./authorize.ts";
 import type { CreateLimits } from "./contracts/create-environment.ts";
 import { countRefusals } from "./count-refusals.ts";
 import { jsonBody } from "./json-body.ts";
+import { createLargeAnswers } from "./large-answers.ts";
 import { problemWriter } from "./problem.ts";
 import { limitChanges, limitRequests } from "./rate-limit.ts";
 import { recordRefusals } from "./record-changes.ts";
@@ -21,8 +22,15 @@ import { outageRoutes } from "./routes/outages.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { createStreams } from "./streams.ts";
 
-/** Names the API is reached by beside localhost and its addresses; requests and changes a minute, 0 for no limit. */
-export type AccessSettings = { hosts: readonly string[]; rateLimit: number; changesLimit: number };
+export type AccessSettings = {
+  /** Names the API is reached by beside localhost and its addresses. */
+  hosts: readonly string[];
+  /** Addresses and ranges of proxies that say in X-Forwarded-For who the caller is. */
+  trustedProxies?: readonly string[];
+  /** Requests and changes a minute, 0 for no limit. */
+  rateLimit: number;
+  changesLimit: number;
+};
 
 /** The whole API: parse → use-case → respond. `loops` tells how the loops are doing. */
 export function createApp(
@@ -33,6 +41,7 @@ export function createApp(
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", "simple");
+  app.set("trust proxy", access.trustedProxies ?? []);
   app.use(requestId(context.logger));
   app.use(securityHeaders());
   // Who asks is settled before anything of the body is read.
@@ -45,7 +54,7 @@ export function createApp(
   const streams = createStreams(context);
   app.use(
     environmentRoutes(context, limits),
-    logRoutes(context, streams),
+    logRoutes(context, streams, createLargeAnswers()),
     healthRoutes(context, loops),
     outageRoutes(context),
     eventRoutes(context, streams),

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import request from "supertest";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { PlatformError } from "../domain/errors.ts";
 import type { FakeContext } from "../test/support/fake-context.ts";
 import { listen } from "../test/support/listen.ts";
 import { useTokenApp } from "../test/support/token-app.ts";
@@ -38,6 +39,26 @@ describe("the audit log", () => {
     expect(entries[4]).toMatchObject({ from: "127.0.0.1", request_id: "r-1", timestamp: expect.any(String) });
     expect((await read().query({ limit: 2 })).body).toHaveLength(2);
     expect((await read().query({ limit: 0 })).status).toBe(400);
+  });
+
+  test("tells of a halt which environments it recovered, which not, and that it ended", async () => {
+    const [well, ill] = [await createAs("ann"), await createAs("bob")];
+    for (const [name, id] of [
+      ["ann", well],
+      ["bob", ill],
+    ] as const)
+      await as(name).post(`/envs/${id}/outage`).send({ mode: "pause" });
+    const { unpause } = context.engine.containers;
+    context.engine.containers.unpause = (container) =>
+      container.includes(ill) ? Promise.reject(new PlatformError("engine_failed", "no")) : unpause(container);
+    await as("root").post("/halt");
+    const entries = (await as("root").get("/audit").query({ limit: 3 })).body as Record<string, unknown>[];
+    expect(entries.map(({ who, what, env_id, result }) => [who, what, env_id, result])).toEqual([
+      ["root", "halt", well, 200],
+      ["root", "halt", ill, 503],
+      ["root", "halt", null, 200],
+    ]);
+    expect(new Set(entries.map(({ change_id }) => change_id)).size).toBe(1);
   });
 
   test.each(["ann", "eve"] as const)("is not for %s", async (name) => {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Request, Response } from "express";
 import type { Caller } from "../domain/caller.ts";
 
@@ -22,9 +23,15 @@ export function bearerToken(request: Request): string | null {
   return /^Bearer +([\x21-\x7e]{1,512})$/i.exec(request.get("authorization") ?? "")?.[1] ?? null;
 }
 
-/** The client's address, an IPv4 one as IPv4 also where the server listens on IPv6. */
+/**
+ * The client's address, an IPv4 one as IPv4 also where the server listens on IPv6. Through trusted proxies it is the
+ * last address in X-Forwarded-For that is not one of them (Express, "trust proxy"): what stands before it the client
+ * may have written itself. What is no address is nobody's word.
+ */
 export function clientAddress(request: Request): string {
-  return (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+  const named = request.ip ?? "";
+  const address = isIP(named) === 0 ? (request.socket.remoteAddress ?? "") : named;
+  return address.replace(/^::ffff:/i, "");
 }
 
 /** Whether the request may change something; the other methods only look. */

@@ -61,9 +61,8 @@ async function checkWhatWasMade(): Promise<void> {
   for (const { id, services } of all) {
     const [service] = services;
     const host = environmentHost(id, "localhost");
-    const text = renderServerBlock({ id, host, address: service?.address ?? "", port: service?.port ?? 0 }, [
-      "10.172.0.0/16",
-    ]);
+    const route = { id, host, address: service?.address ?? "", port: service?.port ?? 0 };
+    const text = renderServerBlock(route, { address: "10.171.0.2", denied: ["10.172.0.0/16"] });
     const blocks = parseNginx(text);
     expect(blocks.map(({ words }) => words)).toEqual([["upstream", id], ["server"]]);
     expect(blocks[1]?.block?.find(({ words }) => words[0] === "server_name")?.words).toEqual(["server_name", host]);

@@ -7,7 +7,13 @@ import { callerOf, clientAddress, isChange, setRecorded, wasRecorded } from "./c
 import type { Refusals } from "./count-refusals.ts";
 
 /** What somebody wants done. `status`: what it is answered with when it has been done. */
-export type Change = { what: string; envId?: string; status?: number };
+export type Change<T = object> = {
+  what: string;
+  envId?: string;
+  status?: number;
+  /** Of a change that is not of one environment: which ones it changed, or failed to, and how that ended. */
+  parts?: (outcome: T) => { envId: string; result: number }[];
+};
 
 type Asked = { request: Request; response: Response };
 
@@ -19,7 +25,7 @@ type Asked = { request: Request; response: Response };
 export function recorded<T extends object>(
   context: Pick<Context, "audit" | "work">,
   asked: Asked,
-  change: Change,
+  change: Change<T>,
   work: () => Promise<T>,
 ): Promise<T> {
   return context.work.track(record(context, asked, change, work));
@@ -28,7 +34,7 @@ export function recorded<T extends object>(
 async function record<T extends object>(
   { audit }: Pick<Context, "audit">,
   { request, response }: Asked,
-  { what, envId, status = 200 }: Change,
+  { what, envId, status = 200, parts = () => [] }: Change<T>,
   work: () => Promise<T>,
 ): Promise<T> {
   const entry = entryMaker(request, response);
@@ -40,6 +46,7 @@ async function record<T extends object>(
   await audit.flush();
   try {
     const outcome = await work();
+    for (const part of parts(outcome)) note(part.result, part.envId);
     note(status, envId ?? idOf(outcome));
     return outcome;
   } catch (error) {

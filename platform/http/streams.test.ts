@@ -8,6 +8,7 @@ import { listen } from "../test/support/listen.ts";
 import { aRecord } from "../test/support/record.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { setCaller } from "./caller.ts";
+import { problemWriter } from "./problem.ts";
 import { createStreams } from "./streams.ts";
 
 let context: FakeContext;
@@ -18,7 +19,7 @@ beforeEach(() => (context.tokens = tokens = createFakeTokens(PEOPLE)));
 
 /** A stream of nothing but heartbeats, one every 20 ms, on every path; whoever bears `t-ann` is Ann. */
 function heartbeats(): ReturnType<typeof express> {
-  const streams = createStreams(context, 20);
+  const streams = createStreams(context, { heartbeatMs: 20 });
   return express().get("/", async (request, response) => {
     setCaller(response, PEOPLE["t-ann"]);
     await streams.open(request, response, silence);
@@ -85,3 +86,20 @@ test.each(["/events", "/envs/{id}/logs"])(
     );
   },
 );
+
+test("callers together have so many open, and the next one is refused until somebody hangs up", async () => {
+  context.tokens = null;
+  const streams = createStreams(context, { openAtOnce: { each: 2, all: 3 } });
+  const app = express().get("/:name", async (request, response) => {
+    response.locals["requestId"] = "r";
+    setCaller(response, { name: request.params.name, role: "member" });
+    await streams.open(request, response, silence);
+  });
+  const open = await hearing(app.use(problemWriter(context.logger)));
+  const [first] = await Promise.all(["/ann", "/ann", "/bob"].map((path) => open(path, "")));
+  const refused = await open("/eve", "");
+  expect([refused.response.statusCode, Number(refused.response.headers["retry-after"]) > 0]).toEqual([429, true]);
+  await waitUntil("why", () => refused.text.includes("too_many_requests"), 5_000, 10);
+  first?.response.destroy();
+  await waitUntil("a place", async () => (await open("/eve", "")).response.statusCode === 200, 5_000, 50);
+});

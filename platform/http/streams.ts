@@ -1,11 +1,13 @@
 import type { Request, Response } from "express";
 import { PlatformError } from "../domain/errors.ts";
 import type { Context } from "../usecases/context.ts";
+import { createAllowance } from "./allowance.ts";
 import { bearerToken, callerOf } from "./caller.ts";
 import { streamEvents, type ServerSentEvent } from "./event-stream.ts";
 import { callerKey } from "./rate-limit.ts";
 
-const OPEN_AT_ONCE = 100;
+/** Who stalls while following a log costs less than half a mebibyte: all of them, a quarter of what the API may use. */
+const OPEN_AT_ONCE = { each: 100, all: 500 };
 const RETRY_AFTER_S = 15;
 
 /** The event streams that are open, whichever path they are of. */
@@ -18,12 +20,12 @@ export type Streams = {
   ): Promise<void>;
 };
 
-/** At most a hundred at once of one caller: a stream is held open for as long as its client likes. */
+/** At most a hundred at once of one caller, and five hundred in all: a stream is held open for as long as its client likes. */
 export function createStreams(
   { tokens, stopping }: Pick<Context, "tokens" | "stopping">,
-  heartbeatMs?: number,
+  { openAtOnce = OPEN_AT_ONCE, ...rules }: { openAtOnce?: typeof OPEN_AT_ONCE; heartbeatMs?: number } = {},
 ): Streams {
-  const open = new Map<string, number>();
+  const allowance = createAllowance(openAtOnce);
 
   /** A stream outlives the look at its token: somebody may revoke it, or give it another role. */
   async function mayStay(request: Request, response: Response): Promise<boolean> {
@@ -35,28 +37,21 @@ export function createStreams(
 
   return {
     async open(request, response, source) {
-      const key = callerKey(request, response);
-      const count = open.get(key) ?? 0;
-      if (count >= OPEN_AT_ONCE) throw tooMany();
-      open.set(key, count + 1);
+      const close = allowance.take(callerKey(request, response), 1);
+      if (close === null) throw tooMany(openAtOnce);
       try {
-        await streamEvents(response, stopping, source, {
-          mayStay: () => mayStay(request, response),
-          ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
-        });
+        await streamEvents(response, stopping, source, { mayStay: () => mayStay(request, response), ...rules });
       } finally {
-        const left = (open.get(key) ?? 1) - 1;
-        if (left === 0) open.delete(key);
-        else open.set(key, left);
+        close();
       }
     },
   };
 }
 
-function tooMany(): PlatformError {
+function tooMany({ each, all }: typeof OPEN_AT_ONCE): PlatformError {
   return new PlatformError(
     "too_many_requests",
-    `Cannot open another event stream: this caller has ${OPEN_AT_ONCE} open. Close one first.`,
+    `Cannot open another event stream: this caller has ${each} open, or all callers together ${all}. Close one, or try again later.`,
     { headers: { "Retry-After": String(RETRY_AFTER_S) } },
   );
 }

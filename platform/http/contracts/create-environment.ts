@@ -1,9 +1,12 @@
 import { z } from "zod";
 import { MIN_TTL } from "../../domain/lifetime.ts";
-import { isMaskable, MIN_SECRET_LENGTH } from "../../domain/redaction.ts";
+import { MAX_PIDS_EACH } from "../../domain/quota.ts";
+import { isMaskable, MIN_SECRET_LENGTH, tooMuchToMask } from "../../domain/redaction.ts";
 
 const MAX_NAME = 64;
 const MAX_ENV_VALUE = 32_768;
+const MAX_VARIABLES = 100;
+const MAX_ARGUMENTS = 128;
 const RESERVED = new Set(["ENV_ID", "PORT"]);
 
 /** Bounds that depend on the configuration and the machine. */
@@ -27,10 +30,7 @@ const variableName = z
 /** The body of `POST /envs`. Everything is optional; what is not named here is refused. */
 export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: CreateLimits) {
   const variables = (what: string, value = withoutNul.max(MAX_ENV_VALUE)) =>
-    z
-      .record(variableName, value)
-      .refine((values) => Object.keys(values).length <= 100, `must hold at most 100 ${what}`)
-      .optional();
+    atMost(MAX_VARIABLES, what, z.record(variableName, value)).optional();
 
   const body = z.strictObject({
     name: z
@@ -49,7 +49,7 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
       .max(1024)
       .regex(/^\/[\x21-\x7e]*$/, 'must begin with "/" and hold printable ASCII without spaces')
       .optional(),
-    command: z.array(withoutNul.max(8192)).min(1).max(128).optional(),
+    command: atMost(MAX_ARGUMENTS, "arguments", z.array(withoutNul.max(8192)).min(1)).optional(),
     env: variables("variables"),
     secrets: variables("secrets", secretValue),
     egress: z.boolean().optional(),
@@ -65,7 +65,7 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
           .min(0.05, "must be at least 0.05")
           .max(maxCpus, `must be at most ${maxCpus}, this machine's cores`)
           .optional(),
-        pids: z.int().min(8).max(32_768).optional(),
+        pids: z.int().min(8).max(MAX_PIDS_EACH).optional(),
       })
       .optional(),
   });
@@ -74,5 +74,17 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
     for (const name of Object.keys(secrets))
       if (Object.hasOwn(env, name))
         addIssue({ code: "custom", path: ["secrets", name], message: "is in env too: give it in one of them" });
+    const tooMuch = tooMuchToMask(Object.values(secrets));
+    if (tooMuch !== null) addIssue({ code: "custom", path: ["secrets"], message: tooMuch });
   });
+}
+
+/** Counts first: whoever sends a hundred thousand is not told what is wrong with each. */
+function atMost<T extends z.ZodType>(count: number, what: string, schema: T) {
+  const isFew = (value: unknown) => typeof value !== "object" || Object.keys(value ?? {}).length <= count;
+  // With `abort` nothing that is not of the schema reaches the checks of the whole body either.
+  return z
+    .any()
+    .refine(isFew, { error: `must hold at most ${count} ${what}`, abort: true })
+    .pipe(schema);
 }

@@ -1,20 +1,31 @@
 import { z } from "zod";
 import { PlatformError } from "../../domain/errors.ts";
 
-/** Parses input by a schema; `invalid_request` naming every bad field otherwise. `what` is such as "request body". */
+/** How much of what is wrong is told, so that no answer is much larger than its request. */
+const MAX_ERRORS = 20;
+const MAX_TEXT = 200;
+
+/** Parses input by a schema; `invalid_request` naming every bad field, or the first 20, otherwise. `what` is such as "request body". */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.map((issue) => ({
-    path: issue.path.map(String).join("."),
-    message: messageOf(issue),
+  const { issues } = parsed.error;
+  const errors = issues.slice(0, MAX_ERRORS).map((issue) => ({
+    path: shortened(issue.path.map(String).join(".")),
+    message: shortened(messageOf(issue)),
   }));
-  const summary = errors.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`)).join("; ");
-  throw new PlatformError("invalid_request", `Cannot accept the ${what}: ${summary}`, { errors });
+  const told = errors.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  if (issues.length > MAX_ERRORS) told.push(`and ${issues.length - MAX_ERRORS} more`);
+  throw new PlatformError("invalid_request", `Cannot accept the ${what}: ${told.join("; ")}`, { errors });
 }
 
-/** Of a key that is refused, the reason is one level down. */
 function messageOf(issue: z.core.$ZodIssue): string {
+  // Of a key that is refused, the reason is one level down.
   const [inner] = issue.code === "invalid_key" ? issue.issues : [];
   return inner?.message ?? issue.message;
+}
+
+/** Both a path and a message may hold keys that the caller invented. */
+function shortened(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)} …`;
 }

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import type { PlatformError } from "../../domain/errors.ts";
 import { createEnvironmentSchema } from "./create-environment.ts";
 import { parseInput } from "./parse.ts";
 import { LogQuerySchema, parseSince } from "./requests.ts";
@@ -28,4 +29,47 @@ test("a reserved variable's refusal says why", () => {
   expect(() => parseInput(schema, { env: { ENV_ID: "x" } }, "request body")).toThrow(
     "env.ENV_ID: is set by the platform",
   );
+});
+
+describe("a body with too much in it", () => {
+  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
+  const many = (count: number, value: unknown) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}`, value]));
+  const refusal = (body: unknown): PlatformError => {
+    try {
+      parseInput(schema, body, "request body");
+    } catch (error) {
+      return error as PlatformError;
+    }
+    throw new Error("it was accepted");
+  };
+
+  test.each([
+    [{ env: many(30_000, 0) }, "env", "must hold at most 100 variables"],
+    [{ secrets: many(101, "a secret") }, "secrets", "must hold at most 100 secrets"],
+    [{ secrets: many(101, false) }, "secrets", "must hold at most 100 secrets"],
+    [{ command: Array.from({ length: 30_000 }, () => 0) }, "command", "must hold at most 128 arguments"],
+    [{ secrets: { A: "a line\n".repeat(1_000) } }, "secrets", "must hold at most 1000 lines in all, and hold 1001"],
+  ])("is told so once, and not what else is wrong", (body, path, message) => {
+    expect(refusal(body).errors).toEqual([{ path, message }]);
+  });
+
+  test("is told of the first twenty fields that are wrong, and how many more there are", () => {
+    const { errors, message } = refusal({ env: many(100, 0) });
+    expect(errors).toHaveLength(20);
+    expect(message).toMatch(/; and 80 more$/);
+  });
+
+  test("is not sent back", () => {
+    for (const body of [many(20_000, 0), { env: { ["-".repeat(200_000)]: "x" } }]) {
+      const { errors, message } = refusal(body);
+      expect(JSON.stringify({ errors, message }).length).toBeLessThan(2_000);
+    }
+  });
+});
+
+test("a container may ask for 4,096 processes and no more", () => {
+  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
+  const takes = (pids: number) => schema.safeParse({ resources: { pids } }).success;
+  expect([takes(4_096), takes(4_097)]).toEqual([true, false]);
 });

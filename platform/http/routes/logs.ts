@@ -7,11 +7,12 @@ import { parseInput } from "../contracts/parse.ts";
 import { LogQuerySchema, parseSince } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
 import type { ServerSentEvent } from "../event-stream.ts";
+import type { LargeAnswers } from "../large-answers.ts";
 import { addRoute } from "../route-table.ts";
 import type { Streams } from "../streams.ts";
 
 /** `/envs/:id/logs`: as JSON, as plain text, or followed as server-sent events, by the `Accept` header. */
-export function logRoutes(context: Context, streams: Streams): Router {
+export function logRoutes(context: Context, streams: Streams, answers: LargeAnswers): Router {
   const router = Router();
   addRoute(router, "/envs/:id/logs", {
     get: async (request, response) => {
@@ -19,13 +20,15 @@ export function logRoutes(context: Context, streams: Streams): Router {
       const query = logQuery(request, context.clock.now());
       const format = request.accepts(["application/json", "text/plain", "text/event-stream"]);
       if (format === "text/event-stream") {
-        await readLogs(context, id, { ...query, lines: 1 }); // an unknown id answers 404, not an empty stream
+        await readLogs(context, id, { lines: 0 }); // an unknown id answers 404, not an empty stream
         await streams.open(request, response, (signal) => asEvents(followLogs(context, id, query, signal)));
         return;
       }
-      const lines = await readLogs(context, id, query);
-      if (format === "text/plain") response.type("text/plain").send(lines.map((line) => `${line}\n`).join(""));
-      else response.json({ env_id: id, lines });
+      const isText = format === "text/plain";
+      await answers.send(request, response, isText ? "text/plain" : "application/json", async () => {
+        const lines = await readLogs(context, id, query);
+        return isText ? lines.map((line) => `${line}\n`).join("") : JSON.stringify({ env_id: id, lines });
+      });
     },
   });
   return router;

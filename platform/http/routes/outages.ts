@@ -1,7 +1,8 @@
 import { Router } from "express";
+import { CATALOGUE } from "../../domain/errors.ts";
 import { viewEnvironment } from "../../domain/environment-view.ts";
 import type { Context } from "../../usecases/context.ts";
-import { haltOutages } from "../../usecases/halt-outages.ts";
+import { haltOutages, type HaltReport } from "../../usecases/halt-outages.ts";
 import { injectOutage } from "../../usecases/inject-outage.ts";
 import { recoverEnvironment } from "../../usecases/recover.ts";
 import { parseInput } from "../contracts/parse.ts";
@@ -26,8 +27,16 @@ export function outageRoutes(context: Context): Router {
   });
   addRoute(router, "/halt", {
     post: async (request, response) => {
-      response.json(await recorded(context, { request, response }, { what: "halt" }, () => haltOutages(context)));
+      const change = { what: "halt", parts: haltedOnes };
+      response.json(await recorded(context, { request, response }, change, () => haltOutages(context)));
     },
   });
   return router;
+}
+
+function haltedOnes({ recovered, failed }: HaltReport): { envId: string; result: number }[] {
+  return [
+    ...recovered.map((envId) => ({ envId, result: 200 })),
+    ...failed.map(({ id, code }) => ({ envId: id, result: CATALOGUE[code].status })),
+  ];
 }
