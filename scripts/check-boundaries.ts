@@ -30,7 +30,7 @@ const ALLOWED: Record<string, string[]> = {
     "type:probes",
   ],
   loops: ["loops", "usecases", "domain", "runtime", "node-cron"],
-  http: ["http", "usecases", "domain", "runtime", "express", "express-rate-limit", "helmet", "zod"],
+  http: ["http", "usecases", "domain", "runtime", "express", "express-rate-limit", "helmet", "p-limit", "zod"],
 };
 /** Packages that only one file may import. */
 const SINGLE_IMPORTERS: Record<string, RegExp> = {

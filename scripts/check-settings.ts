@@ -1,11 +1,35 @@
 // Says what the platform would say of its settings, without starting it: `make up` asks before it starts anything.
+import { realpath } from "node:fs/promises";
+import { isAbsolute, relative } from "node:path";
+import { assertSubnetsHold } from "../platform/assert-subnets.ts";
 import { loadConfig } from "../platform/config.ts";
+import { createDockerEngine } from "../platform/engine/docker-engine.ts";
 import { readTokenFile } from "../platform/store/token-file.ts";
 
 try {
   const config = loadConfig(process.env);
-  if (config.API_TOKENS_FILE !== "") await readTokenFile(config.API_TOKENS_FILE);
+  if (config.API_TOKENS_FILE !== "") {
+    await readTokenFile(config.API_TOKENS_FILE);
+    await assertVisible(process.env["API_TOKENS_FILE"]?.trim() ?? "");
+  }
+  const { DOCKER_SOCKET: socketPath, INSTANCE: instance, ENGINE_TIMEOUT } = config;
+  await assertSubnetsHold(config, createDockerEngine({ socketPath, instance, timeoutMs: ENGINE_TIMEOUT * 1000 }));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
+}
+
+/** The API's container sees this folder and nothing else of the machine: without its tokens it would start again and again. */
+async function assertVisible(file: string): Promise<void> {
+  const here = process.cwd();
+  const inside = relative(here, await realpath(file));
+  const isInside = !inside.startsWith("../") && !isAbsolute(inside);
+  if (isInside && !isAbsolute(file)) return;
+  const remedy = isInside
+    ? `Set API_TOKENS_FILE=${inside}`
+    : "Move it into this folder and set API_TOKENS_FILE=tokens.json, or make another one there (make token NAME=you ROLE=admin)";
+  throw new Error(
+    `Cannot start with these settings:\n  API_TOKENS_FILE is ${file}, which the API's container does not see: ` +
+      `of this machine it has nothing but this folder (${here}). ${remedy}.\nSee .env.example.`,
+  );
 }

@@ -3,6 +3,7 @@
 import { ApiError, UsageError } from "./cli/api.ts";
 import { create, destroy, destroyAll, extend, halt, simulate } from "./cli/change.ts";
 import { followLogs, health, list, status, waitUntilHealthy } from "./cli/show.ts";
+import { printable } from "./cli/terminal.ts";
 import { makeToken } from "./cli/token.ts";
 
 const commands: Record<string, () => Promise<void>> = {
@@ -33,7 +34,7 @@ try {
     console.error(error.message);
     process.exitCode = 2;
   } else if (error instanceof ApiError) {
-    console.error(`Error: ${error.message}`);
+    console.error(printable(`Error: ${error.message}`));
     process.exitCode = 1;
   } else {
     throw error;

@@ -62,15 +62,19 @@ stage_files() {
     id="$(basename "${file%.lost}" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
+      # Whose they are, as platform/store/archive-owner.ts has it: the file that knows it goes next.
+      sed -nE 's/^  "owner": "([^"\\]+)",$/\1/p' "$file" | tr -d '\n' >"$logs/$id/owner"
       mv "$logs/$id" "$logs/archived/$id"
     fi
     rm -f "$file"
     count=$((count + 1))
   done
   rm -rf "$envs/secrets"
-  for file in "$conf"/*.conf; do
-    [ ! -f "$file" ] || rm -f "$file"
-  done
+  # Files of other names are somebody's own.
+  rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
+  # Gates and the mark of a reload: a route of the same id would be open before its time, and connections not kept.
+  rm -rf "$conf/live"
+  rm -f "$conf/.reloading"
   note "removed: leftover state files $count"
 }
 

@@ -13,6 +13,9 @@ engine_was_running="${ENGINE_WAS_RUNNING:-}"
   echo '0 passed, 1 failed'
   exit 1
 }
+one_at_a_time
+run_stage browser stage_browser
+end_one_at_a_time
 load_image_choice
 
 forget_settings

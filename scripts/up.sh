@@ -12,6 +12,7 @@ stage_start() {
   # Nginx's workers, who are nobody, look into it; a checkout made with a strict umask would keep them out.
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   clear_outdated_routes
+  remove_stopped_nginx
   compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
     "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
     "range that is free on this machine. If it says that something exists with other settings or labels" \
@@ -26,6 +27,12 @@ clear_outdated_routes() {
   [ "$(docker inspect --format "$label" "$INSTANCE-nginx" 2>/dev/null)" != "$NGINX_SOURCE_HASH" ] || return 0
   conf="$(in_root "$NGINX_CONF_DIR")"
   rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
+}
+
+# One that does not run may wait for networks that are gone, and would not start; a new one is put on all there are.
+remove_stopped_nginx() {
+  docker ps --all --quiet --filter status=exited --filter "label=sandbox.platform=$INSTANCE" \
+    --filter label=sandbox.role=nginx | xargs --no-run-if-empty docker rm >/dev/null
 }
 
 # A platform that refuses its settings would only be seen to start again and again.

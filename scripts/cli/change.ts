@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { type Environment, UsageError, callJson, envPath } from "./api.ts";
 import { optional, optionalPort, optionalSeconds, required, seconds } from "./parameters.ts";
-import { formatSeconds, withProgress } from "./terminal.ts";
+import { formatSeconds, printable, withProgress } from "./terminal.ts";
 
 /** NAME= TTL= IMAGE= PORT=, all optional; asks for name and lifetime when neither is given at a terminal. */
 export async function create(): Promise<void> {
@@ -92,7 +92,7 @@ export async function halt(): Promise<void> {
     callJson<{ recovered: string[]; failed: { id: string; detail: string }[] }>("POST", "/halt"),
   );
   for (const id of result.recovered) console.log(`Recovered ${id}`);
-  for (const { id, detail } of result.failed) console.error(`Failed ${id}: ${detail}`);
+  for (const { id, detail } of result.failed) console.error(printable(`Failed ${id}: ${detail}`));
   if (result.failed.length > 0) process.exitCode = 1;
   else console.log(`${result.recovered.length} outages ended in ${took}`);
 }

@@ -1,7 +1,7 @@
 // Commands that only look.
 import { ApiError, type Check, type Environment, apiUrl, call, callJson, envPath } from "./api.ts";
 import { optional, required } from "./parameters.ts";
-import { formatSeconds, printTable } from "./terminal.ts";
+import { formatSeconds, printable, printTable } from "./terminal.ts";
 
 type Health = { status: string; checks: Check[] };
 
@@ -88,7 +88,7 @@ export async function followLogs(): Promise<void> {
 /** A line of the log, or why there will be no more: that is no line of the log. */
 function tell(event: string, data: string): void {
   if (event === "end") console.error(`The stream ended: ${data}`);
-  else process.stdout.write(`${data}\n`);
+  else process.stdout.write(`${printable(data)}\n`);
 }
 
 /** What /healthz says, as JSON. */

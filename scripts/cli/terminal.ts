@@ -1,4 +1,10 @@
 // Output for a person: tables, times, a progress line.
+import { stripVTControlCharacters } from "node:util";
+
+/** What an application wrote, without what a terminal would obey: colours, titles, cursor movements. Tabs and line ends stay. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/[^\P{Cc}\t\n]/gu, "");
+}
 
 /** Prints rows under a header, columns as wide as their widest cell. */
 export function printTable(header: string[], rows: string[][]): void {
@@ -7,7 +13,7 @@ export function printTable(header: string[], rows: string[][]): void {
   );
   for (const row of [header, ...rows]) {
     const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
-    console.log(cells.join("   "));
+    console.log(printable(cells.join("   ")));
   }
 }
 

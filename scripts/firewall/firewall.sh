@@ -17,20 +17,20 @@ set -euo pipefail
 export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 INSTANCE="${INSTANCE:-sandbox}"
-POOL="${SUBNET_POOL:-10.172.0.0/16}"
 STATE_FILE="${FIREWALL_STATE:-/run/sandbox/state}"
 LOOK_EVERY_SECONDS="${FIREWALL_LOOK_EVERY:-2}" # tests are in a hurry
-# There as soon as the kernel shows iptables what passes within a bridge (br_netfilter); tests have their own.
-BRIDGES="${FIREWALL_BRIDGES:-/proc/sys/net/bridge}"
 # Seconds to wait for somebody else who is changing rules.
 PATIENCE=10
 # Chain names are short and instance names need not be.
 CHAIN="SANDBOX-$(printf '%s' "$INSTANCE" | sha256sum | cut -c1-12)"
 JUMP=(-m comment --comment "sandbox $INSTANCE" -j "$CHAIN")
-# Where clouds have their metadata services: most of them, Alibaba's, Oracle's older one, Azure's other one.
-METADATA=(169.254.0.0/16 100.100.100.200 192.0.0.192 168.63.129.16)
+# What look adds to a jump to our chain that comes before everybody else's rules.
+FIRST=', before all others'
 # Docker's own jump, without which DOCKER-USER is a chain that no packet passes through.
 DOCKER_JUMP='-A FORWARD -j DOCKER-USER'
+
+# shellcheck source=scripts/firewall/rules.sh
+source "$(dirname "${BASH_SOURCE[0]}")/rules.sh"
 
 # The kernel has two places for rules, and a machine uses the one that its iptables command is made for.
 # The older one is asked only where it is in use, since asking brings it into being.
@@ -55,82 +55,29 @@ read_tables() {
   MANGLE="$("$TOOL" -w "$PATIENCE" -t mangle -S 2>/dev/null | sed 's/^/mangle /')" || MANGLE=''
 }
 
-# The lines of both tables that we care about.
-our_lines() { printf '%s\n' "$TABLE" "$MANGLE" | grep -F -e "$CHAIN" -e "$DOCKER_JUMP" || true; }
+# The lines of both tables that we care about, and which of our jumps come first: behind an ACCEPT of somebody's
+# they are worth nothing. Jumps of other instances let nothing through, and would be before ours in turn.
+our_lines() {
+  printf '%s\n' "$TABLE" "$MANGLE" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
+    match($0, /-A [^ ]+ /) { place = substr($0, 1, RSTART + RLENGTH) }
+    index($0, chain) || index($0, docker) { print $0 ($0 ~ "-j " chain "$" && !others[place] ? first : "") }
+    !/-j SANDBOX-[0-9a-f]+$/ { others[place] = 1 }'
+}
+
+# whole LINES ISOLATION: whether these lead to our chain from everywhere, before all others.
+whole() {
+  local from
+  local -a doors=('-A INPUT' '-A (DOCKER-USER|FORWARD)')
+  [ "$2" = docker ] || doors+=('mangle -A POSTROUTING')
+  for from in "${doors[@]}"; do
+    grep -qE -e "^$from .*-j $CHAIN$FIRST\$" <<<"$1" || return 1
+  done
+}
 
 table_has() { [[ $'\n'"$TABLE"$'\n' == *$'\n'"$1"$'\n'* ]]; }
 
 # What our_lines are now, and what they are to be made for.
 look() { read_tables && our_lines && within_a_bridge; }
-
-# The chain as iptables-restore takes it, which replaces a former one in one go.
-rules() {
-  local place
-  echo '*filter'
-  echo ":$CHAIN - [0:0]"
-  echo "-A $CHAIN ! -s $POOL -j RETURN"
-  echo "-A $CHAIN -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
-  # Docker asks the machine's resolvers from within the container's network. One may be this machine
-  # itself, or the very address of the metadata service (Google's).
-  let_resolvers_through
-  echo "-A $CHAIN -p icmp -j RETURN"
-  for place in "${METADATA[@]}"; do refuse "$CHAIN -d $place"; done
-  # As packets pass through DOCKER-USER on their way elsewhere, only those for the machine are meant here.
-  refuse "$CHAIN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST"
-  echo COMMIT
-}
-
-# Docker keeps environments from each other in the table "filter", behind jumps that it takes away and puts back
-# whenever a network comes: for an instant nothing is between them, nor between them and DOCKER-USER's rules.
-# So the same once more in "mangle", where Docker has nothing to change, and on packets' way out, so that those
-# which can be refused have been by then: a packet can only be dropped there, and who sent it would wait.
-isolation_rules() {
-  local place within
-  echo '*mangle'
-  echo ":$CHAIN - [0:0]"
-  echo "-A $CHAIN ! -s $POOL -j RETURN"
-  # This machine has an address in every environment's network.
-  echo "-A $CHAIN -m addrtype --src-type LOCAL -j RETURN"
-  echo "-A $CHAIN -d ${PLATFORM_SUBNET:-10.171.0.0/24} -j DROP"
-  within="$(within_a_bridge)"
-  [ -z "$within" ] || echo "-A $CHAIN $within -j RETURN"
-  echo "-A $CHAIN -d $POOL -j DROP"
-  let_resolvers_through
-  for place in "${METADATA[@]}"; do echo "-A $CHAIN -d $place -j DROP"; done
-  echo COMMIT
-}
-
-# What tells packets within one environment, as from Nginx to an app, from those between two. Where the kernel
-# shows iptables only the latter, the mere mention of this match would make it show all, everybody's (br_netfilter).
-within_a_bridge() { [ ! -e "$BRIDGES" ] || echo '-m physdev --physdev-is-bridged'; }
-
-let_resolvers_through() {
-  local resolver
-  for resolver in $(resolvers); do
-    echo "-A $CHAIN -d $resolver -p udp --dport 53 -j RETURN"
-    echo "-A $CHAIN -d $resolver -p tcp --dport 53 -j RETURN"
-  done
-}
-
-# Refused rather than dropped, so that nobody waits; ICMP answers alone are rationed by the kernel.
-refuse() {
-  echo "-A $1 -p tcp -j REJECT --reject-with tcp-reset"
-  echo "-A $1 -j REJECT"
-}
-
-# The machine's IPv4 resolvers. A container on the host's network has a copy of /etc/resolv.conf as it was
-# at its start. Where that names nothing but systemd's own resolver on loopback, Docker asks those that
-# systemd asks, and their list is not to be seen from a container: make up hands it over.
-resolvers() {
-  local file
-  {
-    # shellcheck disable=SC2086 # a list
-    printf '%s\n' ${FIREWALL_RESOLVERS:-}
-    for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
-      [ ! -r "$file" ] || sed -nE 's/^nameserver[[:space:]]+([0-9]+(\.[0-9]+){3}).*/\1/p' "$file"
-    done
-  } | grep -vE '^(127\.|$)' | sort -u || true
-}
 
 # Those of the machine's iptables commands that may not work at once (the older kind) take turns by means of
 # a file. Elsewhere it does not exist, and Docker must not be asked to mount what does not exist.
@@ -150,19 +97,24 @@ set_rules() {
   # DOCKER-USER is where Docker promises not to put its own before ours. After `iptables -F` nothing leads there.
   table_has "$DOCKER_JUMP" || doors=(INPUT FORWARD)
   rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
-  for from in "${doors[@]}"; do
-    has_jump filter "$from" || jump -I filter "$from" || return 1
-  done
+  for from in "${doors[@]}"; do lead filter "$from" || return 1; done
   [ "${doors[1]}" = FORWARD ] || ! has_jump filter FORWARD || jump -D filter FORWARD
 }
 
 set_isolation() {
   read_tables || return 1
   isolation_rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
-  has_jump mangle POSTROUTING || jump -I mangle POSTROUTING
+  lead mangle POSTROUTING
 }
 
-jump() { "$TOOL" -w "$PATIENCE" -t "$2" "$1" "$3" "${JUMP[@]}"; } # jump -I|-C|-D TABLE FROM
+# lead TABLE FROM: jumps from there before all others; in one go, so that a jump further down is not missed meanwhile.
+lead() {
+  local rule="$2 -m comment --comment \"sandbox $INSTANCE\" -j $CHAIN" former=''
+  ! has_jump "$1" "$2" || former="-D $rule"
+  printf '%s\n' "*$1" "$former" "-I $rule" COMMIT | "$TOOL-restore" -w "$PATIENCE" --noflush
+}
+
+jump() { "$TOOL" -w "$PATIENCE" -t "$2" "$1" "$3" "${JUMP[@]}"; } # jump -C|-D TABLE FROM
 has_jump() { jump -C "$@" 2>/dev/null; }
 
 # remove TABLE FROM…: the chain there, and the jumps to it; absent is fine.
@@ -215,23 +167,30 @@ keep() {
       before="$STANDING"
       if words="$(set_rules 2>&1)"; then
         isolate || true
-        STANDING="$(look 2>/dev/null)" || STANDING=''
         say "$(describe "$before" "$SEEN")"
         said=''
-        write_state "$(fingerprint) $ISOLATION"
-      elif [ "$words" != "$said" ]; then
+        stand
+      else
         # Once, and not every time it is tried again.
-        say "cannot set the rules: $words"
+        [ "$words" = "$said" ] || say "cannot set the rules: $words"
         said="$words"
         write_state failed
       fi
     elif [ "$ISOLATION" = docker ] && isolate; then
-      STANDING="$(look 2>/dev/null)" || STANDING=''
       say "ours keep environments from each other now, too"
-      write_state "$(fingerprint) $ISOLATION"
+      stand
+    else
+      # The API takes silence for an end.
+      touch -c "$STATE_FILE" && [ -s "$STATE_FILE" ] || write_state "$(fingerprint) $ISOLATION"
     fi
     sleep "$LOOK_EVERY_SECONDS"
   done
+}
+
+# What has just been set is what is to stand, unless somebody was faster.
+stand() {
+  STANDING="$(look 2>/dev/null)" && whole "$STANDING" "$ISOLATION" || STANDING=''
+  write_state "$(fingerprint) $ISOLATION"
 }
 
 # describe BEFORE SEEN: what has just been done, and why.
@@ -248,7 +207,7 @@ describe() {
 say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"; }
 
 # "<this boot> <which rules> <isolation>", or "<this boot> failed". The API's container waits for it
-# (after-firewall.sh).
+# (after-firewall.sh), and the API reads it for /healthz: it is touched at every look.
 write_state() {
   { printf '%s %s\n' "$(boot_id)" "$1" >"$STATE_FILE.new" && mv "$STATE_FILE.new" "$STATE_FILE"; } ||
     say "cannot write $STATE_FILE"
@@ -263,8 +222,7 @@ check() {
   { read -r boot which isolation <"$STATE_FILE"; } 2>/dev/null || return 1
   [ "$boot $which" = "$(boot_id) $(fingerprint)" ] || return 1
   lines="$(look 2>/dev/null)" || return 1
-  [[ "$lines" == *"-A INPUT "*"-j $CHAIN"* ]] || return 1
-  [ "$isolation" = docker ] || [[ "$lines" == *"mangle -A POSTROUTING "*"-j $CHAIN"* ]]
+  whole "$lines" "$isolation"
 }
 
 down() {

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The firewall's container, which keeps the rules in place as long as the platform is up, also after a
-# reboot or somebody's flush. What the rules are is in scripts/firewall/firewall.sh.
+# reboot or somebody's flush. What the rules are is in scripts/firewall/rules.sh.
 
 FIREWALL="$ROOT/scripts/firewall/firewall.sh"
 
-firewall_source_hash() { sha256sum <"$FIREWALL" | cut -c1-16; }
+firewall_source_hash() { cat "$FIREWALL" "$ROOT/scripts/firewall/rules.sh" | sha256sum | cut -c1-16; }
 
 # What the container is told of the machine, for compose.
 export_firewall_facts() {
@@ -14,11 +14,12 @@ export_firewall_facts() {
   export FIREWALL_SOURCE_HASH FIREWALL_RESOLVERS FIREWALL_LOCK
 }
 
-# Without the rules the platform starts all the same: its own machine may not need them, and it says so.
+# Without the rules the platform starts all the same: its own machine may not need them, and /healthz says so.
 stage_firewall() {
   export_firewall_facts
   mkdir -p "$CACHE_DIR/firewall/$INSTANCE"
-  if compose up -d firewall && wait_for_rules; then
+  # One that is paused, or whose folder was removed under it, is well after a restart.
+  if compose up -d firewall && { wait_for_rules || { docker restart "$INSTANCE-firewall" && wait_for_rules; }; }; then
     note "environments reach neither this machine nor a cloud's metadata$(who_isolates)"
   else
     docker logs --tail 12 "$INSTANCE-firewall" 2>&1 || true

@@ -22,6 +22,10 @@ const CONTAINER_FIELDS = ["Image", "Labels", "Env", "Cmd", "HostConfig", "Networ
 const EXEC_FIELDS = ["Cmd", "User", "AttachStdout", "AttachStderr"];
 const NETWORK_FIELDS = ["Name", "Driver", "CheckDuplicate", "Internal", "EnableIPv6", "IPAM", "Labels", "Options"];
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+const PROTECTION = ["no-new-privileges:true"];
+const LIMITS = ["Memory", "NanoCpus", "PidsLimit"];
+/** As in platform/engine/container-spec.ts, which this proxy's container does not see. */
+const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" };
 
 export type Fields = Record<string, unknown>;
 
@@ -70,10 +74,11 @@ function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, o
   if (Object.keys(endpoints).some((name) => name !== network)) return "EndpointsConfig names another network";
   if (!isList(dropped, ["ALL"]) || dropped.length === 0) return "CapDrop is not ALL";
   if (added !== undefined && !isList(added, CAPABILITIES)) return "CapAdd goes beyond what environments have";
-  if (security !== undefined && !isList(security, ["no-new-privileges:true"])) return "SecurityOpt is less than usual";
-  if (log !== undefined && !isFileLog(log)) return "LogConfig is not json-file";
+  if (!isList(security, PROTECTION) || security.length === 0) return "SecurityOpt is not no-new-privileges";
+  if (!isBoundedLog(log)) return "LogConfig is not json-file of the usual size";
   return (
     unknownField(host, HOST_FIELDS) ??
+    missingLimit(host) ??
     unknownField(networking, ["EndpointsConfig"]) ??
     (network in endpoints ? checkEndpoint(endpoints[network]) : null)
   );
@@ -125,8 +130,22 @@ function isInside(subnet: unknown, pool: string): boolean {
   return isIPv4(address) && /^\d+$/.test(prefix) && Number(prefix) >= Number(poolPrefix) && range.check(address);
 }
 
-function isFileLog(log: unknown): boolean {
-  return isFields(log) && log["Type"] === "json-file" && unknownField(log, ["Type", "Config"]) === null;
+/** To the engine 0, -1 or nothing means no limit, of swap as well. */
+function missingLimit(host: Fields): string | null {
+  const without = LIMITS.find((limit) => !(Number.isSafeInteger(host[limit]) && (host[limit] as number) > 0));
+  if (without !== undefined) return `${without} is not a limit`;
+  return host["MemorySwap"] === host["Memory"] ? null : "MemorySwap is not Memory";
+}
+
+function isBoundedLog(log: unknown): boolean {
+  if (!isFields(log) || log["Type"] !== "json-file" || unknownField(log, ["Type", "Config"]) !== null) return false;
+  const { Config: options } = log;
+  const given = Object.entries(LOG_OPTIONS);
+  return (
+    isFields(options) &&
+    Object.keys(options).length === given.length &&
+    given.every(([option, value]) => options[option] === value)
+  );
 }
 
 /** The engine also takes `privileged` for `Privileged`, so that only what is known to the letter passes. */

@@ -1,6 +1,14 @@
 import type { Fields } from "./allowed-bodies.ts";
 import type { AllowedCall, Asked } from "./allowed-calls.ts";
-import { containerKind, networkKind, ownFilter, type ContainerKind, type Labels, type Owner } from "./ownership.ts";
+import {
+  containerKind,
+  isNetworkName,
+  networkKind,
+  ownFilter,
+  type ContainerKind,
+  type Labels,
+  type Owner,
+} from "./ownership.ts";
 
 /** What is known of the objects that a call names; what it does not name is undefined. */
 export type Facts = {
@@ -24,6 +32,7 @@ const CALLS: Record<Exclude<ContainerKind, "app">, ReadonlySet<AllowedCall>> = {
     "POST /containers/{name}/kill",
     "POST /containers/{name}/exec",
     "POST /networks/{name}/connect",
+    "POST /networks/{name}/disconnect",
   ]),
 };
 
@@ -58,7 +67,10 @@ function decideContainer({ call, query }: Asked, body: Fields, facts: Facts, own
   return null;
 }
 
-function decideNetwork({ call }: Asked, facts: Facts, owner: Owner): string | null {
+function decideNetwork({ call, name }: Asked, facts: Facts, owner: Owner): string | null {
+  if (call === "POST /networks/{name}/disconnect" && facts.network === undefined) {
+    return isNetworkName(name, owner) ? null : "this network is gone, and was not an environment's";
+  }
   if (facts.network === undefined) return null;
   const kind = networkKind(facts.network, owner);
   if (kind === null) return "this network is not an environment's";

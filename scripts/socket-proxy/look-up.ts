@@ -1,5 +1,5 @@
 import type { Fields } from "./allowed-bodies.ts";
-import type { Asked } from "./allowed-calls.ts";
+import { isName, type Asked } from "./allowed-calls.ts";
 import { askEngine, type Answer } from "./ask-engine.ts";
 import type { Labels } from "./ownership.ts";
 
@@ -9,7 +9,10 @@ export type FoundObject = { id: string; labels: Labels; answer: Answer };
 /** The objects that a call names; undefined where it names none. */
 export type Found = { container?: FoundObject | undefined; network?: FoundObject | undefined };
 
-/** Asks the engine about the objects that a call names; `absent` is what it says where it does not know one. */
+/**
+ * Asks the engine about the objects that a call names; `absent` is what it says where it does not know one. A network
+ * that is gone may still be what a container waits for at its start: then that container is what is found.
+ */
 export async function lookUp(
   socketPath: string,
   { call, version, name }: Asked,
@@ -24,6 +27,11 @@ export async function lookUp(
     networkName === null ? undefined : ask(socketPath, `${version}/networks/${networkName}`),
   ]);
   const absent = [container, network].find((answer) => answer !== undefined && answer.status !== 200);
+  const waits = body["Container"];
+  if (absent?.status === 404 && call === "POST /networks/{name}/disconnect" && isName(waits)) {
+    const waiting = await ask(socketPath, `${version}/containers/${waits}/json`);
+    return waiting.status === 200 ? { container: describe(waiting) } : { absent: waiting };
+  }
   if (absent !== undefined) return { absent };
   return { container: container && describe(container), network: network && describe(network) };
 }

@@ -89,11 +89,11 @@ export function createSocketProxy({ enginePath, onCall, onRefusal, ...owner }: P
  */
 function engineCall(asked: Asked, body: Fields, { container, network }: Found): EngineCall {
   const [method = ""] = asked.call.split(" ");
-  const path = engineUrl(asked, (network ?? container)?.id);
+  const path = engineUrl(asked, (asked.call.includes("/networks/") ? network : container)?.id);
   if (asked.call === "PUT /containers/{name}/archive") return { method, path, body: "archive" };
   if (!hasJsonBody(asked.call)) return { method, path, body: null };
-  const isBoth = network !== undefined && container !== undefined;
-  return { method, path, body: JSON.stringify(isBoth ? { ...body, Container: container.id } : body) };
+  const namesIt = container !== undefined && "Container" in body;
+  return { method, path, body: JSON.stringify(namesIt ? { ...body, Container: container.id } : body) };
 }
 
 function forward(enginePath: string, { incoming, response }: Exchange, call: EngineCall): void {

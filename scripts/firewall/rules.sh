@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# What is in the firewall's chain: what it refuses to environments, and what it lets through. Sourced by firewall.sh,
+# which says where the chain is and keeps it there.
+# Settings: SUBNET_POOL, PLATFORM_SUBNET, FIREWALL_RESOLVERS.
+
+POOL="${SUBNET_POOL:-10.172.0.0/16}"
+# There as soon as the kernel shows iptables what passes within a bridge (br_netfilter); tests have their own.
+BRIDGES="${FIREWALL_BRIDGES:-/proc/sys/net/bridge}"
+# Where clouds have their metadata services: most of them, Alibaba's, Oracle's older one, Azure's other one.
+METADATA=(169.254.0.0/16 100.100.100.200 192.0.0.192 168.63.129.16)
+
+# The chain as iptables-restore takes it, which replaces a former one in one go.
+rules() {
+  local place
+  echo '*filter'
+  echo ":$CHAIN - [0:0]"
+  echo "-A $CHAIN ! -s $POOL -j RETURN"
+  echo "-A $CHAIN -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
+  # Docker asks the machine's resolvers from within the container's network. One may be this machine
+  # itself, or the very address of the metadata service (Google's).
+  let_resolvers_through
+  echo "-A $CHAIN -p icmp -j RETURN"
+  for place in "${METADATA[@]}"; do refuse "$CHAIN -d $place"; done
+  # As packets pass through DOCKER-USER on their way elsewhere, only those for the machine are meant here.
+  refuse "$CHAIN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST"
+  echo COMMIT
+}
+
+# Docker keeps environments from each other in the table "filter", behind jumps that it takes away and puts back
+# whenever a network comes: for an instant nothing is between them, nor between them and DOCKER-USER's rules.
+# So the same once more in "mangle", where Docker has nothing to change, and on packets' way out, so that those
+# which can be refused have been by then: a packet can only be dropped there, and who sent it would wait.
+isolation_rules() {
+  local place within
+  echo '*mangle'
+  echo ":$CHAIN - [0:0]"
+  echo "-A $CHAIN ! -s $POOL -j RETURN"
+  # This machine has an address in every environment's network.
+  echo "-A $CHAIN -m addrtype --src-type LOCAL -j RETURN"
+  echo "-A $CHAIN -d ${PLATFORM_SUBNET:-10.171.0.0/24} -j DROP"
+  within="$(within_a_bridge)"
+  [ -z "$within" ] || echo "-A $CHAIN $within -j RETURN"
+  echo "-A $CHAIN -d $POOL -j DROP"
+  let_resolvers_through
+  for place in "${METADATA[@]}"; do echo "-A $CHAIN -d $place -j DROP"; done
+  echo COMMIT
+}
+
+# What tells packets within one environment, as from Nginx to an app, from those between two. Where the kernel
+# shows iptables only the latter, the mere mention of this match would make it show all, everybody's (br_netfilter).
+within_a_bridge() { [ ! -e "$BRIDGES" ] || echo '-m physdev --physdev-is-bridged'; }
+
+let_resolvers_through() {
+  local resolver
+  for resolver in $(resolvers); do
+    echo "-A $CHAIN -d $resolver -p udp --dport 53 -j RETURN"
+    echo "-A $CHAIN -d $resolver -p tcp --dport 53 -j RETURN"
+  done
+}
+
+# Refused rather than dropped, so that nobody waits; ICMP answers alone are rationed by the kernel.
+refuse() {
+  echo "-A $1 -p tcp -j REJECT --reject-with tcp-reset"
+  echo "-A $1 -j REJECT"
+}
+
+# The machine's IPv4 resolvers. A container on the host's network has a copy of /etc/resolv.conf as it was
+# at its start. Where that names nothing but systemd's own resolver on loopback, Docker asks those that
+# systemd asks, and their list is not to be seen from a container: make up hands it over.
+resolvers() {
+  local file
+  {
+    # shellcheck disable=SC2086 # a list
+    printf '%s\n' ${FIREWALL_RESOLVERS:-}
+    for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
+      [ ! -r "$file" ] || sed -nE 's/^nameserver[[:space:]]+([0-9]+(\.[0-9]+){3}).*/\1/p' "$file"
+    done
+  } | grep -vE '^(127\.|$)' | sort -u || true
+}
