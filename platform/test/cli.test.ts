@@ -66,3 +66,13 @@ test("following logs prints the lines, and why there are no more elsewhere", asy
   const { code, stdout, stderr } = await run("logs", { ENV: "env-a-1" }, (_, response) => void response.end(stream));
   expect([code, stdout, stderr]).toEqual([0, "one\nevent: end\n", "The stream ended: ended\n"]);
 });
+
+test("what an application wrote does not drive the terminal that it is shown on", async () => {
+  const words = "\u001b[31mred\u001b[0m \u001b]0;a title\u0007plain\u0008\u009b1A\tand \u00e4";
+  const line: RequestListener = (_, response) => void response.end(`data: ${words}\n\n`);
+  expect((await run("logs", { ENV: "env-a-1" }, line)).stdout).toBe("red plain\tand \u00e4\n");
+  const problem: RequestListener = (_, response) =>
+    void response.writeHead(422).end(JSON.stringify({ detail: `Cannot: its last output:\n${words}` }));
+  const { stderr } = await run("destroy", { ENV: "env-a-1" }, problem);
+  expect(stderr).toContain("Error: Cannot: its last output:\nred plain\tand \u00e4\n");
+});

@@ -12,12 +12,25 @@ import {
   withVersion,
 } from "./support/filtered-engine.ts";
 
+const LOG = { "max-size": "50m", "max-file": "2" };
 const container = (host: object = {}, more: object = {}) => ({
   Image: "demo",
   Labels: APP,
-  HostConfig: { NetworkMode: "sandbox-env-x", CapDrop: ["ALL"], ...host },
+  HostConfig: {
+    NetworkMode: "sandbox-env-x",
+    Memory: 2 ** 26,
+    MemorySwap: 2 ** 26,
+    NanoCpus: 1e9,
+    PidsLimit: 64,
+    CapDrop: ["ALL"],
+    SecurityOpt: ["no-new-privileges:true"],
+    LogConfig: { Type: "json-file", Config: LOG },
+    ...host,
+  },
   ...more,
 });
+/** A container's log with other options. */
+const log = (options: object | undefined) => container({ LogConfig: { Type: "json-file", Config: options } });
 const endpoint = (network: string, more: object = {}) => ({
   NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: "10.172.0.3" }, ...more } } },
 });
@@ -85,6 +98,8 @@ const REFUSED: Refused[] = [
   ["the removal of the platform's network", "DELETE", "/networks/sandbox"],
   ["being put off somebody's network", "POST", "/networks/databases/disconnect", { Container: "database" }],
   ["Nginx off the platform's network", "POST", "/networks/sandbox/disconnect", { Container: "sandbox-nginx" }],
+  ["letting go of a network that was nobody's", "POST", "/networks/gone/disconnect", { Container: "sandbox-nginx" }],
+  ["the same for somebody's container", "POST", "/networks/sandbox-env-gone/disconnect", { Container: "database" }],
   ["everybody's containers", "GET", "/containers/json?all=true"],
   ["other containers", "GET", LIST.replace("platform", "role")],
 
@@ -121,7 +136,23 @@ const REFUSED: Refused[] = [
   ["more capabilities", "POST", CREATE, container({ CapAdd: ["SYS_ADMIN"] })],
   ["the engine's own capabilities", "POST", CREATE, container({ CapDrop: undefined })],
   ["less protection", "POST", CREATE, container({ SecurityOpt: ["seccomp=unconfined"] })],
-  ["another log", "POST", CREATE, container({ LogConfig: { Type: "json-file", type: "syslog" } })],
+  ["protection that is left out", "POST", CREATE, container({ SecurityOpt: undefined })],
+  ["an empty list of protection", "POST", CREATE, container({ SecurityOpt: [] })],
+  ...["Memory", "MemorySwap", "NanoCpus", "PidsLimit"].flatMap((limit): Refused[] => [
+    [`no ${limit}`, "POST", CREATE, container({ [limit]: undefined })],
+    ...[0, -1, 0.5, "64", null].map((value): Refused => {
+      return [`${limit} of ${JSON.stringify(value)}`, "POST", CREATE, container({ [limit]: value })];
+    }),
+  ]),
+  ["swap on top of the memory", "POST", CREATE, container({ MemorySwap: 2 ** 27 })],
+  ["another log", "POST", CREATE, container({ LogConfig: { Type: "json-file", type: "syslog", Config: LOG } })],
+  ["another kind of log", "POST", CREATE, container({ LogConfig: { Type: "syslog", Config: LOG } })],
+  ["the engine's own log", "POST", CREATE, container({ LogConfig: undefined })],
+  ["a log without options", "POST", CREATE, log(undefined)],
+  ["a log without a size", "POST", CREATE, log({ "max-file": "2" })],
+  ["a log of any number of files", "POST", CREATE, log({ "max-size": "50m" })],
+  ["a larger log", "POST", CREATE, log({ ...LOG, "max-size": "-1" })],
+  ["a log with more options", "POST", CREATE, log({ ...LOG, tag: "x" })],
   ["a container without limits of any kind", "POST", CREATE, { Image: "demo", Labels: APP }],
   ["a body that is not an object", "POST", CREATE, "text"],
   ["a privileged command", "POST", "/containers/sandbox-env-x-app/exec", { Cmd: ["id"], Privileged: true }],
@@ -135,6 +166,11 @@ const REFUSED: Refused[] = [
     return [`addresses outside the pool, ${subnet}`, "POST", "/networks/create", network({ IPAM })];
   }),
 ];
+
+test("the container that the rows above vary is let through as it is", async () => {
+  const { path } = await startProxy();
+  expect(await ask(path, "POST", CREATE, container())).toMatchObject({ status: 200 });
+});
 
 describe("the socket proxy refuses with 403, and the engine hears nothing of", () => {
   test.each(REFUSED)("%s", async (_, method, url, body) => {

@@ -95,6 +95,14 @@ describe("the socket proxy lets through", () => {
     expect(seen).toMatchObject([{ body: JSON.stringify(body) }, { url: `/v1.41/networks/${idOf("sandbox-env-x")}` }]);
   });
 
+  test("Nginx letting go of an environment's network that is gone, by the name of that", async () => {
+    const { path, seen } = await startProxy();
+    const body = { Container: "sandbox-nginx", Force: true };
+    expect(await ask(path, "POST", "/networks/sandbox-env-gone/disconnect", body)).toMatchObject({ status: 200 });
+    expect(seen).toMatchObject([{ url: "/v1.41/networks/sandbox-env-gone/disconnect" }]);
+    expect(JSON.parse(seen[0]?.body ?? "")).toEqual({ ...body, Container: idOf("sandbox-nginx") });
+  });
+
   test("a command, its start without the wish for a raw connection, and its end", async () => {
     const { path, seen } = await startProxy();
     const prepared = await ask(path, "POST", "/containers/sandbox-env-x-app/exec", command("sh", "-c", "id"));

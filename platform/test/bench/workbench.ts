@@ -18,6 +18,8 @@ const SETTINGS = {
   MAX_ENVS: "0",
   MAX_ENVS_PER_OWNER: "0",
   MAX_MEMORY_MB: "0",
+  MAX_CPUS: "0",
+  MAX_PIDS: "0",
   RATE_LIMIT: "0",
   // As by default; the tests' own instances have nothing made ahead.
   NETWORK_POOL_SIZE: "4",

@@ -54,13 +54,14 @@ describeEngineContract("Docker", () => {
     async hasFile(container, path) {
       return (await docker("cp", "-q", `${container}:${path}`, "-").catch(() => "")).length > 0;
     },
-    async addForeign() {
-      const name = `${instance}-foreign-${++foreign}`;
+    async addForeign(container) {
+      const network = `${instance}-foreign-${++foreign}`;
+      const name = container ?? network;
       const label = ["--label", `${TEST_LABEL}=${instance}`];
       const { subnet } = await freeSubnet();
-      await docker("network", "create", ...label, "--subnet", subnet, name);
+      await docker("network", "create", ...label, "--subnet", subnet, network);
       await docker("run", "-d", "--name", name, ...label, "--network", "none", nodeImage(), "/bin/sleep", "600");
-      return { container: name, network: name };
+      return { container: name, network };
     },
     async removeBehindOurBack(container) {
       await docker("rm", "-f", container);
@@ -126,6 +127,29 @@ describe("a Docker engine", () => {
     const { name } = await runContainer(engine, instance, ["/there/is/no/such/command"]);
     await exited(name);
     expect(await engine.containers.inspect(name)).toMatchObject({ exitCode: 127 });
+  });
+
+  test("starts at once what the engine itself would start again only after a while", async () => {
+    const { name } = await runContainer(engine, instance, ["/bin/sh", "-c", "test -e /go && exec sleep 600; exit 1"]);
+    await docker("update", "--restart", "unless-stopped", name);
+    await engine.containers.start(name);
+    // By now it waits for more than three seconds between two tries.
+    await waitUntil("the engine to wait", async () => {
+      const [state, restarts] = (await docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", name)).split(" ");
+      return state === "restarting" && Number(restarts) >= 5;
+    });
+    await docker("cp", "/etc/hostname", `${name}:/go`);
+    await engine.containers.start(name);
+    expect(await engine.containers.inspect(name)).toMatchObject({ state: "running" });
+  });
+
+  test("has a container that does not run let go of a network that was removed meanwhile", async () => {
+    const { name, network } = await runContainer(engine, instance, ["/bin/sleep", "600"]);
+    await engine.containers.kill(name, "SIGKILL");
+    await docker("network", "rm", network);
+    await expect(engine.containers.start(name)).rejects.toMatchObject({ code: "conflict" });
+    await engine.networks.disconnect(network, name);
+    expect((await engine.containers.inspect(name))?.networks).toEqual({});
   });
 
   test("refuses more CPUs than the machine has as an invalid request", async () => {

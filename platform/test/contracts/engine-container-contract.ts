@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { waitUntil } from "../support/wait-until.ts";
-import type { EngineBench } from "./engine-bench.ts";
+import type { EngineHarness } from "./engine-harness.ts";
 
 /** Containers' life from create to remove, and whose containers are left alone. */
-export function describeContainers(bench: EngineBench): void {
-  const { subject, engine, plan, createdEnvironment, runningEnvironment, stateOf, read } = bench;
+export function describeContainers(harness: EngineHarness): void {
+  const { subject, engine, plan, createdEnvironment, runningEnvironment, stateOf, read } = harness;
 
   describe("a container", () => {
     test("is created stopped, before its network exists", async () => {
@@ -128,6 +128,26 @@ export function describeContainers(bench: EngineBench): void {
       expect(await stateOf(spec.name)).toBeNull();
     });
 
+    test.each(["running", "paused", "exited"])(
+      "that is %s has its processes killed, and can be removed at once",
+      async (state) => {
+        const { spec, network } = await runningEnvironment();
+        if (state === "paused") await engine.containers.pause(spec.name);
+        if (state === "exited") await engine.containers.kill(spec.name, "SIGKILL");
+        await engine.containers.killProcesses(spec.name);
+        await engine.containers.remove(spec.name);
+        await engine.networks.remove(network.name);
+        expect(await engine.containers.inspect(spec.name)).toBeNull();
+      },
+    );
+
+    test("whose processes were killed ends with 137", async () => {
+      const { spec } = await runningEnvironment();
+      await engine.containers.killProcesses(spec.name);
+      await waitUntil("its end", async () => (await stateOf(spec.name)) === "exited");
+      expect(await engine.containers.inspect(spec.name)).toMatchObject({ exitCode: 137 });
+    });
+
     test("removed is gone, running or not, and removing it again is fine", async () => {
       const { spec } = await runningEnvironment();
       await Promise.all([engine.containers.remove(spec.name), engine.containers.remove(spec.name)]);
@@ -138,6 +158,15 @@ export function describeContainers(bench: EngineBench): void {
       expect(await engine.containers.inspect(spec.name)).toBeNull();
     });
 
+    test("that somebody removed and that was made anew is ours again", async () => {
+      const { spec } = await runningEnvironment();
+      await subject.removeBehindOurBack(spec.name);
+      await expect(engine.containers.kill(spec.name, "SIGKILL")).rejects.toMatchObject({ code: "conflict" });
+      await engine.containers.create(spec);
+      await engine.containers.start(spec.name);
+      expect(await stateOf(spec.name)).toBe("running");
+    });
+
     test("that is absent is a conflict for everything but its removal", async () => {
       const { spec } = await plan();
       const { containers } = engine;
@@ -145,6 +174,7 @@ export function describeContainers(bench: EngineBench): void {
       const calls = [
         () => containers.start(spec.name),
         () => containers.kill(spec.name, "SIGKILL"),
+        () => containers.killProcesses(spec.name),
         () => containers.pause(spec.name),
         () => containers.unpause(spec.name),
         () => containers.exec(spec.name, ["true"], { timeoutMs: 1000 }),
@@ -166,6 +196,7 @@ export function describeContainers(bench: EngineBench): void {
         () => containers.start(foreign.container),
         () => containers.remove(foreign.container),
         () => containers.kill(foreign.container, "SIGKILL"),
+        () => containers.killProcesses(foreign.container),
         () => containers.pause(foreign.container),
         () => containers.unpause(foreign.container),
         () => containers.exec(foreign.container, subject.commands.fail(0), { timeoutMs: 1000 }),
@@ -181,6 +212,15 @@ export function describeContainers(bench: EngineBench): void {
       const facts = await containers.inspect(foreign.container);
       expect(facts).toMatchObject({ state: "running" });
       expect(Object.keys(facts?.networks ?? {})).not.toContain(network.name);
+    });
+
+    test("that took the name of one of ours is left alone too", async () => {
+      const { spec } = await runningEnvironment();
+      await subject.removeBehindOurBack(spec.name);
+      await subject.addForeign(spec.name);
+      await expect(engine.containers.kill(spec.name, "SIGKILL")).rejects.toMatchObject({ code: "protected_target" });
+      await expect(engine.containers.remove(spec.name)).rejects.toMatchObject({ code: "protected_target" });
+      expect(await stateOf(spec.name)).toBe("running");
     });
 
     test("holds its name: conflict", async () => {

@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import { createEngineBench, type EngineSubject } from "./engine-bench.ts";
+import { createEngineHarness, type EngineSubject } from "./engine-harness.ts";
 import { describeContainers } from "./engine-container-contract.ts";
 import { describeEvents } from "./engine-event-contract.ts";
 import { describeCommands } from "./engine-exec-contract.ts";
@@ -11,11 +11,11 @@ export type { EngineSubject };
 /** What every Engine must do; engine.ts says it in words. */
 export function describeEngineContract(name: string, makeSubject: () => EngineSubject): void {
   describe(`${name} as an engine`, () => {
-    const bench = createEngineBench(makeSubject());
-    describeEvents(bench);
-    describeContainers(bench);
-    describeCommands(bench);
-    describeLogs(bench);
-    describeNetworks(bench);
+    const harness = createEngineHarness(makeSubject());
+    describeEvents(harness);
+    describeContainers(harness);
+    describeCommands(harness);
+    describeLogs(harness);
+    describeNetworks(harness);
   });
 }

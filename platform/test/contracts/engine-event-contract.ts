@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { waitUntil } from "../support/wait-until.ts";
-import type { EngineBench } from "./engine-bench.ts";
+import type { EngineHarness } from "./engine-harness.ts";
 
 /** What the engine tells, asked and unasked. */
-export function describeEvents(bench: EngineBench): void {
-  const { subject, engine, runningEnvironment, listen, abortedAfterTest } = bench;
+export function describeEvents(harness: EngineHarness): void {
+  const { subject, engine, runningEnvironment, listen, abortedAfterTest } = harness;
 
   describe("the engine", () => {
     test("tells its versions", async () => {

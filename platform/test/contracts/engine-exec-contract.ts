@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { EngineBench } from "./engine-bench.ts";
+import type { EngineHarness } from "./engine-harness.ts";
 
 /** Commands and files inside containers. */
-export function describeCommands(bench: EngineBench): void {
-  const { subject, engine, createdEnvironment, runningEnvironment, stateOf } = bench;
+export function describeCommands(harness: EngineHarness): void {
+  const { subject, engine, createdEnvironment, runningEnvironment, stateOf } = harness;
 
   describe("a command inside", () => {
     test("is waited for and tells its exit code and what it printed on both streams", async () => {

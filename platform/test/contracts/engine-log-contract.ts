@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { waitUntil } from "../support/wait-until.ts";
-import type { EngineBench } from "./engine-bench.ts";
+import type { EngineHarness } from "./engine-harness.ts";
 
 /** What containers write. */
-export function describeLogs(bench: EngineBench): void {
+export function describeLogs(harness: EngineHarness): void {
   const {
     subject,
     engine,
@@ -14,7 +14,7 @@ export function describeLogs(bench: EngineBench): void {
     readUntil,
     follow,
     abortedAfterTest,
-  } = bench;
+  } = harness;
 
   describe("a container's output", () => {
     test("is read with stream and timestamp, in order, and without its line ends", async () => {
@@ -58,6 +58,16 @@ export function describeLogs(bench: EngineBench): void {
       expect(lines.map(({ text }) => text.length)).toEqual([65_536, 4_464, 4]);
       expect(lines[0]?.timestamp).toBe(lines[1]?.timestamp);
       expect(lines.map(({ continued }) => continued)).toEqual([true, undefined, undefined]);
+    });
+
+    test("may be read from the middle of a long line, which is whole from its timestamp on", async () => {
+      const { spec } = await runningEnvironment();
+      await subject.print(spec.name, "stdout", `${"x".repeat(70_000)}\n`);
+      await readUntil(spec.name, 2);
+      const [end, ...more] = await read(spec.name, { tail: 1 });
+      expect([end?.text.length, more]).toEqual([4_464, []]);
+      const whole = await read(spec.name, { since: end?.timestamp ?? "" });
+      expect(whole.map(({ text }) => text.length)).toEqual([65_536, 4_464]);
     });
 
     test("is there after the container ended", async () => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { EngineBench } from "./engine-bench.ts";
+import type { EngineHarness } from "./engine-harness.ts";
 
 /** Networks and who is on them. */
-export function describeNetworks(bench: EngineBench): void {
-  const { subject, engine, plan, runningEnvironment } = bench;
+export function describeNetworks(harness: EngineHarness): void {
+  const { subject, engine, plan, runningEnvironment } = harness;
 
   describe("a network", () => {
     test("created twice is one network", async () => {

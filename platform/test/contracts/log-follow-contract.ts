@@ -91,6 +91,14 @@ export function describeLogFollowContract(name: string, newStore: () => Promise<
       expect(textsOf(await collectAll(store.follow(ID, { lines: 1 }, aborted().signal)))).toEqual(["two"]);
     });
 
+    test("follow ends with what is there when nothing will be appended any more", async () => {
+      const store = await makeStore();
+      const follow = () => collectAll(store.follow(ID, { lines: 2, isOver: true }, aborted().signal));
+      expect(await follow()).toEqual([]);
+      await store.append(ID, [aLine(1, "one"), aLine(2, "two"), aLine(3, "three")]);
+      expect(textsOf(await follow())).toEqual(["two", "three"]);
+    });
+
     test("followers end when logs are discarded and when the store closes", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "one")]);

@@ -4,12 +4,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { findAheadBoundaries } from "../support/ahead-boundaries.ts";
 import { apiClient, visit } from "../support/api-client.ts";
 import { docker } from "../support/docker.ts";
-import { createTestInstance, labelledObjects, leftovers, type TestInstance } from "../support/test-instance.ts";
+import {
+  createTestInstance,
+  labelledObjects,
+  leftovers,
+  NOTHING_AHEAD,
+  type TestInstance,
+} from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { expectWholeOrGone } from "../support/whole-or-gone.ts";
 
 const POOLS = { NETWORK_POOL_SIZE: "1", WARM_POOL_SIZE: "1" };
-const NO_POOLS = { NETWORK_POOL_SIZE: "0", WARM_POOL_SIZE: "0" };
 const boundaries = await findAheadBoundaries();
 
 describe("what is made ahead", () => {
@@ -73,7 +78,7 @@ describe("what is made ahead", () => {
     for (const { id } of (await api.list()).body) expect((await api.destroy(id)).status).toBe(200);
     expect(await docker("network", "ls", "--filter", `name=${named.network}`, "--quiet")).toBe("");
     await instance.stopApi("SIGTERM");
-    await instance.startApi(NO_POOLS);
+    await instance.startApi(NOTHING_AHEAD);
     expect(await leftovers(instance)).toEqual([]);
   });
 
@@ -91,12 +96,23 @@ describe("what is made ahead", () => {
     expect([body.id === spare, body.status]).toEqual([false, "running"]);
   });
 
+  test("whose network is removed fails nobody's create", async () => {
+    await instance.startApi(POOLS);
+    await filled();
+    const network = await docker("network", "ls", "--filter", `name=${instance.name}-net-`, "--format", "{{.Name}}");
+    await docker("network", "disconnect", "-f", network, `${instance.name}-nginx`);
+    await docker("network", "rm", network);
+    const { body, status } = await api.create({ name: "own" });
+    expect([status, body.status]).toEqual([201, "running"]);
+    expect(await statusOf(body.id)).toBe(200);
+  });
+
   /** Dies at the boundary while `operation`, and what comes of it, goes on; then destroys what is whole. Returns what is left. */
   async function dieAt(boundary: string, operation: () => Promise<unknown>): Promise<string[]> {
     writeFileSync(join(instance.folder, "crash-at"), boundary);
     await operation().catch(() => {});
     await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 20_000, 10);
-    await instance.startApi(NO_POOLS);
+    await instance.startApi(NOTHING_AHEAD);
     await waitUntil(
       "what is nobody's to be gone",
       async () => (await expectWholeOrGone(instance)) !== null,

@@ -113,8 +113,9 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
         const created = at("network", "create", network);
         expect(created).toBeLessThan(at("network", "connect", network, nginx));
         expect(created).toBeLessThan(at("container", "start", container));
-        expect(at("container", "start", container)).toBeLessThan(at("container", "destroy", container));
-        expect(at("container", "destroy", container)).toBeLessThan(at("network", "disconnect", network, nginx));
+        expect(at("container", "start", container)).toBeLessThan(at("container", "die", container));
+        expect(at("container", "die", container)).toBeLessThan(at("network", "disconnect", network, nginx));
+        expect(at("container", "destroy", container)).toBeLessThan(at("network", "destroy", network));
         expect(at("network", "disconnect", network, nginx)).toBeLessThan(at("network", "destroy", network));
       } finally {
         await recording.stop();

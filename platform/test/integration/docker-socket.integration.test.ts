@@ -78,6 +78,9 @@ describePlatform(
       await docker("kill", container);
       const status = async () => (await platform.api.show(id)).body.status;
       await waitUntil("it to be degraded", async () => (await status()) === "degraded", 15_000);
+      // What it made it knows; after a start it has to ask whose each object is.
+      await platform.instance.stopApi();
+      await platform.instance.startApi();
       expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
       expect(await leftovers(platform.instance)).toEqual([]);
 

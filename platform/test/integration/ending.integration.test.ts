@@ -105,7 +105,7 @@ describePlatform(
   ["process"],
 );
 
-describePlatform("the end of the platform itself", {}, (platform) => {
+describePlatform("the end of the platform itself", { MAX_ENVS: "0", MAX_MEMORY_MB: "0" }, (platform) => {
   const streams: AbortController[] = [];
   afterEach(async () => {
     for (const stream of streams.splice(0)) stream.abort();
@@ -164,3 +164,38 @@ describePlatform("the end of the platform itself", {}, (platform) => {
     });
   });
 });
+
+describePlatform(
+  "the end of a busy platform",
+  { MAX_ENVS: "0", MAX_MEMORY_MB: "0" },
+  (platform) => {
+    test.each(["creates", "destroys"])(
+      "amid 50 %s comes in time, and the next start leaves each environment whole or gone",
+      async (what) => {
+        const create = (n: number) => platform.api.create({ name: `many-${n}`, resources: { memory_mb: 32 } });
+        const many = Array.from({ length: 50 }, (_, n) => n);
+        const isUnderWay = (status: string) => status === "creating" || status === "destroying";
+        let asked: Promise<unknown>;
+        if (what === "creates") asked = Promise.allSettled(many.map(create));
+        else {
+          const made = await Promise.all(many.map(create));
+          asked = Promise.allSettled(made.map(({ body }) => platform.api.destroy(body.id)));
+        }
+        await waitUntil(
+          `the ${what}`,
+          async () => (await platform.api.list()).body.filter(({ status }) => isUnderWay(status)).length >= 20,
+          30_000,
+          20,
+        );
+        expect(await platform.instance.stopApi("SIGTERM")).toBe(0); // it is 1 when that took too long
+        await asked;
+        await platform.instance.startApi();
+        const settled = async () => (await platform.api.list()).body.every(({ status }) => !isUnderWay(status));
+        await waitUntil("the rest to be taken down", settled, 90_000, 100);
+        await expectWholeOrGone(platform.instance);
+      },
+      240_000,
+    );
+  },
+  ["process"],
+);

@@ -77,6 +77,39 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     );
   });
 
+  test("ours come first again within seconds after somebody's rule came before them, which is told and left alone", async () => {
+    const machine = await startFirewallMachine(tool);
+    await machine.keep();
+    const places: ["filter" | "mangle", string][] = [
+      ["filter", "INPUT"],
+      ["filter", "DOCKER-USER"],
+      ["mangle", "POSTROUTING"],
+    ];
+    for (const [index, [table, door]] of places.entries()) {
+      const of = async () => (await machine.rules(table)).filter((line) => line.startsWith(`-A ${door} `));
+      const before = await of();
+      await machine.iptables("-t", table, "-I", door, "-j", "ACCEPT");
+      await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
+      expect(await of()).toEqual([before[0], `-A ${door} -j ACCEPT`, ...before.slice(1)]);
+      expect(linesAbout(machine, "rules put back")[index]).toMatch(
+        new RegExp(`missing: (mangle )?-A ${door} .*-j SANDBOX-\\w+, before all others$`),
+      );
+    }
+  });
+
+  test("several instances have their jumps side by side without end", async () => {
+    const machine = await startFirewallMachine(tool);
+    await machine.keep();
+    const [own, another] = [await chainOf(machine), "SANDBOX-0123456789ab"];
+    await machine.iptables("-N", another);
+    await machine.iptables("-I", "INPUT", "-j", another);
+    // Noticed a look later, by when the other's jump would have been, too.
+    await machine.iptables("-F", own);
+    await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === 1);
+    expect(linesAbout(machine, "rules put back")[0]).not.toContain("before all others");
+    expect(await machine.script("check")).toBe("");
+  });
+
   test("after a flush of everything the way through the machine is closed without Docker's help", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();

@@ -127,6 +127,35 @@ describePlatform(
   ["process"],
 );
 
+describePlatform(
+  "/healthz",
+  {},
+  (platform) => {
+    const health = () => platform.api.call<{ parts: Record<string, unknown> }>("GET", "/healthz");
+    const becomes = (wanted: number) =>
+      waitUntil(
+        `a ${wanted}`,
+        async () => {
+          const { status, body } = await health();
+          return status === wanted ? body.parts["firewall"] : null;
+        },
+        30_000,
+      );
+
+    test("is 503 while the firewall's container is stopped, says what to do, and is 200 once that is done", async () => {
+      const firewall = `${platform.instance.name}-firewall`;
+      expect(await becomes(200)).toMatchObject({ ok: true });
+      await docker("stop", firewall);
+      const detail = expect.stringMatching(new RegExp(`${firewall} has not looked at its rules for.*make up`));
+      expect(await becomes(503)).toEqual({ ok: false, detail });
+      // As `make up` does.
+      await platform.instance.compose("up", "-d", "firewall");
+      expect(await becomes(200)).toMatchObject({ ok: true });
+    });
+  },
+  ["process", "container", "filtered container"],
+);
+
 test("make up has the rules in place before the API starts, make down leaves none", async () => {
   const instance = await createTestInstance();
   onTestFinished(() => instance.remove());

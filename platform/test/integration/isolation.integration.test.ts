@@ -3,7 +3,13 @@ import { networkInterfaces } from "node:os";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_GENERATION_PORTS, GENERATION_HOST } from "../../ingress/generation.ts";
 import { visit } from "../support/api-client.ts";
-import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
+import {
+  broadcastOf,
+  pingFromInside,
+  sendDatagram,
+  sendFromInside,
+  withDatagramListener,
+} from "../support/datagrams.ts";
 import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { runInside, tryFromHere, tryFromInside, type Attempt, type Outcome } from "../support/inside.ts";
@@ -53,10 +59,10 @@ async function withListener<T>(use: (port: number) => Promise<T>): Promise<T> {
   }
 }
 
-// The front door on every address is the harder case: its published port must not be a way round.
+// The front door and the API on every address are the harder case: neither must be a way round.
 describePlatform(
   "from inside an environment",
-  { NGINX_BIND: "0.0.0.0" },
+  { NGINX_BIND: "0.0.0.0", PLATFORM_HOST: "0.0.0.0" },
   (platform) => {
     describe("another environment is out of reach", () => {
       test("by its address, its names, and through Nginx on any port", async () => {
@@ -109,10 +115,12 @@ describePlatform(
             { host, port: nginxPort },
           ]);
           expect(outcomesOf(await tryFromHere(open))).toEqual(["connected"]);
+          const api = addresses.map((host) => ({ host, port: apiPort, hostHeader: host, path: "/healthz" }));
+          expect(outcomesOf(await tryFromHere(api))).toEqual(["200"]);
 
           const door = addresses.map((host) => ({ host, port: nginxPort, hostHeader: hostOf(other.id) }));
-          const closed = addresses.flatMap((host) => [apiPort, 22, 2375, 2376].map((one) => ({ host, port: one })));
-          const outcomes = await tryFromInside(own.container, [...open, ...door, ...closed]);
+          const closed = addresses.flatMap((host) => [22, 2375, 2376].map((one) => ({ host, port: one })));
+          const outcomes = await tryFromInside(own.container, [...open, ...api, ...door, ...closed]);
           expect(outcomes.filter(({ outcome }) => outcome !== REFUSED)).toEqual([]);
           // Its own loopback is its own.
           const loopback = [port, nginxPort, apiPort].map((one) => ({ host: "127.0.0.1", port: one }));
@@ -177,6 +185,13 @@ describePlatform(
 
         const elsewhere = [outside.address, free.address].map((host) => ({ host, port: 80 }));
         expect(outcomesOf(await tryFromInside(closed.container, elsewhere))).toEqual(["timeout"]);
+        // What does not ask for an answer could carry data out, too: nothing arrives.
+        const datagram = [{ host: outside.address, port: 80 }];
+        expect(await sendFromInside(free.container, datagram, "from the free one")).toEqual(["answered"]);
+        expect(await sendFromInside(closed.container, datagram, "from the closed one")).toEqual(["timeout"]);
+        expect(await pingFromInside(free.container, outside.address)).toBe("answered");
+        expect(await pingFromInside(closed.container, outside.address)).toBe("timeout");
+        expect(await outside.heard()).toEqual({ datagrams: ["from the free one"], pings: 1 });
         await withListener(async (port) => {
           const machine = machineAddresses().map((host) => ({ host, port }));
           const near = [{ host: outside.linkLocal, port: 80 }, ...machine];
@@ -200,4 +215,5 @@ describePlatform(
     });
   },
   ["process"],
+  { withTokens: true },
 );

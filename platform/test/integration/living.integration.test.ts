@@ -117,10 +117,10 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
     await platform.instance.startApi();
   });
 
-  test("/healthz tells of engine, ingress, store and loops", async () => {
+  test("/healthz tells of engine, ingress, store, firewall and loops", async () => {
     const { status, body } = await platform.api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
     expect(status).toBe(200);
-    expect(Object.keys(body.parts)).toEqual(["engine", "ingress", "store", "loops", "ahead"]);
+    expect(Object.keys(body.parts)).toEqual(["engine", "ingress", "store", "firewall", "loops", "ahead"]);
   });
 
   test("SIGTERM ends the platform with exit code 0", async () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { chmod, chown, mkdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
@@ -143,5 +143,8 @@ test("make up on a checkout that was made for one user's eyes: its environments 
   const { body } = await apiClient(instance).create({});
   expect(body.status).toBe("running");
   expect((await visit(instance, hostOf(body.id))).status).toBe(200);
+  // As a platform leaves them that is killed while it reloads.
+  await Promise.all(["live/env-left-1", ".reloading"].map((name) => writeFile(join(conf, name), "")));
   await run(join(ROOT, "scripts/down.sh"), { env });
+  expect(await readdir(conf)).toEqual([]);
 });

@@ -114,6 +114,23 @@ describePlatform(
   ["process"],
 );
 
+describePlatform(
+  "a start with another subnet pool",
+  {},
+  (platform) => {
+    test("is refused while an environment lives in the former one, names it, and nothing is lost", async () => {
+      const { instance } = platform;
+      const { id, expires_at } = await platform.createDemo();
+      await instance.stopApi();
+      const refusal = new RegExp(`SUBNET_POOL is 10.250.0.0/20.*${id}`);
+      await expect(instance.startApi({ SUBNET_POOL: "10.250.0.0/20" })).rejects.toThrow(refusal);
+      await instance.startApi();
+      expect(await expectWholeOrGone(instance)).toMatchObject([{ id, expires_at, status: "running" }]);
+    });
+  },
+  ["process"],
+);
+
 describePlatform("a second API", {}, (platform) => {
   /** Its exit code and last words. */
   async function startAnother(variables: Record<string, string>): Promise<{ code: number; said: string }> {

@@ -15,7 +15,9 @@ type Asked = { method: string; url: string; body: string };
 
 export const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion: "1.12" };
 
-/** A socket that answers `routes` by "METHOD /path" without API version and query, and an engine on it. */
+const RANDOM_ID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+
+/** A socket that answers `routes` by "METHOD /path" without API version and query, `*` for a random id in it, and an engine on it. */
 export async function serve(
   routes: Record<string, Answer>,
   version: object = VERSION,
@@ -29,8 +31,8 @@ export async function serve(
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     asked.push({ method: request.method ?? "", url, body: Buffer.concat(chunks).toString() });
-    const answer =
-      path === "/version" ? (routes["GET /version"] ?? json(200, version)) : routes[`${request.method} ${path}`];
+    const known = routes[`${request.method} ${path}`] ?? routes[`${request.method} ${path.replace(RANDOM_ID, "*")}`];
+    const answer = known ?? (path === "/version" ? json(200, version) : undefined);
     if (answer === undefined) return json(404, { message: `page not found: ${path}` })(request, response);
     answer(request, response);
   });

@@ -1,6 +1,8 @@
 import { OUTAGE_MODES, type OutageMode } from "../../domain/environment-record.ts";
+import { cleanupExpired } from "../../usecases/cleanup-expired.ts";
 import { createEnvironment } from "../../usecases/create-environment.ts";
 import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
+import { endOutages } from "../../usecases/end-outages.ts";
 import { extendEnvironment } from "../../usecases/extend-environment.ts";
 import { haltOutages } from "../../usecases/halt-outages.ts";
 import { injectOutage } from "../../usecases/inject-outage.ts";
@@ -24,12 +26,17 @@ export type Operations = {
   dieCreating(): Promise<unknown>;
   dieDestroying(id: string): Promise<unknown>;
   dieAndLoseContainer(id: string): Promise<unknown>;
+  /** The platform is killed, and its time is up when it starts again. */
+  dieAndExpire(id: string): Promise<unknown>;
+  /** An outage that ends by itself in a moment, and waiting for that end. */
+  briefOutage(id: string, mode: OutageMode): Promise<unknown>;
+  outageEnds(id: string): Promise<unknown>;
   /** Starts the platform again, to its first reconcile. */
   start(): Promise<unknown>;
 };
 
 /** `act` is what the platform is killed in; `prepare` goes before. `living` ones have an environment to work on. */
-type Scenario = {
+export type Scenario = {
   name: string;
   living: boolean;
   /** The scenario that goes the same way at first: where they have gone the same way, one of them is enough. */
@@ -84,6 +91,18 @@ const SCENARIOS: Scenario[] = [
     prepare: (platform, id) => platform.dieDestroying(id),
     act: (platform) => platform.start(),
   },
+  {
+    name: "expiry",
+    living: true,
+    prepare: (platform, id) => platform.dieAndExpire(id),
+    act: (platform) => platform.start(),
+  },
+  {
+    name: "end of stress in time",
+    living: true,
+    prepare: (platform, id) => platform.briefOutage(id, "stress"),
+    act: (platform, id) => platform.outageEnds(id),
+  },
   { name: "destroy", living: true, act: (platform, id) => platform.destroy(id) },
 ];
 
@@ -133,6 +152,9 @@ export function numbered(passed: string[]): string[] {
 /** What every environment of a scenario is created with: it has a file of its own to be left behind. */
 export const SECRETS = { PASSWORD: "crash-and-burn" };
 
+/** Seconds of an outage that shall be over soon, and not before the platform was told where to die. */
+export const BRIEF_S = 2;
+
 const DYING_IMAGE = "dying:latest";
 
 async function createOperations(checkpoint: (boundary: string) => void) {
@@ -168,7 +190,16 @@ async function createOperations(checkpoint: (boundary: string) => void) {
     },
     dieDestroying: () => setStatus("destroying"),
     dieAndLoseContainer: async (id) => engine.removeBehindOurBack(container(id)),
-    start: () => reconcile(context, { startup: true }),
+    dieAndExpire: async () => context.clock.advance(settings.defaultTtl * 1000),
+    briefOutage: (id, mode) => injectOutage(context, id, { mode, duration: BRIEF_S }),
+    async outageEnds() {
+      context.clock.advance(BRIEF_S * 1000);
+      await endOutages(context);
+    },
+    async start() {
+      await reconcile(context, { startup: true });
+      await cleanupExpired(context);
+    },
   };
   return {
     context,

@@ -18,6 +18,7 @@ function send({ host, port, toAll }) {
     const end = (outcome) => { clearTimeout(timer); socket.close(); done(outcome); };
     const timer = setTimeout(() => end("timeout"), ${PATIENCE_MS});
     socket.on("error", (error) => end(error.code));
+    socket.on("message", () => end("answered"));
     if (!toAll) return socket.connect(port, host, () => socket.send(word));
     socket.bind(() => {
       socket.setBroadcast(true);
@@ -34,11 +35,27 @@ function send({ host, port, toAll }) {
 
 /**
  * Sends a datagram to each from inside a container that has Node, one after the other, and tells how it ended:
- * to one address as the error by which it was refused or `timeout`, to all as `sent`, since nobody answers that.
+ * to one address as `answered`, the error by which it was refused or `timeout`, to all as `sent`, since nobody answers that.
  */
 export async function sendFromInside(container: string, targets: Target[], word: string): Promise<string[]> {
   const args = [targets, word].map((value) => JSON.stringify(value));
   return JSON.parse(await runInside(container, SEND_ALL, ...args)) as string[];
+}
+
+/** A ping as a process without privileges may send it; the kernel fills in what is 0. Node has no such sockets. */
+const PING = `
+use Socket;
+my ($host, $patience) = @ARGV;
+socket(my $socket, PF_INET, SOCK_DGRAM, getprotobyname("icmp") // 1) or die "socket: $!";
+my $echo = pack("CCnnna8", 8, 0, 0, 0, 1, "sandbox!");
+send($socket, $echo, 0, sockaddr_in(0, inet_aton($host))) or do { print "$!"; exit };
+vec(my $ready = "", fileno($socket), 1) = 1;
+print select($ready, undef, undef, $patience) ? "answered" : "timeout";
+`;
+
+/** Sends a ping from inside a container of a Debian image, and tells how it ended: `answered`, `timeout`, or why it could not be sent. */
+export function pingFromInside(container: string, host: string): Promise<string> {
+  return docker("exec", container, "perl", "-e", PING, host, String(PATIENCE_MS / 1000));
 }
 
 /** Sends a datagram from here. */

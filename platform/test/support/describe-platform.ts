@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { apiClient } from "./api-client.ts";
+import { makeToken } from "./make-token.ts";
 import { createTestInstance, labelledObjects, type RunMode, type TestInstance } from "./test-instance.ts";
 
 /** A running platform that a suite talks to. */
@@ -23,16 +25,19 @@ export function describePlatform(
   settings: Record<string, string>,
   suite: (platform: PlatformUnderTest) => void,
   modes: RunMode[] = ["process", "container"],
+  /** The API wants a token, and the suite's client has an admin's. For the API as a process. */
+  { withTokens = false }: { withTokens?: boolean } = {},
 ): void {
   describe.each(modes)(`${title}, the API as a %s`, (mode) => {
     let instance: TestInstance | null = null;
+    let token: string | undefined;
     const platform: PlatformUnderTest = {
       get instance() {
         if (instance === null) throw new Error("the instance is not up yet");
         return instance;
       },
       get api() {
-        return apiClient(platform.instance);
+        return apiClient(platform.instance, token);
       },
       async createDemo(body = {}) {
         const created = await platform.api.create({ name: "demo", ...body });
@@ -43,7 +48,9 @@ export function describePlatform(
 
     beforeAll(async () => {
       instance = await createTestInstance(settings, mode);
-      await instance.startApi();
+      const tokensFile = join(instance.folder, "tokens.json");
+      if (withTokens) token = await makeToken(tokensFile, "root", "admin");
+      await instance.startApi(withTokens ? { API_TOKENS_FILE: tokensFile } : {});
     });
 
     afterEach(async () => {

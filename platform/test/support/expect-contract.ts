@@ -2,6 +2,9 @@ import { expect } from "vitest";
 import { CATALOGUE, type ErrorCode } from "../../domain/errors.ts";
 import type { RawAnswer } from "./raw-http.ts";
 
+/** A refusal tells what is wrong; it does not send back what it was sent. */
+const MAX_REFUSAL = 65_536;
+
 /**
  * What every answer of the API keeps to, whatever it was asked: no failure outside the catalogue, no
  * defect, and a whole problem document for each refusal.
@@ -15,6 +18,7 @@ export function expectContract({ status, headers, body }: RawAnswer, isHead: boo
   }
   expect(headers["content-type"]).toMatch(/^application\/problem\+json/);
   if (isHead) return;
+  expect((body ?? "").length).toBeLessThan(MAX_REFUSAL);
   const problem = JSON.parse(body ?? "") as Record<string, unknown>;
   const code = problem["code"] as ErrorCode;
   expect(Object.keys(CATALOGUE)).toContain(code);

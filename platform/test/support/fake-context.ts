@@ -13,6 +13,7 @@ import { createFakeDiskSpace } from "../../store/fake-disk-space.ts";
 import { createFakeAuditLog } from "../../store/fake-audit-log.ts";
 import { createFakeEnvironmentStore } from "../../store/fake-environment-store.ts";
 import { createFakeEventLog } from "../../store/fake-event-log.ts";
+import { createFakeFirewallReport } from "../../store/fake-firewall-report.ts";
 import { createFakeLogStore } from "../../store/fake-log-store.ts";
 import { createFakeSecretStore } from "../../store/fake-secret-store.ts";
 import { checkpointSaves, type Checkpoint } from "../../usecases/checkpoint.ts";
@@ -35,10 +36,13 @@ export type FakeContext = Context & {
   events: ReturnType<typeof createFakeEventLog>;
   archives: ReturnType<typeof createFakeArchiveStore>;
   disk: ReturnType<typeof createFakeDiskSpace>;
+  firewall: ReturnType<typeof createFakeFirewallReport>;
   secrets: ReturnType<typeof createFakeSecretStore>;
   audit: ReturnType<typeof createFakeAuditLog>;
   /** Aborting it is what SIGTERM does. */
   stop: AbortController;
+  /** Aborting it is what the time does that passes after that. */
+  timeUp: AbortController;
 };
 
 /** Every environment is healthy unless a test says otherwise with `probe.set`. `checkpoint` is told every step boundary. */
@@ -69,7 +73,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
   const clock = createFakeClock();
   const logger = createLogger("silent");
   const logs = createFakeLogStore();
-  const stop = new AbortController();
+  const [stop, timeUp] = [new AbortController(), new AbortController()];
   const environments = checkpointSaves(createFakeEnvironmentStore([], clock), checkpoint);
   const secrets = createFakeSecretStore();
   const pool = parseSubnet("10.172.0.0/26");
@@ -87,7 +91,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
       maxTtl: 86_400,
       createTimeout: 1,
       defaultResources: { memory_mb: 256, cpus: 1, pids: 256 },
-      quota: { environments: 0, environmentsPerOwner: 0, memoryMb: 0, cpus: 0 },
+      quota: { environments: 0, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 },
       networkPoolSize: 0,
       warmPoolSize: 0,
       warmImages: [],
@@ -106,6 +110,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     logs,
     archives: createFakeArchiveStore(),
     disk: createFakeDiskSpace(),
+    firewall: createFakeFirewallReport(clock),
     events: eventsWithOwners(createFakeEventLog(), environments),
     secrets,
     audit: createFakeAuditLog(),
@@ -114,6 +119,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
       engine,
       logs,
       logger,
+      now: clock.now,
       redactorOf: (id) => redactorOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
@@ -124,7 +130,9 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     ...nothingUnderWay(),
     checkpoint,
     stopping: stop.signal,
+    cutOff: timeUp.signal,
     stop,
+    timeUp,
   };
 }
 

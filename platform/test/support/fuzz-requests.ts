@@ -134,6 +134,17 @@ const nested = fc
     bytesOf(opening.repeat(depth) + (opening === "[" ? "]" : "1}").repeat(opening === "[" ? depth : 1)),
   );
 
+/** Far more of everything than anybody is told about. */
+const manyKeys = fc
+  .tuple(fc.constantFrom("env", "secrets", "resources", "command", ""), fc.constantFrom(101, 20_000), anything)
+  .map(([field, count, value]) => {
+    const many = Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [`k${index}`, index % 2 ? value : "x"]),
+    );
+    const body = field === "" ? many : { [field]: field === "command" ? Object.keys(many) : many };
+    return bytesOf(JSON.stringify(body));
+  });
+
 const bodyOf = (images: string[]): fc.Arbitrary<Uint8Array> =>
   fc.oneof(
     { weight: 12, arbitrary: createBody(images).map((value) => bytesOf(JSON.stringify(value))) },
@@ -156,6 +167,7 @@ const bodyOf = (images: string[]): fc.Arbitrary<Uint8Array> =>
         .map(bytesOf),
     },
     { weight: 1, arbitrary: nested },
+    { weight: 1, arbitrary: manyKeys },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
     {
       weight: 1,

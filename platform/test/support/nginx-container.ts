@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
 import type { NginxControl } from "../../ingress/nginx-ingress.ts";
-import { FRONT_DOOR_HOST } from "../../ingress/server-block.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
@@ -85,7 +84,8 @@ export async function startNginxContainer(): Promise<NginxContainer> {
     const platform = await createNetwork(instance, label);
     const environments = await createNetwork(environmentsNetwork, label);
     const address = `${platform}.2`;
-    const mounts = ["-v", `${ROOT}/nginx/nginx.conf:/etc/nginx/nginx.conf:ro`, "-v", `${confDir}:/etc/nginx/conf.d:ro`];
+    const files = ["nginx.conf", "start.sh"].flatMap((file) => ["-v", `${ROOT}/nginx/${file}:/etc/nginx/${file}:ro`]);
+    const mounts = [...files, "-v", `${confDir}:/etc/nginx/conf.d:ro`];
     const image = nginxImage();
     const options = [
       "--name",
@@ -97,13 +97,13 @@ export async function startNginxContainer(): Promise<NginxContainer> {
       address,
       "--ulimit",
       "nofile=8192",
-      "--add-host",
-      `${FRONT_DOOR_HOST}:${address}`,
+      "--env",
+      `NGINX_ADDRESS=${address}`,
       "--sysctl",
       "net.ipv4.ip_nonlocal_bind=1",
       ...mounts,
     ];
-    await run("docker", ["run", "-d", ...options, image, "nginx", "-g", "daemon off;"]);
+    await run("docker", ["run", "-d", ...options, image, "sh", "/etc/nginx/start.sh"]);
     const nginxAddress = `${environments}.2`;
     await run("docker", ["network", "connect", "--ip", nginxAddress, environmentsNetwork, container]);
 

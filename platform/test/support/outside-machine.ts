@@ -6,15 +6,28 @@ import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
 
-const SERVER =
-  'require("node:http").createServer((request, response) => response.end(request.socket.remoteAddress)).listen(80)';
+const SERVER = `
+const heard = [];
+const socket = require("node:dgram").createSocket("udp4", (word, from) => {
+  heard.push(word.toString());
+  socket.send(word, from.port, from.address);
+}).bind(80);
+require("node:http").createServer((request, response) => {
+  const lines = require("node:fs").readFileSync("/proc/net/snmp", "utf8").split("\\n").filter((line) => line.startsWith("Icmp: "));
+  const [names, numbers] = lines.map((line) => line.split(" "));
+  const pings = Number(numbers[names.indexOf("InEchos")]);
+  response.end(request.url === "/heard" ? JSON.stringify({ datagrams: heard, pings }) : request.socket.remoteAddress);
+}).listen(80);
+`;
 
-/** A machine beside this one, wired to it, which serves HTTP on port 80 under two addresses. */
+/** A machine beside this one, wired to it, which serves HTTP on port 80 under two addresses, and sends datagrams to it back. */
 export type OutsideMachine = {
   /** Of the range for network tests (RFC 2544). */
   address: string;
   /** Of the link-local range, where clouds have their metadata service. */
   linkLocal: string;
+  /** The datagrams and pings that arrived. */
+  heard(): Promise<{ datagrams: string[]; pings: number }>;
   remove(): Promise<void>;
 };
 
@@ -34,7 +47,8 @@ export async function startOutsideMachine(instance: string): Promise<OutsideMach
     await wire(["nsenter", "-t", pid, "-n"], "cable", [`${test}${fourth + 2}`, `${linkLocal}${fourth + 2}`]);
     const address = `${test}${fourth + 2}`;
     await waitUntil("the outside machine to answer", async () => (await fetch(`http://${address}/`)).ok);
-    return { address, linkLocal: `${linkLocal}${fourth + 2}`, remove };
+    const heard = async () => (await fetch(`http://${address}/heard`)).json() as ReturnType<OutsideMachine["heard"]>;
+    return { address, linkLocal: `${linkLocal}${fourth + 2}`, heard, remove };
   } catch (error) {
     await remove(); // and with its namespace the cable
     throw error;

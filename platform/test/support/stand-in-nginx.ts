@@ -5,7 +5,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GENERATION_FILE, parseGeneration } from "../../ingress/generation.ts";
-import { createNginxIngress, type NginxControl, type NginxIngress } from "../../ingress/nginx-ingress.ts";
+import {
+  createNginxIngress,
+  type NginxControl,
+  type NginxIngress,
+  type NginxIngressOptions,
+} from "../../ingress/nginx-ingress.ts";
 
 /** What answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
 export type StandInNginx = {
@@ -19,7 +24,7 @@ export type StandInNginx = {
   control: NginxControl;
   /** The folder that it was given when it was started. */
   mount(folder: string): void;
-  makeIngress(control?: Partial<NginxControl>): NginxIngress;
+  makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxIngressOptions>): NginxIngress;
   remove(): Promise<void>;
 };
 
@@ -72,7 +77,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     told,
     control,
     mount: (folder) => void (mounted = folder),
-    makeIngress: (changes = {}) =>
+    makeIngress: (changes = {}, options = {}) =>
       createNginxIngress({
         confDir,
         internalUrl: `http://127.0.0.1:${port}`,
@@ -83,6 +88,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
         onRestarted: (reason) => told.push(reason),
         // Ports that nobody listens on: this stand-in's old workers are gone at once.
         generationPorts: { first: 2, count: 4 },
+        ...options,
       }),
     async remove() {
       server.close();

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
 import { randomInt } from "node:crypto";
@@ -34,8 +34,29 @@ export type TestInstance = {
   remove(): Promise<void>;
 };
 
+/** What is made ahead where no setting says otherwise, as platform/config.ts has it. */
+export const POOLS_AS_SHIPPED = { NETWORK_POOL_SIZE: "4", WARM_POOL_SIZE: "2" };
+/** The platform that is started so removes what another made ahead: what is left then is somebody's, or left over. */
+export const NOTHING_AHEAD = { NETWORK_POOL_SIZE: "0", WARM_POOL_SIZE: "0" };
+
 /** How the API runs: `npm run dev`'s way, `make up`'s, or that with SOCKET_FILTER=on. */
 export type RunMode = "process" | "container" | "filtered container";
+
+const places = new Set<number>();
+
+/** Below those that the kernel gives to whoever opens a connection: one of those may be taken by the time it is wanted. */
+const [LOWEST_PORT, PORTS] = [20_000, 12_000];
+const handedOut = new Set<number>();
+
+/** A number below 256 that no other instance of this process has: its addresses follow from it. */
+function takePlace(): number {
+  for (;;) {
+    const place = randomInt(256);
+    if (places.has(place)) continue;
+    places.add(place);
+    return place;
+  }
+}
 
 /** Prepares an instance and starts its firewall and its Nginx from the project's own compose file. */
 export async function createTestInstance(
@@ -48,17 +69,16 @@ export async function createTestInstance(
   const folder = join(ROOT, place);
   for (const part of ["envs", "logs", "conf.d"]) await mkdir(join(folder, part), { recursive: true });
   const [platformPort, nginxPort] = [await freePort(), await freePort()];
-  const third = randomInt(256);
+  const ownPlace = takePlace();
   const variables: Record<string, string> = {
     INSTANCE: name,
     PLATFORM_PORT: String(platformPort),
     NGINX_PORT: String(nginxPort),
-    PLATFORM_SUBNET: `10.192.${third}.0/24`,
-    NGINX_ADDRESS: `10.192.${third}.2`,
-    SUBNET_POOL: `10.${200 + randomInt(40)}.${randomInt(16) * 16}.0/20`,
-    // What is made ahead comes and goes by itself; the tests that are about it turn it on.
-    NETWORK_POOL_SIZE: "0",
-    WARM_POOL_SIZE: "0",
+    PLATFORM_SUBNET: `10.192.${ownPlace}.0/24`,
+    NGINX_ADDRESS: `10.192.${ownPlace}.2`,
+    SUBNET_POOL: `10.${200 + (ownPlace % 40)}.${Math.floor(ownPlace / 40) * 16}.0/20`,
+    // What is made ahead comes and goes by itself; the tests that are about it, or last long, turn it on.
+    ...NOTHING_AHEAD,
     ENVS_DIR: `${place}/envs`,
     LOGS_DIR: `${place}/logs`,
     NGINX_CONF_DIR: `${place}/conf.d`,
@@ -122,6 +142,7 @@ export async function createTestInstance(
       }
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
+      places.delete(ownPlace);
     },
   };
   try {
@@ -193,9 +214,18 @@ async function composeCommand(): Promise<string[]> {
 
 /** A port that nobody listens on now. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = LOWEST_PORT + randomInt(PORTS);
+    if (handedOut.has(port) || !(await isFree(port))) continue;
+    handedOut.add(port);
+    return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }

@@ -49,6 +49,11 @@ async function stateOf(container: string, network: string): Promise<{ state: str
   return { state: facts?.State.Status ?? "", connected: network in (facts?.NetworkSettings.Networks ?? {}) };
 }
 
+/** Stress shows in no state: it is looked for among the processes. */
+async function isStressed(container: string): Promise<boolean> {
+  return (await docker("top", container, "-o", "pid,comm")).includes("stress-ng");
+}
+
 /** It answers through the front door, counts as running, and what it prints arrives in its log. */
 async function expectWhole(instance: TestInstance, { id, outage, container, network }: EnvironmentView): Promise<void> {
   const api = apiClient(instance);
@@ -57,6 +62,7 @@ async function expectWhole(instance: TestInstance, { id, outage, container, netw
   const path = `/visit-${++visits}-`;
   await waitUntil(`${id} to answer`, async () => (await visit(instance, `${id}.localhost`, "/health")).status === 200);
   await waitUntil(`${id} to be running`, async () => (await api.show(id)).body.status === "running");
+  expect(await isStressed(container), `${id} is stressed, and no outage of that is on record`).toBe(false);
   await visit(instance, `${id}.localhost`, path);
   await waitUntil(
     `the log line of ${path} in ${id}`,

@@ -26,8 +26,8 @@ export type EngineSubject = {
   /** A running container ends with a code. */
   exit(container: string, code: number): Promise<void>;
   hasFile(container: string, path: string): Promise<boolean>;
-  /** A container, running, and a network of somebody else. */
-  addForeign(): Promise<{ container: string; network: string }>;
+  /** A container, running, and a network of somebody else; the container has the given name, if one is given. */
+  addForeign(container?: string): Promise<{ container: string; network: string }>;
   /** Somebody else removes a container. */
   removeBehindOurBack(container: string): Promise<void>;
   /** Removes everything the test made. */
@@ -43,7 +43,7 @@ export type TestEnvironment = { id: string; network: NetworkSpec; spec: Containe
 export type Following = { lines: string[]; done: Promise<void> };
 
 /** A subject, and short words for what the contract's tests do with it. */
-export type EngineBench = {
+export type EngineHarness = {
   subject: EngineSubject;
   engine: Engine;
   /** A plan for an environment; nothing of it exists yet. */
@@ -64,7 +64,7 @@ export type EngineBench = {
 };
 
 /** Call it within a `describe`: it cleans up after each test, and proves at the end that nothing is left. */
-export function createEngineBench(subject: EngineSubject): EngineBench {
+export function createEngineHarness(subject: EngineSubject): EngineHarness {
   const { engine, instance } = subject;
   const stopping: AbortController[] = [];
   let environments = 0;
@@ -78,7 +78,7 @@ export function createEngineBench(subject: EngineSubject): EngineBench {
     if (left.length > 0) throw new Error(`The contract's tests left ${left.join(", ")}`);
   });
 
-  const bench: EngineBench = {
+  const harness: EngineHarness = {
     subject,
     engine,
     async plan() {
@@ -100,13 +100,13 @@ export function createEngineBench(subject: EngineSubject): EngineBench {
       return { id, addresses, network: { name: network, subnet, gateway, labels, internal: false }, spec };
     },
     async createdEnvironment() {
-      const environment = await bench.plan();
+      const environment = await harness.plan();
       await engine.networks.create(environment.network);
       await engine.containers.create(environment.spec);
       return environment;
     },
     async runningEnvironment() {
-      const environment = await bench.createdEnvironment();
+      const environment = await harness.createdEnvironment();
       await engine.containers.start(environment.spec.name);
       return environment;
     },
@@ -115,14 +115,14 @@ export function createEngineBench(subject: EngineSubject): EngineBench {
     },
     async read(container, options = {}) {
       const lines: LogLine[] = [];
-      const all = { ...options, follow: false, signal: bench.abortedAfterTest().signal };
+      const all = { ...options, follow: false, signal: harness.abortedAfterTest().signal };
       for await (const batch of engine.containers.logs(container, all)) lines.push(...batch);
       return lines;
     },
     async readUntil(container, count) {
       let lines: LogLine[] = [];
       await waitUntil(`${count} lines`, async () => {
-        lines = await bench.read(container);
+        lines = await harness.read(container);
         return lines.length === count;
       });
       return lines;
@@ -138,7 +138,7 @@ export function createEngineBench(subject: EngineSubject): EngineBench {
     },
     listen() {
       const events: EngineEvent[] = [];
-      const stream = engine.events(bench.abortedAfterTest().signal);
+      const stream = engine.events(harness.abortedAfterTest().signal);
       async function run(): Promise<void> {
         for await (const event of stream) events.push(event);
       }
@@ -151,5 +151,5 @@ export function createEngineBench(subject: EngineSubject): EngineBench {
       return controller;
     },
   };
-  return bench;
+  return harness;
 }
