@@ -1,18 +1,39 @@
 import { defineConfig } from "vitest/config";
 
+const INTEGRATION = "platform/**/*.integration.test.ts";
+
+/** They load the machine on purpose, or measure it: nothing runs beside them, and they beside nothing. */
+const HEAVY = ["crash", "in-flight", "limits", "load", "log-shipping", "memory"].map(
+  (name) => `platform/test/integration/${name}.integration.test.ts`,
+);
+
+// Most of an integration test is waiting for the engine, for a reload, for a schedule: two at a time use two cores well.
+const onRealEngine = { testTimeout: 120_000, hookTimeout: 180_000 };
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["platform/**/*.test.ts"], exclude: ["**/*.integration.test.ts"], testTimeout: 10_000 } },
       {
         test: {
-          name: "integration",
-          include: ["platform/**/*.integration.test.ts"],
-          // Two cores and one engine: a file at a time keeps one test's load out of another's timing.
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          name: "unit",
+          include: ["platform/**/*.test.ts"],
+          exclude: [INTEGRATION],
+          testTimeout: 10_000,
+          maxWorkers: 2,
         },
+      },
+      {
+        test: {
+          ...onRealEngine,
+          name: "integration",
+          include: [INTEGRATION],
+          exclude: HEAVY,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: { ...onRealEngine, name: "heavy", include: HEAVY, fileParallelism: false, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export SOAK_OPERATIONS="${SOAK_OPERATIONS:-400}" SOAK_SEED="${SOAK_SEED:-31415}"
-ARGS="--project integration platform/test/integration/soak.integration.test.ts" exec scripts/test.sh
+ARGS="platform/test/integration/soak.integration.test.ts" exec scripts/test.sh

@@ -42,16 +42,18 @@ export const NOTHING_AHEAD = { NETWORK_POOL_SIZE: "0", WARM_POOL_SIZE: "0" };
 /** How the API runs: `npm run dev`'s way, `make up`'s, or that with SOCKET_FILTER=on. */
 export type RunMode = "process" | "container" | "filtered container";
 
+/** Of the two test files that run at a time, which one this is: 0 or 1. What is taken by number has its parity. */
+const LANE = Number(process.env["VITEST_POOL_ID"] || 0) % 2;
 const places = new Set<number>();
 
 /** Below those that the kernel gives to whoever opens a connection: one of those may be taken by the time it is wanted. */
 const [LOWEST_PORT, PORTS] = [20_000, 12_000];
 const handedOut = new Set<number>();
 
-/** A number below 256 that no other instance of this process has: its addresses follow from it. */
+/** A number below 256 that no other instance of this test run has: its addresses follow from it. */
 function takePlace(): number {
   for (;;) {
-    const place = randomInt(256);
+    const place = 2 * randomInt(128) + LANE;
     if (places.has(place)) continue;
     places.add(place);
     return place;
@@ -215,7 +217,7 @@ async function composeCommand(): Promise<string[]> {
 /** A port that nobody listens on now. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = LOWEST_PORT + randomInt(PORTS);
+    const port = LOWEST_PORT + 2 * randomInt(PORTS / 2) + LANE;
     if (handedOut.has(port) || !(await isFree(port))) continue;
     handedOut.add(port);
     return port;
