@@ -58,7 +58,7 @@ describePlatform(
       writeFileSync(inFolder("conf.d", `${spoilt.id}.conf`), "this is no configuration {");
       await docker("restart", "-t", "1", nginx());
       await platform.instance.startApi();
-      await told("ingress.rejected", `${spoilt.id}.conf`);
+      // Met between two tries to start, the file is set aside; met while Nginx tries, it is written anew first.
       await Promise.all([answers(spoilt.id), answers(innocent.id)]);
     });
 
