@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { loadConfig } from "./config.ts";
 import { createLogger } from "./runtime/logger.ts";
 import { startPlatform } from "./start-platform.ts";
@@ -43,6 +44,8 @@ async function main(): Promise<void> {
 
   const { url } = await starting;
   logger.info({ url, instance: config.INSTANCE }, "platform up");
+  // Else only an end in good order would leave it to the next start.
+  flushCompileCache();
 }
 
 main().catch((error: unknown) => {

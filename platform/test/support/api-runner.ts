@@ -23,15 +23,19 @@ export type ApiRunner = {
 
 type Variables = Record<string, string | undefined>;
 
+/** What `npm start` hands to Node. */
+const FLAGS = ["--max-semi-space-size=2", "--heap-growing-percent=20"];
+const COMPILE_CACHE = join(ROOT, ".cache/node");
+
 /** The API as a process of this machine, with the same Node that runs the tests and the flags of `npm start`. */
 export function processRunner(environment: Variables): ApiRunner {
   let child: ChildProcess | null = null;
   let output = "";
   return {
     async start(extra) {
-      const started = spawn(process.execPath, ["--max-semi-space-size=2", join(ROOT, "platform/main.ts")], {
+      const started = spawn(process.execPath, [...FLAGS, join(ROOT, "platform/main.ts")], {
         cwd: ROOT,
-        env: { ...environment, ...extra },
+        env: { ...environment, NODE_COMPILE_CACHE: COMPILE_CACHE, ...extra },
         stdio: ["ignore", "pipe", "pipe"],
       });
       for (const stream of [started.stdout, started.stderr]) {
