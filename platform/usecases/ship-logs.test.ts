@@ -119,6 +119,57 @@ test("a start that comes before the end of the former run was noticed ships the 
   expect(shippers.active(ENV)).toEqual(["app"]);
 });
 
+/** Shippers that gather lines for so long, and the batches that they append. */
+async function gathering(linger: number) {
+  const { engine, logs, shipped, shippedSoon } = await setUp();
+  const appends: number[] = [];
+  const shippers = createLogShippers({
+    engine,
+    logger: { info: () => undefined, warn: () => undefined },
+    logs: {
+      resumePoint: logs.resumePoint,
+      async append(id, lines) {
+        appends.push(lines.length);
+        await logs.append(id, lines);
+      },
+    },
+    linger,
+  });
+  onTestFinished(() => shippers.stopAll());
+  return { engine, shippers, appends, shipped, shippedSoon };
+}
+
+test("a line is written at once, and what comes soon after it together", async () => {
+  const { engine, shippers, appends, shippedSoon } = await gathering(300);
+  await shippers.start(ENV, "app", CONTAINER);
+  engine.writeLog(CONTAINER, "stdout", "0\n");
+  await shippedSoon(1);
+  for (let count = 1; count <= 20; count++) {
+    engine.writeLog(CONTAINER, "stdout", `${count}\n`);
+    await new Promise(setImmediate);
+  }
+  await shippedSoon(21);
+  expect(appends).toEqual([1, 20]);
+});
+
+test("a flood is written as it comes", async () => {
+  const { engine, shippers, appends, shippedSoon } = await gathering(60_000);
+  engine.writeLog(CONTAINER, "stdout", "line\n".repeat(10_000));
+  await shippers.start(ENV, "app", CONTAINER);
+  await shippedSoon(10_000);
+  expect(Math.max(...appends)).toBeLessThanOrEqual(256);
+});
+
+test("what has been gathered when shipping is stopped is written all the same", async () => {
+  const { engine, shippers, shipped, shippedSoon } = await gathering(60_000);
+  await shippers.start(ENV, "app", CONTAINER);
+  engine.writeLog(CONTAINER, "stdout", "one\n");
+  await shippedSoon(1);
+  engine.writeLog(CONTAINER, "stdout", "two\nthree\n");
+  await shippers.stop(ENV);
+  expect(await shipped()).toEqual(["stdout one", "stdout two", "stdout three"]);
+});
+
 test("shipping stopped and started again and again loses nothing and repeats nothing", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   let written = 0;
