@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Probe } from "../probes/probe.ts";
 import { useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { aRecord } from "../test/support/record.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
@@ -118,4 +119,18 @@ test("200 environments, 50 of them hanging, are swept in little more than one pr
   await checkAllHealth(context);
   expect(performance.now() - started).toBeLessThan(context.settings.healthTimeout * 1000 * 3);
   expect(context.probe.calls).toHaveLength(200);
+});
+
+test("the probes of a sweep begin one after another: all at once they wake every application at once", async () => {
+  const records = Array.from({ length: 200 }, (_, index) => aRecord({ id: `env-many-${index}` }));
+  for (const record of records) await context.environments.save(record);
+  const { probe } = context;
+  let [active, most] = [0, 0];
+  const check: Probe["check"] = async (target) => {
+    most = Math.max(most, ++active);
+    return probe.check(target).finally(() => active--);
+  };
+  await checkAllHealth({ ...context, probe: { check } });
+  expect(probe.calls).toHaveLength(200);
+  expect(most).toBeLessThan(100);
 });

@@ -11,6 +11,13 @@ import type { Context } from "./context.ts";
 const QUICK_PROBE_GAP_MS = 1_000;
 const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
 
+/**
+ * The probes of a sweep begin one after another, so far apart and in this share of the time limit of one at most: all at
+ * once they wake every application at once, and everybody else on the machine waits for a core meanwhile.
+ */
+const SWEEP_GAP_MS = 5;
+const SWEEP_SHARE = 0.1;
+
 /** What a verdict does while something else has its environment's lock; one that is left is the next check's to give. */
 type WhenBusy = "wait" | "leave";
 
@@ -19,9 +26,15 @@ type WhenBusy = "wait" | "leave";
  * however long, holds up nobody.
  */
 export async function checkAllHealth(context: Context): Promise<void> {
-  const limit = pLimit(context.settings.healthConcurrency);
-  const living = context.environments.all().filter(isLiving);
-  await Promise.all(living.map((record) => limit(() => checkHealth(context, record.id, "leave"))));
+  const { environments, settings, stopping } = context;
+  const limit = pLimit(settings.healthConcurrency);
+  const living = environments.all().filter(isLiving);
+  const gap = Math.min(SWEEP_GAP_MS, (SWEEP_SHARE * settings.healthTimeout * 1000) / living.length);
+  const checkInTurn = async ({ id }: EnvironmentRecord, turn: number): Promise<void> => {
+    await delay(turn * gap, stopping);
+    await limit(() => checkHealth(context, id, "leave"));
+  };
+  await Promise.all(living.map(checkInTurn));
 }
 
 /** Probes one environment, writes the result down and applies the three-failures rule. Never throws. */
