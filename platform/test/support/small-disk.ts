@@ -40,8 +40,8 @@ export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
       const file = openSync(ballast, "a");
       try {
         // Measured once: what the platform frees meanwhile stays free, else it would have to free more than was asked.
-        for (let left = disk.freeBytes() - leave; left > 0; left -= CHUNK.length) writeSync(file, CHUNK);
-        while (leave === 0) writeSync(file, CHUNK);
+        const room = leave === 0 ? Infinity : disk.freeBytes() - leave;
+        for (let left = room; left > 0; left -= CHUNK.length) writeSync(file, CHUNK);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
       } finally {
