@@ -16,7 +16,7 @@ const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
  * once they wake every application at once, and everybody else on the machine waits for a core meanwhile.
  */
 const SWEEP_GAP_MS = 5;
-const SWEEP_SHARE = 0.1;
+const SWEEP_SHARE = 0.15;
 
 /** What a verdict does while something else has its environment's lock; one that is left is the next check's to give. */
 type WhenBusy = "wait" | "leave";
