@@ -64,33 +64,32 @@ test("one that is being worked on holds up no sweep, and is judged by the first 
   expect(statusOf(busy.id)).toBe("degraded");
 });
 
-test("one that is well again while it is being worked on is judged by the first sweep afterwards", async () => {
+/** A degraded environment that is being worked on until `release`, and whose probes succeed from now on. */
+async function wellAgainWhileWorkedOn(): Promise<{ id: string; release: () => Promise<void> }> {
   const { id } = await createEnvironment(context, {});
   context.probe.set(`${id}.localhost`, { status: 500 });
   for (let sweep = 0; sweep < 3; sweep++) await checkAllHealth(context);
   const held = Promise.withResolvers<void>();
   const work = context.locks.run(id, () => held.promise);
   context.probe.set(`${id}.localhost`, { status: 200 });
+  return { id, release: () => (held.resolve(), work) };
+}
+
+test("one that is well again while it is being worked on is judged by the first sweep afterwards", async () => {
+  const { id, release } = await wellAgainWhileWorkedOn();
   await checkAllHealth(context);
   expect([statusOf(id), context.failures.get(id)]).toEqual(["degraded", 0]);
-  held.resolve();
-  await work;
+  await release();
   await checkAllHealth(context);
   expect(statusOf(id)).toBe("running");
 });
 
 test("a watched environment that is being worked on is judged as soon as that ends", async () => {
-  const { id } = await createEnvironment(context, {});
-  context.probe.set(`${id}.localhost`, { status: 500 });
-  for (let sweep = 0; sweep < 3; sweep++) await checkAllHealth(context);
-  const held = Promise.withResolvers<void>();
-  const work = context.locks.run(id, () => held.promise);
-  context.probe.set(`${id}.localhost`, { status: 200 });
+  const { id, release } = await wellAgainWhileWorkedOn();
   watchHealth(context, id);
   await waitUntil("the probe", () => context.failures.get(id) === 0, 3_000, 20);
   context.watches.get(id)?.abort(); // no further probe will tell
-  held.resolve();
-  await work;
+  await release();
   await waitUntil("running", () => statusOf(id) === "running", 500, 10);
 });
 

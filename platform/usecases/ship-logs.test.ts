@@ -3,11 +3,14 @@ import { PlatformError } from "../domain/errors.ts";
 import type { LogLine, LogOptions } from "../engine/engine.ts";
 import { createFakeEngine } from "../engine/fake-engine.ts";
 import { createFakeLogStore } from "../store/fake-log-store.ts";
+import type { LogStore } from "../store/store.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
 import { createLogShippers, createSkipper } from "./ship-logs.ts";
 
 const ENV = "env-hello-mf3k2x9a";
 const CONTAINER = `sandbox-${ENV}-app`;
+
+const SILENT = { info: () => undefined, warn: () => undefined };
 
 const line = (text: string): LogLine => ({ timestamp: "2030-01-01T00:00:00.000000000Z", stream: "stdout", text });
 
@@ -123,18 +126,11 @@ test("a start that comes before the end of the former run was noticed ships the 
 async function gathering(linger: number) {
   const { engine, logs, shipped, shippedSoon } = await setUp();
   const appends: number[] = [];
-  const shippers = createLogShippers({
-    engine,
-    logger: { info: () => undefined, warn: () => undefined },
-    logs: {
-      resumePoint: logs.resumePoint,
-      async append(id, lines) {
-        appends.push(lines.length);
-        await logs.append(id, lines);
-      },
-    },
-    linger,
-  });
+  const append: LogStore["append"] = async (id, lines) => {
+    appends.push(lines.length);
+    await logs.append(id, lines);
+  };
+  const shippers = createLogShippers({ engine, logger: SILENT, logs: { ...logs, append }, linger });
   onTestFinished(() => shippers.stopAll());
   return { engine, shippers, appends, shipped, shippedSoon };
 }
@@ -243,19 +239,13 @@ test("logs that are archived end their shipper", async () => {
 test("nothing is appended once stop has resolved, however fast the container writes", async () => {
   const { engine, logs, shippers, shipped } = await setUp();
   let appending = 0;
-  const slow = createLogShippers({
-    engine,
-    logger: { info: () => undefined, warn: () => undefined },
-    logs: {
-      resumePoint: logs.resumePoint,
-      async append(id, lines) {
-        appending++;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        await logs.append(id, lines);
-        appending--;
-      },
-    },
-  });
+  const append: LogStore["append"] = async (id, lines) => {
+    appending++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await logs.append(id, lines);
+    appending--;
+  };
+  const slow = createLogShippers({ engine, logger: SILENT, logs: { ...logs, append } });
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(10_000));
   await slow.start(ENV, "app", CONTAINER);
   await waitUntil("an append", () => appending === 1, 3_000, 1);
@@ -304,7 +294,7 @@ test("the end of an aborted stream, which may be half a line, is not shipped", a
   const shippers = createLogShippers({
     engine: { containers: { logs: cutOff } },
     logs,
-    logger: { info: () => undefined, warn: () => undefined },
+    logger: SILENT,
   });
   await shippers.start(ENV, "app", CONTAINER);
   await waitUntil("the whole line", async () => (await logs.read(ENV, { lines: 9 }))?.length === 1, 3_000, 5);

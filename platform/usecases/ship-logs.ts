@@ -164,9 +164,7 @@ export function createLogShippers({
 /** Aborts when `signal` has, once what has arrived by then can have been taken. */
 function afterThisTurn(signal: AbortSignal): AbortSignal {
   const later = new AbortController();
-  const abort = () => void setImmediate(() => later.abort());
-  if (signal.aborted) later.abort();
-  else signal.addEventListener("abort", abort, { once: true });
+  signal.addEventListener("abort", () => setImmediate(() => later.abort()), { once: true });
   return later.signal;
 }
 

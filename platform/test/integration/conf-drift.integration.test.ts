@@ -1,36 +1,15 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
-import { visit } from "../support/api-client.ts";
-import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { waitUntil } from "../support/wait-until.ts";
-
-/** What the platform promises. The schedule says every 2 s, so that it rarely takes longer than a few seconds. */
-const REPAIRED_MS = 60_000;
+import { REPAIRED_MS, watchDrift } from "../support/watch-drift.ts";
 
 describePlatform(
   "drift of what Nginx reads",
   { RECONCILE_SCHEDULE: "*/2 * * * * *" },
   (platform) => {
-    const nginx = () => `${platform.instance.name}-nginx`;
-    const inFolder = (...path: string[]) => join(platform.instance.folder, ...path);
-    const answers = (id: string) =>
-      waitUntil(
-        `${id} to answer`,
-        async () => (await visit(platform.instance, hostOf(id), "/health")).status === 200,
-        REPAIRED_MS,
-      );
-    const told = (type: string, what: string) =>
-      waitUntil(
-        `${type} of ${what}`,
-        () =>
-          readFileSync(inFolder("logs/events.jsonl"), "utf8")
-            .split("\n")
-            .some((line) => line.includes(`"${type}"`) && line.includes(what)),
-        REPAIRED_MS,
-      );
-
+    const { nginx, inFolder, told, answers } = watchDrift(platform);
     const generation = () => readFileSync(inFolder("conf.d/00-generation.conf"), "utf8");
     const spoilGeneration = () => writeFileSync(inFolder("conf.d/00-generation.conf"), "this is no configuration {");
 

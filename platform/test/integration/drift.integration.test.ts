@@ -1,18 +1,11 @@
-import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { docker } from "../support/docker.ts";
 import { POOLS_AS_SHIPPED } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
-
-const run = promisify(execFile);
-const docker = async (...args: string[]): Promise<string> => (await run("docker", args)).stdout.trim();
-
-/** What the platform promises. The schedule says every 2 s, so that it rarely takes longer than a few seconds. */
-const REPAIRED_MS = 60_000;
+import { REPAIRED_MS, watchDrift } from "../support/watch-drift.ts";
 
 describePlatform(
   "drift under a running platform",
@@ -26,20 +19,7 @@ describePlatform(
       }
     });
 
-    const nginx = () => `${platform.instance.name}-nginx`;
-    const inFolder = (...path: string[]) => join(platform.instance.folder, ...path);
-    const answers = (id: string) =>
-      waitUntil(
-        `${id} to answer`,
-        async () => (await visit(platform.instance, hostOf(id), "/health")).status === 200,
-        REPAIRED_MS,
-      );
-    const events = (type: string) =>
-      readFileSync(inFolder("logs/events.jsonl"), "utf8")
-        .split("\n")
-        .filter((line) => line.includes(`"${type}"`));
-    const told = (type: string, what: string) =>
-      waitUntil(`${type} of ${what}`, () => events(type).some((line) => line.includes(what)), REPAIRED_MS);
+    const { nginx, inFolder, events, told, answers } = watchDrift(platform);
 
     describe("of what belongs to an environment", () => {
       test("a removed container is made anew", async () => {
