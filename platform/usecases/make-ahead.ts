@@ -86,7 +86,7 @@ export async function makeRoom(context: Context): Promise<void> {
   const records = spares.map(({ record }) => record);
   const inTheWay = spares.slice(0, countInTheWay(promised(context), records, context.settings.quota));
   // One that is being made is looked at again when it is.
-  await Promise.all(inTheWay.filter(({ state }) => state === "ready").map((spare) => discardSpare(context, spare)));
+  await Promise.all(inTheWay.map((spare) => discardReady(context, spare)));
 }
 
 /** Those that are nobody's yet; the others count as what is promised. */
