@@ -1,5 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { DEFAULT_GENERATION_PORTS, parseGeneration } from "../../ingress/generation.ts";
+import { createRunningNginx } from "../../ingress/running-nginx.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -62,7 +64,20 @@ describePlatform(
       const isEverywhere = async () =>
         (await docker("exec", nginx(), "cat", "/proc/net/tcp")).includes(" 00000000:0050 00000000:0000 0A ");
       expect(await isEverywhere()).toBe(true);
-      await waitUntil("the platform to have it loaded", () => generation() !== before, REPAIRED_MS);
+      // Written is not loaded: removed in between, the file is in no configuration that Nginx gives up afterwards.
+      const running = createRunningNginx(
+        `http://${platform.instance.variables["NGINX_ADDRESS"]}:8081`,
+        DEFAULT_GENERATION_PORTS,
+      );
+      const isLoaded = async () => {
+        const answer = await running.ask();
+        return answer.answers && answer.generation === parseGeneration(generation());
+      };
+      await waitUntil(
+        "the platform to have it loaded",
+        async () => generation() !== before && (await isLoaded()),
+        REPAIRED_MS,
+      );
       rmSync(theirs, { force: true });
       await told("platform.repaired", "`listen`");
       await answers(id);
