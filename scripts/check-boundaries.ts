@@ -13,7 +13,7 @@ import type { ICruiseResult } from "dependency-cruiser";
 const ALLOWED: Record<string, string[]> = {
   domain: ["domain", "zod"],
   runtime: ["runtime", "domain", "pino"],
-  engine: ["engine", "domain", "runtime", "dockerode", "p-limit"],
+  engine: ["engine", "domain", "runtime", "dockerode", "p-queue"],
   ingress: ["ingress", "domain", "runtime"],
   store: ["store", "domain", "runtime", "zod"],
   probes: ["probes", "domain", "runtime"],
@@ -23,14 +23,14 @@ const ALLOWED: Record<string, string[]> = {
     "domain",
     "runtime",
     "outages",
-    "p-limit",
+    "p-queue",
     "type:engine",
     "type:ingress",
     "type:store",
     "type:probes",
   ],
   loops: ["loops", "usecases", "domain", "runtime", "node-cron"],
-  http: ["http", "usecases", "domain", "runtime", "express", "express-rate-limit", "helmet", "p-limit", "zod"],
+  http: ["http", "usecases", "domain", "runtime", "express", "express-rate-limit", "helmet", "p-queue", "zod"],
 };
 /** Packages that only one file may import. */
 const SINGLE_IMPORTERS: Record<string, RegExp> = {
@@ -45,6 +45,7 @@ const result = await cruise(
   files,
   {
     tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "default"] },
     doNotFollow: { path: "node_modules" },
     exclude: { path: "\\.test\\.ts$|^platform/test/" },
     ruleSet: {

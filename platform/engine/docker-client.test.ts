@@ -185,7 +185,7 @@ test("what waits for its turn when there is no time left is refused, and what ha
     await go.promise;
     return "done";
   };
-  const changes = Array.from({ length: 64 }, () => client.change("change it", work));
+  const changes = Array.from({ length: 64 }, () => client.change("begins", "change it", work));
   await begun.promise;
   late.abort();
   go.resolve();

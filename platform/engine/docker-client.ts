@@ -1,23 +1,16 @@
-import { availableParallelism } from "node:os";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
-import pLimit from "p-limit";
 import { isPlatformError, PlatformError } from "../domain/errors.ts";
 import type { ProvenIds } from "./docker-lookup.ts";
 import { EngineTimeout, toPlatformError, type StatusCodes } from "./docker-errors.ts";
 import { QuietAgent } from "./quiet-agent.ts";
+import { createTurns, type Turn } from "./turns.ts";
 
 export type { Docker };
 
 /** The API versions whose answers this adapter knows; the oldest is that of Docker 20.10. */
 const OLDEST_API = "1.41";
 const NEWEST_API = "1.47";
-
-/**
- * More at once only makes them wait for each other inside the engine: 50 creates on two cores took 1.09 of the bare
- * engine's time with 4 at once, 1.30 with 8, 1.54 with 24 (docs/performance.md).
- */
-const CHANGES_AT_ONCE = Math.max(4, availableParallelism());
 
 /** How many times the limit of one call a turn is waited for: then the engine is as good as away. */
 const QUEUE_LIMITS = 4;
@@ -47,7 +40,7 @@ export type DockerClient = DockerOptions & {
    * As `call`, for what takes the engine long: a few at a time. The engine does such work one after the
    * other anyway, and what waits here does not use up its time there.
    */
-  change<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T>;
+  change<T>(turn: Turn, action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T>;
   /**
    * A call answered by a stream, which has no time limit once it began. The `signal` handed to `call`
    * belongs to the request: aborting the caller's ends the stream with an error.
@@ -69,7 +62,7 @@ export function createDockerClient(options: DockerOptions): DockerClient {
   const calls = connect(socketPath, timeoutMs);
   // docker-modem's time limit is one of silence, which is what a stream of events mostly is.
   const streams = connect(socketPath, 0);
-  const turns = pLimit(CHANGES_AT_ONCE);
+  const inTurn = createTurns();
   let pinned: Promise<EngineVersion> | null = null;
 
   async function negotiate(): Promise<EngineVersion> {
@@ -110,9 +103,14 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  async function change<T>(action: string, perform: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T> {
+  async function change<T>(
+    turn: Turn,
+    action: string,
+    perform: (docker: Docker) => Promise<T>,
+    codes?: StatusCodes,
+  ): Promise<T> {
     const asked = performance.now();
-    return turns(() => {
+    return inTurn(turn, async () => {
       if (options.cutOff?.aborted === true)
         throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
       if (performance.now() - asked < QUEUE_LIMITS * timeoutMs) return call(action, perform, codes);

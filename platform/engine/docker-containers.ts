@@ -33,7 +33,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function start(name: string): Promise<void> {
     const codes = { 400: "image_not_runnable", 404: "conflict", 409: "conflict" } as const;
     const begin = (id: string) =>
-      client.change(`start container "${name}"`, (docker) => docker.getContainer(id).start(), codes);
+      client.change("continues", `start container "${name}"`, (docker) => docker.getContainer(id).start(), codes);
     const tell = () => unless([304], withOwn(client, "start", "container", name, begin));
     if ((await tell()) === null) return;
     // One that failed, and that the engine starts again by itself, counts as started while the engine waits, which is
@@ -46,7 +46,9 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function remove(name: string): Promise<void> {
     // Its anonymous volumes go with it, or every environment would leave some behind.
     const removal = (id: string) =>
-      client.change(`remove container "${name}"`, (docker) => docker.getContainer(id).remove({ force: true, v: true }));
+      client.change("continues", `remove container "${name}"`, (docker) =>
+        docker.getContainer(id).remove({ force: true, v: true }),
+      );
     const status = await unless([404, 409], ifOwn(client, "remove", "container", name, removal));
     if (status === 409) await untilGone(client, name);
     client.proven.container.delete(name);
@@ -54,9 +56,13 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
 
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
     // With SIGKILL the engine waits for the end, and what it does then takes it long; a reload waits for nobody.
-    const ask = signal === "SIGKILL" ? client.change : client.call;
-    const send = (id: string) =>
-      ask(`kill container "${name}"`, (docker) => docker.getContainer(id).kill({ signal }), { 404: "conflict" });
+    const action = `kill container "${name}"`;
+    const send = (id: string) => {
+      const tell = (docker: Docker) => docker.getContainer(id).kill({ signal });
+      return signal === "SIGKILL"
+        ? client.change("begins", action, tell, { 404: "conflict" })
+        : client.call(action, tell, { 404: "conflict" });
+    };
     await unless([409], withOwn(client, "kill", "container", name, send));
   }
 
@@ -110,6 +116,7 @@ export async function createContainer(
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
   const { id } = await client.change(
+    "begins",
     `create container "${name}" from image "${body.Image}"`,
     (docker) => docker.createContainer(options),
     codes,

@@ -1,4 +1,4 @@
-import type { DockerClient } from "./docker-client.ts";
+import type { Docker, DockerClient } from "./docker-client.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 /**
@@ -7,16 +7,15 @@ import { readJsonLines } from "./json-lines.ts";
  */
 export async function killToDeath(client: DockerClient, name: string, id: string): Promise<void> {
   const over = new AbortController();
-  const answered = client.change(
-    `kill container "${name}"`,
-    (docker) => docker.getContainer(id).kill({ signal: "SIGKILL" }),
-    { 404: "conflict" },
-  );
-  try {
+  const kill = async (docker: Docker): Promise<void> => {
+    const answered = docker.getContainer(id).kill({ signal: "SIGKILL" });
+    answered.catch(() => {}); // of one that has ended there is nothing more to hear
     await Promise.race([answered, awaitDeath(client, id, over.signal)]);
+  };
+  try {
+    await client.change("begins", `kill container "${name}"`, kill, { 404: "conflict" });
   } finally {
     over.abort();
-    answered.catch(() => {}); // of one that has ended there is nothing more to hear
   }
 }
 

@@ -18,6 +18,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     try {
       const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
       const { id } = await client.change(
+        "network",
         `create network "${spec.name}" with subnet ${spec.subnet}`,
         (docker) => docker.createNetwork(options),
         codes,
@@ -37,7 +38,9 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
 
   async function remove(name: string): Promise<void> {
     const removal = (id: string) =>
-      client.change(`remove network "${name}"`, (docker) => docker.getNetwork(id).remove(), { 403: "conflict" });
+      client.change("network", `remove network "${name}"`, (docker) => docker.getNetwork(id).remove(), {
+        403: "conflict",
+      });
     for (let attempt = 1; ; attempt++) {
       try {
         await ifOwn(client, "remove", "network", name, removal);
@@ -62,7 +65,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function detach(id: string, name: string, container: string): Promise<void> {
-    await client.change(`disconnect container "${container}" from network "${name}"`, (docker) =>
+    await client.change("continues", `disconnect container "${container}" from network "${name}"`, (docker) =>
       docker.getNetwork(id).disconnect({ Container: container, Force: true }),
     );
   }
@@ -70,6 +73,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   async function connect(network: string, container: string, address: string, aliases: string[] = []): Promise<void> {
     const attach = (networkId: string, containerId: string): Promise<unknown> =>
       client.change(
+        "continues",
         `connect container "${container}" to network "${network}" at ${address}`,
         (docker) =>
           docker

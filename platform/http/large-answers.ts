@@ -1,5 +1,5 @@
 import type { Request, Response } from "express";
-import pLimit from "p-limit";
+import PQueue from "p-queue";
 import { PlatformError } from "../domain/errors.ts";
 import { createAllowance } from "./allowance.ts";
 import { callerKey } from "./rate-limit.ts";
@@ -20,10 +20,10 @@ export type LargeAnswers = {
 
 export function createLargeAnswers(limits: { each: number; all: number } = LIMITS): LargeAnswers {
   const allowance = createAllowance(limits);
-  const turn = pLimit(MADE_AT_ONCE);
+  const turns = new PQueue({ concurrency: MADE_AT_ONCE });
   return {
     async send(request, response, type, make) {
-      const text = await turn(() => (response.closed ? null : make()));
+      const text = await turns.add(() => (response.closed ? null : make()));
       if (text === null || response.closed) return;
       const giveBack = allowance.take(callerKey(request, response), Buffer.byteLength(text));
       if (giveBack === null) throw tooMuch();

@@ -1,4 +1,4 @@
-import pLimit from "p-limit";
+import PQueue from "p-queue";
 import { primaryService, type EnvironmentRecord } from "../domain/environment-record.ts";
 import { environmentHost } from "../domain/environment-view.ts";
 import { describeError } from "../domain/errors.ts";
@@ -27,12 +27,12 @@ type WhenBusy = "wait" | "leave";
  */
 export async function checkAllHealth(context: Context): Promise<void> {
   const { environments, settings, stopping } = context;
-  const limit = pLimit(settings.healthConcurrency);
+  const turns = new PQueue({ concurrency: settings.healthConcurrency });
   const living = environments.all().filter(isLiving);
   const gap = Math.min(SWEEP_GAP_MS, (SWEEP_SHARE * settings.healthTimeout * 1000) / living.length);
   const checkInTurn = async ({ id }: EnvironmentRecord, turn: number): Promise<void> => {
     await delay(turn * gap, stopping);
-    await limit(() => checkHealth(context, id, "leave"));
+    await turns.add(() => checkHealth(context, id, "leave"));
   };
   await Promise.all(living.map(checkInTurn));
 }

@@ -1,4 +1,4 @@
-import pLimit from "p-limit";
+import PQueue from "p-queue";
 import { BENCH_APP } from "./bench-app.ts";
 import type { Workbench } from "./workbench.ts";
 
@@ -24,6 +24,6 @@ export async function populate(bench: Workbench): Promise<string[]> {
 
 /** Runs all, a few at a time; rejects with the first failure. */
 export async function severalAtOnce<T>(work: (() => Promise<T>)[]): Promise<T[]> {
-  const limit = pLimit(AT_ONCE);
-  return Promise.all(work.map((one) => limit(one)));
+  const turns = new PQueue({ concurrency: AT_ONCE });
+  return Promise.all(work.map((one) => turns.add(one)));
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import pLimit from "p-limit";
+import PQueue from "p-queue";
 import { expect, test } from "vitest";
 import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { quantile, startSteadyClients, type Tally } from "../support/steady-clients.ts";
@@ -13,7 +13,7 @@ const UPLOAD_BYTES = 200 * 2 ** 20;
 
 /** Others come and go: most are created and destroyed, some crash before, some cannot even start. */
 async function comeAndGo(platform: PlatformUnderTest): Promise<void> {
-  const limit = pLimit(AT_ONCE);
+  const turns = new PQueue({ concurrency: AT_ONCE });
   const one = async (index: number): Promise<void> => {
     if (index % 10 === 9) {
       const failing = { name: "fails", command: ["node", "-e", "process.exit(1)"] };
@@ -24,7 +24,7 @@ async function comeAndGo(platform: PlatformUnderTest): Promise<void> {
     if (index % 10 === 4) expect(await platform.api.outage(id, "crash")).toMatchObject({ status: 200 });
     expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
   };
-  await Promise.all(Array.from({ length: OTHERS }, (_, index) => limit(() => one(index))));
+  await Promise.all(Array.from({ length: OTHERS }, (_, index) => turns.add(() => one(index))));
 }
 
 /** Sends ascending numbers and takes note of each that comes back. */
