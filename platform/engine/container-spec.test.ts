@@ -71,7 +71,7 @@ test("a network spec becomes exactly this create request", () => {
     EnableIPv6: false,
     IPAM: { Driver: "default", Config: [{ Subnet: "10.172.0.0/28", Gateway: "10.172.0.1" }] },
     Labels: { "sandbox.platform": "sandbox" },
-    Options: {},
+    Options: { "com.docker.network.bridge.enable_ip_masquerade": "false" },
   });
 });
 

@@ -69,7 +69,8 @@ export function buildNetworkBody(spec: NetworkSpec) {
     EnableIPv6: false,
     IPAM: { Driver: "default", Config: [{ Subnet: spec.subnet, Gateway: spec.gateway }] },
     Labels: { ...spec.labels },
-    Options: {},
+    // The firewall does it for all of them (scripts/firewall/rules.sh): two rules fewer for the engine to set and take away.
+    Options: { "com.docker.network.bridge.enable_ip_masquerade": "false" },
   };
 }
 

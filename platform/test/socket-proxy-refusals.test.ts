@@ -40,11 +40,12 @@ const tool = (host: object = {}, labels: object = TOOL) => ({
   Cmd: ["/never-started"],
   HostConfig: { NetworkMode: "none", ...host },
 });
+const masquerade = (value: string) => ({ "com.docker.network.bridge.enable_ip_masquerade": value });
 const network = (more: object = {}) => ({
   Name: "sandbox-env-x",
   Driver: "bridge",
   Labels: NETWORKS["sandbox-env-x"],
-  Options: {},
+  Options: masquerade("false"),
   IPAM: { Driver: "default", Config: [{ Subnet: "10.172.0.16/28", Gateway: "10.172.0.17" }] },
   ...more,
 });
@@ -161,6 +162,8 @@ const REFUSED: Refused[] = [
   ["a network in another's name", "POST", "/networks/create", network({ Name: "databases" })],
   ["a network of the machine's", "POST", "/networks/create", network({ Driver: "macvlan" })],
   ["a bridge of the machine's", "POST", "/networks/create", network({ Options: { x: "docker0" } })],
+  ["no options", "POST", "/networks/create", network({ Options: {} })],
+  ["Docker's masquerading", "POST", "/networks/create", network({ Options: masquerade("true") })],
   ...["10.0.0.0/8", "10.172.0.0/8", "192.0.2.0/28", "10.172.0.0", "text"].map((subnet): Refused => {
     const IPAM = { Driver: "default", Config: [{ Subnet: subnet }] };
     return [`addresses outside the pool, ${subnet}`, "POST", "/networks/create", network({ IPAM })];

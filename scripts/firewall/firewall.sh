@@ -2,7 +2,8 @@
 # What Docker does not keep environments from: this machine's own services (through their network's
 # gateway and every other address of the machine, the API and the published front door included) and
 # clouds' metadata services. One chain of ours holds the rules; INPUT and DOCKER-USER jump to it.
-# And each other, in the instants in which Docker does not: see isolation_rules.
+# And each other, in the instants in which Docker does not: see isolation_rules. And it has them reach the world, which
+# is left to us: see address_rules.
 #
 #   firewall.sh keep       sets the rules, and puts back whatever of them goes missing; never ends.
 #                          The platform's container "firewall" runs it (docker-compose.yml).
@@ -23,7 +24,8 @@ LOOK_EVERY_SECONDS="${FIREWALL_LOOK_EVERY:-2}" # tests are in a hurry
 PATIENCE=10
 # Chain names are short and instance names need not be.
 CHAIN="SANDBOX-$(printf '%s' "$INSTANCE" | sha256sum | cut -c1-12)"
-JUMP=(-m comment --comment "sandbox $INSTANCE" -j "$CHAIN")
+# The one for what comes in, in "nat", where what goes out cannot share it.
+CHAIN_IN="$CHAIN-in"
 # What look adds to a jump to our chain that comes before everybody else's rules.
 FIRST=', before all others'
 # Docker's own jump, without which DOCKER-USER is a chain that no packet passes through.
@@ -41,30 +43,34 @@ tools() {
   [ -n "$found" ] || command -v iptables
 }
 
-# Reads the rules as they are into $TABLE and $MANGLE, and into $TOOL the command for the place where Docker
+# Reads the rules as they are into $TABLE, $MANGLE and $NAT, and into $TOOL the command for the place where Docker
 # has its own, to which ours belong; where Docker has none (it may be told to), for any place that works.
 read_tables() {
   local tool table
-  TOOL='' TABLE='' MANGLE=''
+  TOOL='' TABLE='' MANGLE='' NAT=''
   for tool in $(tools); do
     table="$("$tool" -w "$PATIENCE" -S)" || continue
     TOOL="$tool" TABLE="$table"
     case "$table" in *'-N DOCKER-USER'*) break ;; esac
   done
   [ -n "$TOOL" ] || { echo 'no iptables that works here' >&2 && return 1; }
-  MANGLE="$("$TOOL" -w "$PATIENCE" -t mangle -S 2>/dev/null | sed 's/^/mangle /')" || MANGLE=''
+  MANGLE="$(read_table mangle)" || MANGLE=''
+  NAT="$(read_table nat)" || NAT=''
 }
 
-# The lines of both tables that we care about, and which of our jumps come first: behind an ACCEPT of somebody's
-# they are worth nothing. Jumps of other instances let nothing through, and would be before ours in turn.
+read_table() { "$TOOL" -w "$PATIENCE" -t "$1" -S 2>/dev/null | sed "s/^/$1 /"; }
+
+# The lines of these tables that we care about, and which of our jumps come first: behind an ACCEPT of somebody's
+# they are worth nothing. Jumps of other instances let nothing through, and would be before ours in turn. On the
+# way out Docker puts its own in "nat" first whenever a network comes; they are about that network alone.
 our_lines() {
-  printf '%s\n' "$TABLE" "$MANGLE" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
+  printf '%s\n' "$TABLE" "$MANGLE" "$NAT" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
     match($0, /-A [^ ]+ /) { place = substr($0, 1, RSTART + RLENGTH) }
-    index($0, chain) || index($0, docker) { print $0 ($0 ~ "-j " chain "$" && !others[place] ? first : "") }
-    !/-j SANDBOX-[0-9a-f]+$/ { others[place] = 1 }'
+    index($0, chain) || index($0, docker) { print $0 ($0 ~ "-j " chain "(-in)?$" && !/^nat -A POSTROUTING / && !others[place] ? first : "") }
+    !/-j SANDBOX-[0-9a-f]+(-in)?$/ { others[place] = 1 }'
 }
 
-# whole LINES ISOLATION: whether these lead to our chain from everywhere, before all others.
+# whole LINES ISOLATION: whether these lead to our chain from everywhere, before all others where that matters.
 whole() {
   local from
   local -a doors=('-A INPUT' '-A (DOCKER-USER|FORWARD)')
@@ -72,6 +78,8 @@ whole() {
   for from in "${doors[@]}"; do
     grep -qE -e "^$from .*-j $CHAIN$FIRST\$" <<<"$1" || return 1
   done
+  grep -qE -e "^nat -A PREROUTING .*-j $CHAIN_IN$FIRST\$" <<<"$1" &&
+    grep -qE -e "^nat -A POSTROUTING .*-j $CHAIN\$" <<<"$1"
 }
 
 table_has() { [[ $'\n'"$TABLE"$'\n' == *$'\n'"$1"$'\n'* ]]; }
@@ -98,7 +106,10 @@ set_rules() {
   table_has "$DOCKER_JUMP" || doors=(INPUT FORWARD)
   rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
   for from in "${doors[@]}"; do lead filter "$from" || return 1; done
-  [ "${doors[1]}" = FORWARD ] || ! has_jump filter FORWARD || jump -D filter FORWARD
+  [ "${doors[1]}" = FORWARD ] || ! has_jump filter FORWARD || jump -D filter FORWARD || return 1
+  # Last, and what refuses stands even where this cannot be.
+  address_rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
+  lead nat PREROUTING "$CHAIN_IN" && lead nat POSTROUTING
 }
 
 set_isolation() {
@@ -107,25 +118,26 @@ set_isolation() {
   lead mangle POSTROUTING
 }
 
-# lead TABLE FROM: jumps from there before all others; in one go, so that a jump further down is not missed meanwhile.
+# lead TABLE FROM [CHAIN]: jumps from there before all others; in one go, so that a jump further down is not missed meanwhile.
 lead() {
-  local rule="$2 -m comment --comment \"sandbox $INSTANCE\" -j $CHAIN" former=''
-  ! has_jump "$1" "$2" || former="-D $rule"
+  local rule="$2 -m comment --comment \"sandbox $INSTANCE\" -j ${3:-$CHAIN}" former=''
+  ! has_jump "$@" || former="-D $rule"
   printf '%s\n' "*$1" "$former" "-I $rule" COMMIT | "$TOOL-restore" -w "$PATIENCE" --noflush
 }
 
-jump() { "$TOOL" -w "$PATIENCE" -t "$2" "$1" "$3" "${JUMP[@]}"; } # jump -C|-D TABLE FROM
+# jump -C|-D TABLE FROM [CHAIN]
+jump() { "$TOOL" -w "$PATIENCE" -t "$2" "$1" "$3" -m comment --comment "sandbox $INSTANCE" -j "${4:-$CHAIN}"; }
 has_jump() { jump -C "$@" 2>/dev/null; }
 
-# remove TABLE FROM…: the chain there, and the jumps to it; absent is fine.
+# remove TABLE CHAIN FROM…: the chain there, and the jumps to it; absent is fine.
 remove() {
-  local table="$1" from
-  shift
+  local table="$1" chain="$2" from
+  shift 2
   for from in "$@"; do
-    while jump -D "$table" "$from" 2>/dev/null; do :; done
+    while jump -D "$table" "$from" "$chain" 2>/dev/null; do :; done
   done
-  "$TOOL" -w "$PATIENCE" -t "$table" -F "$CHAIN" 2>/dev/null || true
-  "$TOOL" -w "$PATIENCE" -t "$table" -X "$CHAIN" 2>/dev/null || true
+  "$TOOL" -w "$PATIENCE" -t "$table" -F "$chain" 2>/dev/null || true
+  "$TOOL" -w "$PATIENCE" -t "$table" -X "$chain" 2>/dev/null || true
 }
 
 # Who keeps environments from each other: Docker and we ("ours"), or, where the kernel lacks what ours take,
@@ -140,7 +152,7 @@ isolate() {
     return
   fi
   # What stands of it may be for a kernel that has since begun to show packets within a bridge.
-  read_tables 2>/dev/null && remove mangle POSTROUTING
+  read_tables 2>/dev/null && remove mangle "$CHAIN" POSTROUTING
   [ "$ISOLATION" = docker ] ||
     say "Docker alone keeps environments from each other, not in every instant; ours cannot be set: $words"
   ISOLATION=docker
@@ -215,7 +227,7 @@ write_state() {
 
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
 
-fingerprint() { { rules && isolation_rules; } | sha256sum | cut -c1-16; }
+fingerprint() { { rules && isolation_rules && address_rules; } | sha256sum | cut -c1-16; }
 
 check() {
   local boot which isolation lines
@@ -227,8 +239,10 @@ check() {
 
 down() {
   for TOOL in $(tools); do
-    remove filter INPUT FORWARD DOCKER-USER
-    remove mangle POSTROUTING
+    remove filter "$CHAIN" INPUT FORWARD DOCKER-USER
+    remove mangle "$CHAIN" POSTROUTING
+    remove nat "$CHAIN" POSTROUTING
+    remove nat "$CHAIN_IN" PREROUTING
   done
 }
 

@@ -26,6 +26,7 @@ const PROTECTION = ["no-new-privileges:true"];
 const LIMITS = ["Memory", "NanoCpus", "PidsLimit"];
 /** As in platform/engine/container-spec.ts, which this proxy's container does not see. */
 const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" };
+const NETWORK_OPTIONS = { "com.docker.network.bridge.enable_ip_masquerade": "false" };
 
 export type Fields = Record<string, unknown>;
 
@@ -106,7 +107,7 @@ function checkConnection(body: Fields): string | null {
 function checkNetwork(body: Fields, owner: Owner): string | null {
   const { Driver: driver, IPAM: ipam, Labels: labels, Name: name, Options: options } = body;
   if (driver !== "bridge") return "Driver is not bridge";
-  if (!isFields(options) || Object.keys(options).length > 0) return "Options are given";
+  if (!isJust(options, NETWORK_OPTIONS)) return "Options are not those that the platform gives";
   if (!isFields(labels) || networkKind(labels, owner) !== "environments") return "Labels are not those of a network";
   if (!isNetworkName(name, owner)) return "its name is not one that the platform gives";
   return unknownField(body, NETWORK_FIELDS) ?? checkAddresses(ipam, owner);
@@ -139,8 +140,11 @@ function missingLimit(host: Fields): string | null {
 
 function isBoundedLog(log: unknown): boolean {
   if (!isFields(log) || log["Type"] !== "json-file" || unknownField(log, ["Type", "Config"]) !== null) return false;
-  const { Config: options } = log;
-  const given = Object.entries(LOG_OPTIONS);
+  return isJust(log["Config"], LOG_OPTIONS);
+}
+
+function isJust(options: unknown, wanted: Record<string, string>): boolean {
+  const given = Object.entries(wanted);
   return (
     isFields(options) &&
     Object.keys(options).length === given.length &&

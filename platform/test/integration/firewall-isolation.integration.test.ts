@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { startFirewallMachine, type Tool } from "../support/firewall-machine.ts";
-import { addNetwork, tryFrom } from "../support/firewall-networks.ts";
+import { addNetwork, appearanceTo, tryFrom } from "../support/firewall-networks.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -50,6 +50,18 @@ describe.each(TOOLS)("while Docker's rules are out of the way, set with %s", (to
     expect(await tryFrom(app, all)).toEqual([...open, ...forbidden.map(() => "timeout")]);
     expect(await tryFrom(machine.namespace, [...own, ...others])).toEqual(Array(4).fill("connected"));
   });
+});
+
+test.each(TOOLS)("the world sees the machine, and an environment's own see each other, set with %s", async (tool) => {
+  const machine = await startFirewallMachine(tool);
+  const [nginx, app] = await addNetwork(machine, "br-own", "10.172.0.0", 2, 3);
+  const [world] = await addNetwork(machine, "br-world", "198.18.0.0", 2);
+  if (nginx === undefined || app === undefined || world === undefined) throw new Error("nobody there");
+  expect(await appearanceTo(app, [world])).toEqual([app.address]);
+  await machine.keep();
+  expect(await appearanceTo(app, [world, nginx])).toEqual(["198.18.0.1", app.address]);
+  // Who is none of the environments is none of our business.
+  expect(await appearanceTo(world, [app])).toEqual([world.address]);
 });
 
 test("packets within a bridge are told from others where iptables sees them, and as soon as it does", async () => {

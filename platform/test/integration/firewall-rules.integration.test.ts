@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { startFirewallMachine, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
+import { startFirewallMachine, TABLES, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -14,6 +14,8 @@ const hasLegacy = spawnSync("unshare", ["--net", "iptables-legacy", "-S"]).statu
 const TOOLS: Tool[] = hasLegacy ? ["iptables-nft", "iptables-legacy"] : ["iptables-nft"];
 
 const isOurs = (line: string) => line.includes("SANDBOX-");
+const everything = async (machine: FirewallMachine, tool?: Tool) =>
+  (await Promise.all(TABLES.map((table) => machine.rules(table, tool)))).flat();
 const chainOf = async (machine: FirewallMachine) =>
   (await machine.rules())
     .find((line) => line.startsWith("-N SANDBOX-"))
@@ -30,25 +32,22 @@ const linesAbout = (machine: FirewallMachine, words: string) =>
 describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   test("ours come before everybody else's, and nothing is anywhere else", async () => {
     const machine = await startFirewallMachine(tool);
-    const [before, mangleBefore] = [await machine.rules(), await machine.rules("mangle")];
+    const before = await everything(machine);
     await machine.keep();
+    expect((await everything(machine)).filter((line) => !isOurs(line))).toEqual(before);
     const [rules, mangle] = [await machine.rules(), await machine.rules("mangle")];
-    expect(rules.filter((line) => !isOurs(line))).toEqual(before);
-    expect(mangle.filter((line) => !isOurs(line))).toEqual(mangleBefore);
     expect(mangle.find((line) => line.startsWith("-A POSTROUTING "))).toContain(`-j ${await chainOf(machine)}`);
     for (const door of ["INPUT", "DOCKER-USER"])
       expect(rules.find((line) => line.startsWith(`-A ${door} `))).toContain(`-j ${await chainOf(machine)}`);
     const other: Tool = tool === "iptables-nft" ? "iptables-legacy" : "iptables-nft";
     if (!TOOLS.includes(other)) return;
-    for (const table of ["filter", "mangle"] as const)
-      expect((await machine.rules(table, other)).filter(isOurs)).toEqual([]);
+    expect((await everything(machine, other)).filter(isOurs)).toEqual([]);
   });
 
   test("what goes missing of ours is put back within seconds and told, what is not ours is left alone", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
-    const everything = async () => [...(await machine.rules()), ...(await machine.rules("mangle"))];
-    const whole = await everything();
+    const whole = await everything(machine);
     const chain = await chainOf(machine);
     const jump = ["-m", "comment", "--comment", `sandbox ${machine.instance}`, "-j", chain];
     const damages: string[][][] = [
@@ -59,6 +58,10 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
       [["-I", chain, "-j", "ACCEPT"]],
       [["-t", "mangle", "-D", "POSTROUTING", ...jump]],
       [["-t", "mangle", "-F"]],
+      [["-t", "nat", "-D", "POSTROUTING", ...jump]],
+      [["-t", "nat", "-F", chain]],
+      [["-t", "nat", "-D", "PREROUTING", ...jump.with(-1, `${chain}-in`)]],
+      [["-t", "nat", "-F", `${chain}-in`]],
       [
         ["-D", "INPUT", ...jump],
         ["-D", "DOCKER-USER", ...jump],
@@ -69,8 +72,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     for (const [index, damage] of damages.entries()) {
       for (const command of damage) await machine.iptables(...command);
       await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
-      expect(await everything()).toEqual(expect.arrayContaining(whole));
-      expect((await everything()).length).toBe(whole.length);
+      expect((await everything(machine)).toSorted()).toEqual(whole.toSorted());
     }
     expect(linesAbout(machine, "rules put back")[0]).toMatch(
       /^\d{4}-.*Z rules put back; missing: -A INPUT .*-j SANDBOX-/,
@@ -95,6 +97,18 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
         new RegExp(`missing: (mangle )?-A ${door} .*-j SANDBOX-\\w+, before all others$`),
       );
     }
+  });
+
+  test("Docker's rule for a network that comes is before ours, and nobody minds", async () => {
+    const machine = await startFirewallMachine(tool);
+    await machine.keep();
+    const ofDocker = ["-s", "172.17.0.0/16", "!", "-o", "docker0", "-j", "MASQUERADE"];
+    await machine.iptables("-t", "nat", "-I", "POSTROUTING", ...ofDocker);
+    // Noticed at the same look.
+    await machine.iptables("-F", await chainOf(machine));
+    await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === 1);
+    expect(linesAbout(machine, "rules put back")[0]).not.toContain("nat ");
+    expect(await machine.script("check")).toBe("");
   });
 
   test("several instances have their jumps side by side without end", async () => {
@@ -126,14 +140,12 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
 
   test("a stop leaves the rules, down takes them away and leaves the machine as it was", async () => {
     const machine = await startFirewallMachine(tool);
-    const [before, mangleBefore] = [await machine.rules(), await machine.rules("mangle")];
+    const before = await everything(machine);
     await machine.keep();
     expect(await machine.stopKeeping()).toBe("SIGTERM");
-    expect((await machine.rules()).filter(isOurs)).not.toEqual([]);
-    expect((await machine.rules("mangle")).filter(isOurs)).not.toEqual([]);
+    for (const table of TABLES) expect((await machine.rules(table)).filter(isOurs)).not.toEqual([]);
     await machine.script("down");
-    expect(await machine.rules()).toEqual(before);
-    expect(await machine.rules("mangle")).toEqual(mangleBefore);
+    expect(await everything(machine)).toEqual(before);
     await machine.script("down");
   });
 });

@@ -1,12 +1,14 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { TABLES } from "../support/firewall-machine.ts";
 import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
 import { createTestInstance, labelledObjects, rulesStand } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -17,15 +19,22 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const iptables = async (...args: string[]) => (await run("iptables", ["-w", ...args])).stdout.trim();
 const chainOf = (instance: string) => `SANDBOX-${createHash("sha256").update(instance).digest("hex").slice(0, 12)}`;
 const rulesOf = async (instance: string) =>
-  [...(await iptables("-S")).split("\n"), ...(await iptables("-t", "mangle", "-S")).split("\n")].filter((line) =>
-    line.includes(chainOf(instance)),
-  );
+  (await Promise.all(TABLES.map((table) => iptables("-t", table, "-S"))))
+    .flatMap((rules) => rules.split("\n"))
+    .filter((line) => line.includes(chainOf(instance)));
 const firewallLog = async (instance: string) => (await docker("logs", `${instance}-firewall`)).split("\n");
 
-// The front door on every address gives environments something to reach.
+/** The port of a service of this machine that listens on every address until the test ends. */
+async function listenEverywhere(): Promise<number> {
+  const server = createServer((socket) => socket.destroy());
+  onTestFinished(() => void server.close());
+  await new Promise<void>((done) => server.listen(0, "0.0.0.0", done));
+  return (server.address() as AddressInfo).port;
+}
+
 describePlatform(
   "the firewall's container",
-  { NGINX_BIND: "0.0.0.0" },
+  {},
   (platform) => {
     const name = () => platform.instance.name;
     const firewall = () => `${name()}-firewall`;
@@ -33,13 +42,13 @@ describePlatform(
 
     const rulesStandSoon = () => waitUntil("the rules", () => rulesStand(name()), 20_000);
 
-    /** An environment, and how its attempt to reach the front door through its gateway ends now. */
+    /** An environment, and how its attempt to reach a service of this machine through its gateway ends now. */
     async function makeAttempt(): Promise<() => Promise<string | undefined>> {
       const { container, network } = await platform.createDemo();
       const host = await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network);
-      const door: Attempt = { host, port: platform.instance.nginxPort };
-      expect((await tryFromHere([door]))[0]?.outcome).toBe("connected");
-      return async () => (await tryFromInside(container, [door]))[0]?.outcome;
+      const service: Attempt = { host, port: await listenEverywhere() };
+      expect((await tryFromHere([service]))[0]?.outcome).toBe("connected");
+      return async () => (await tryFromInside(container, [service]))[0]?.outcome;
     }
 
     test.each([
@@ -49,8 +58,10 @@ describePlatform(
         "all of it was removed",
         () => [
           ...["INPUT", "DOCKER-USER"].map((door) => ["-D", door, ...jump()]),
-          ["-t", "mangle", "-D", "POSTROUTING", ...jump()],
-          ...["filter", "mangle"].flatMap((table) => ["-F", "-X"].map((verb) => ["-t", table, verb, chainOf(name())])),
+          ...["mangle", "nat"].map((table) => ["-t", table, "-D", "POSTROUTING", ...jump()]),
+          ["-t", "nat", "-D", "PREROUTING", ...jump().with(-1, `${chainOf(name())}-in`)],
+          ...["-F", "-X"].map((verb) => ["-t", "nat", verb, `${chainOf(name())}-in`]),
+          ...TABLES.flatMap((table) => ["-F", "-X"].map((verb) => ["-t", table, verb, chainOf(name())])),
         ],
       ],
     ])("refuses environments again within seconds after %s", async (_, damage) => {

@@ -10,12 +10,16 @@ const SCRIPT = resolve(import.meta.dirname, "../../../scripts/firewall/firewall.
 /** Where Docker has its rules: the two kinds of iptables. */
 export type Tool = "iptables-nft" | "iptables-legacy";
 
+/** The tables that have rules of ours. */
+export const TABLES = ["filter", "mangle", "nat"] as const;
+type Table = (typeof TABLES)[number];
+
 /** A machine for firewalls: a network namespace with rules as Docker sets them, and nobody else who changes any. */
 export type FirewallMachine = {
   readonly instance: string;
   readonly namespace: NetworkNamespace;
   /** What stands in a table, the filter table unless told, line by line. */
-  rules(table?: "filter" | "mangle", tool?: Tool): Promise<string[]>;
+  rules(table?: Table, tool?: Tool): Promise<string[]>;
   iptables(...args: string[]): Promise<void>;
   /** Starts the script's `keep`. */
   startKeeping(): void;

@@ -2,9 +2,11 @@ import type { FirewallMachine } from "./firewall-machine.ts";
 import { tryFromHere } from "./inside.ts";
 import { startNamespace } from "./network-namespace.ts";
 
-const SERVER = 'require("node:net").createServer((socket) => socket.end()).listen(80)';
+const SERVER = `require("node:net")
+  .createServer((socket) => socket.on("error", () => {}).end("from " + socket.remoteAddress))
+  .listen(80, "0.0.0.0")`;
 
-/** Somebody on one of a machine's networks, with a service on port 80. */
+/** Somebody on one of a machine's networks, with a service on port 80 that tells who asks. */
 export type Neighbour = { readonly address: string; readonly within: readonly string[] };
 
 /** Makes a network as Docker does, a bridge on which the machine has the first address, and a neighbour per number. */
@@ -38,5 +40,11 @@ export async function addNetwork(
 /** How it ends when somebody connects to each of these. */
 export async function tryFrom(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
   const attempts = to.map(({ address }) => ({ host: address, port: 80 }));
+  return (await tryFromHere(attempts, from.within)).map(({ outcome }) => outcome);
+}
+
+/** The address with which somebody appears to each of these; how it ends where it does not. */
+export async function appearanceTo(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
+  const attempts = to.map(({ address }) => ({ host: address, port: 80, hostHeader: "x" }));
   return (await tryFromHere(attempts, from.within)).map(({ outcome }) => outcome);
 }
