@@ -168,6 +168,13 @@ describe("taking down", () => {
     ]);
   });
 
+  test("Nginx leaves beside the end of the containers where no request is under way", () => {
+    expect(kinds(planDown(aRecord({ status: "destroying" }), "idle"))[1]).toEqual([
+      "remove-route",
+      [[[["kill-container"], ["remove-container"]], "disconnect-ingress"], ["remove-network"]],
+    ]);
+  });
+
   test.each(["creating", "destroying"] as const)(
     "an environment left %s by a killed platform is taken down, whatever is there",
     (status) => {

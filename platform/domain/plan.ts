@@ -82,25 +82,27 @@ function planParts(desired: EnvironmentRecord, observed: Observed, services: Ser
   );
 }
 
+/** Whether any request, to whomever, is under way at the front door. */
+export type DoorState = "idle" | "busy";
+
 /**
  * Takes everything of an environment down, in reverse: log shipper first, state file last. The route is closed
  * before anything is waited for, and unloaded beside the removal of what it led to. Each step accepts that its
- * object is gone. What never ran leaves no archive.
+ * object is gone. What never ran leaves no archive. `door` is how the front door was once the route was closed.
  */
-export function planDown(record: EnvironmentRecord): Plan {
+export function planDown(record: EnvironmentRecord, door: DoorState = "busy"): Plan {
   const env = record.id;
   const network = record.network.name;
+  const kills = record.services.map(({ container }): Step => ({ kind: "kill-container", env, container }));
+  const removals = record.services.map(({ container }): Step => ({ kind: "remove-container", env, container }));
+  const disconnect: Step = { kind: "disconnect-ingress", env, network };
   return [
     [{ kind: "stop-shippers", env }],
     ...beside(
       [{ kind: "remove-route", env }],
       [
-        // First: a request under way ends with its container, and would hang if Nginx were cut off from it before.
-        record.services.map((service) => ({ kind: "kill-container", env, container: service.container })),
-        [
-          ...record.services.map((service): Step => ({ kind: "remove-container", env, container: service.container })),
-          { kind: "disconnect-ingress", env, network },
-        ],
+        // A request under way ends with its container, and would hang if Nginx were cut off from it before.
+        ...(door === "busy" ? [kills, [...removals, disconnect]] : [[[kills, removals], disconnect]]),
         [{ kind: "remove-network", env, network }],
       ],
     ),

@@ -19,6 +19,10 @@ describeIngressContract("the fake", async () => {
       ingress.rejectNext("[emerg] refused");
       return route;
     },
+    async occupy() {
+      ingress.setBusy(true);
+      return { end: async () => ingress.setBusy(false) };
+    },
     addStray: async (file) => ingress.addStray(file),
     stop: async () => ingress.setDown(true),
     start: async () => ingress.setDown(false),

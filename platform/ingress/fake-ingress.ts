@@ -11,6 +11,8 @@ export type FakeIngress = Ingress & {
   routeOf(host: string, door?: "front" | "internal"): Route | null;
   /** The next put is refused, as Nginx refuses a configuration. */
   rejectNext(reason: string): void;
+  /** Whether it carries a request. */
+  setBusy(busy: boolean): void;
   /** Whether Nginx runs. Starting again, it reads the files that are there then. */
   setDown(down: boolean): void;
   /** Puts a file in the folder behind everybody's back. */
@@ -24,6 +26,7 @@ export function createFakeIngress(): FakeIngress {
   let serving = new Map<string, Route>();
   let rejection: string | null = null;
   let down = false;
+  let busy = false;
 
   function serve(): void {
     if (down) return;
@@ -45,6 +48,10 @@ export function createFakeIngress(): FakeIngress {
     async open(id) {
       await Promise.resolve();
       if (isEnvironmentId(id)) gates.add(id);
+    },
+    async close(id) {
+      gates.delete(id);
+      return down || busy ? "busy" : "idle";
     },
     async remove(id) {
       gates.delete(id);
@@ -81,6 +88,9 @@ export function createFakeIngress(): FakeIngress {
     },
     rejectNext(reason) {
       rejection = reason;
+    },
+    setBusy(value) {
+      busy = value;
     },
     setDown(value) {
       down = value;

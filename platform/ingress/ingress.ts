@@ -1,3 +1,5 @@
+import type { DoorState } from "../domain/plan.ts";
+
 /**
  * The front door. A change counts as done when the running Nginx answers with it; changes that
  * arrive while a reload is under way share the next one.
@@ -13,6 +15,11 @@ export interface Ingress {
   put(route: Route): Promise<void>;
   /** Lets requests through to a loaded route, from now on and without a reload. Open already is fine. */
   open(id: string): Promise<void>;
+  /**
+   * Closes an environment's route at once and without a reload; none is fine. Tells whether any request, to whomever,
+   * is still under way then; `busy` also where that cannot be known.
+   */
+  close(id: string): Promise<DoorState>;
   /**
    * Closes an environment's route at once, before anything is waited for, then has Nginx unload it; none is
    * fine. The files go even where Nginx is down. `shutting_down` as above: the next start finishes it.

@@ -241,6 +241,11 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       await folder.touch(gateOf(id));
     },
 
+    async close(id) {
+      if (idOf(fileOf(id)) !== null) await folder.remove(gateOf(id));
+      return (await nginx.isIdle()) ? "idle" : "busy";
+    },
+
     async remove(id) {
       const file = fileOf(id);
       if (idOf(file) === null) return;

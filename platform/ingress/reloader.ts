@@ -27,7 +27,7 @@ export type ReloaderOptions = {
 };
 
 /** Reloads of the running Nginx, one at a time. */
-export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees"> & {
+export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> & {
   /**
    * Has every answer close its connection while `work`, which reloads, is under way: Nginx closes what is
    * kept idle with the reload, and would reset whoever is just using it again (docs/adr/0007). Where the disk does
@@ -52,7 +52,7 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees"> & {
 
 export function createReloader(options: ReloaderOptions): Reloader {
   const { folder, ports, door, timeoutMs, cutOff, logger } = options;
-  const { ask, check, sees, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
+  const { ask, check, sees, isIdle, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
   let reloads = 0;
   /** Generations signalled whose predecessors were not seen to be gone. */
   const unconfirmed = new Set<number>();
@@ -99,6 +99,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
     ask,
     check,
     sees,
+    isIdle,
     isWhole,
     mend,
 

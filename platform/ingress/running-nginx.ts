@@ -7,6 +7,8 @@ import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPort
 
 /** How long one question on the internal port may take. */
 const ANSWER_LIMIT_MS = 2_000;
+/** Who asks whether it is idle is in a hurry. */
+const IDLE_LIMIT_MS = 200;
 /** Between two looks at a reload under way. */
 const POLL_MS = 3;
 
@@ -19,6 +21,8 @@ export type RunningNginx = {
   ask(): Promise<NginxAnswer>;
   /** Whether it finds a file of this name in its conf.d; null where it does not say. Never throws. */
   sees(name: string): Promise<boolean | null>;
+  /** Whether no worker, old or new, has a request under way but this question. False where it does not say. Never throws. */
+  isIdle(): Promise<boolean>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
@@ -53,6 +57,12 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
     async sees(name) {
       const { status } = await get(url, `/sees/${name}`, url.host).catch(() => ({ status: 0 }));
       return status === 204 ? true : status === 410 ? false : null;
+    },
+
+    async isIdle() {
+      const { body } = await get(url, "/up", url.host, IDLE_LIMIT_MS).catch(() => ({ body: "" }));
+      // https://nginx.org/en/docs/http/ngx_http_stub_status_module.html; this very question is the one.
+      return /\bWriting: 1\b/.test(body);
     },
 
     async check() {
@@ -92,17 +102,19 @@ function get(
   url: URL,
   path: string,
   host: string,
-): Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }> {
+  limitMs: number = ANSWER_LIMIT_MS,
+): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: string }> {
   return new Promise((resolve, reject) => {
     const options = { host: url.hostname, port: url.port || 80, path, headers: { host }, agent: false } as const;
     const outgoing = request(options, (response) => {
-      resolve({ status: response.statusCode ?? 0, headers: response.headers });
-      outgoing.destroy();
+      let body = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      response.once("end", () => {
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        outgoing.destroy();
+      });
     });
-    const timer = setTimeout(
-      () => outgoing.destroy(new Error(`no answer within ${ANSWER_LIMIT_MS} ms`)),
-      ANSWER_LIMIT_MS,
-    );
+    const timer = setTimeout(() => outgoing.destroy(new Error(`no answer within ${limitMs} ms`)), limitMs);
     outgoing.once("close", () => clearTimeout(timer));
     // Stays for good: destroying a request whose answer was had can still report an error.
     outgoing.on("error", reject);

@@ -11,6 +11,33 @@ useFakeContext((fresh) => {
   context = fresh;
 });
 
+test.each(["idle", "busy"] as const)(
+  "the route is closed before anything goes, with a front door that is %s",
+  async (door) => {
+    const { id } = await createEnvironment(context, {});
+    context.ingress.setBusy(door === "busy");
+    const { killProcesses } = context.engine.containers;
+    const { disconnect } = context.engine.networks;
+    const order: string[] = [];
+    const note = (what: string) =>
+      order.push(`${what}, ${context.ingress.routeOf(`${id}.localhost`) === null ? "closed" : "open"}`);
+    context.engine.containers.killProcesses = async (name) => {
+      note("kill");
+      await killProcesses(name);
+      order.push("killed");
+    };
+    context.engine.networks.disconnect = async (...args) => {
+      note("disconnect");
+      return disconnect(...args);
+    };
+    await destroyEnvironment(context, id);
+    const disconnected = order.indexOf("disconnect, closed");
+    expect(order.toSorted()).toEqual(["disconnect, closed", "kill, closed", "killed"]);
+    if (door === "busy") expect(disconnected).toBeGreaterThan(order.indexOf("killed"));
+    else expect(disconnected).toBeLessThan(order.indexOf("killed"));
+  },
+);
+
 test("who asks again while the reconciler finishes a destruction is told that it is destroyed, and where its logs are", async () => {
   const { id } = await createEnvironment(context, {});
   context.engine.failNext("networks.remove", new PlatformError("engine_unavailable", "away"));

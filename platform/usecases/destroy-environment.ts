@@ -48,14 +48,14 @@ export async function destroyUnless(
 
 /** Takes an environment down whose lock is held. */
 export async function takeDown(context: Context, record: EnvironmentRecord): Promise<DestroyedEnvironment> {
-  const { events, failures, subnets } = context;
+  const { events, failures, ingress, subnets } = context;
   const { id } = record;
   assertOwnNames(context, record);
   // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
   const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
   if (leaving.status !== record.status) await noteIntent(context, leaving, "destroying");
   events.emit({ type: "environment.destroying", env_id: id });
-  await applySteps(planDown(leaving), context);
+  await applySteps(planDown(leaving, await ingress.close(id)), context);
   subnets.free(parseSubnet(record.network.subnet));
   failures.delete(id);
   events.emit({ type: "environment.destroyed", env_id: id, owner: record.owner });

@@ -13,6 +13,8 @@ export type IngressSubject = {
   ask(host: string, door?: "front" | "internal"): Promise<string | null>;
   /** The route, or one like it, that Nginx will refuse though it is well-formed. */
   refusable(route: Route): Route;
+  /** Makes a request to this host that is under way until it is ended. */
+  occupy(host: string): Promise<{ end(): Promise<void> }>;
   /** Puts a file beside the routes behind the ingress's back. */
   addStray(file: string): Promise<void>;
   stop(): Promise<void>;
@@ -73,6 +75,23 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
         { id: route.id, open: true },
         { id: neighbour.id, open: false },
       ]);
+    });
+
+    it("closes a route at once, keeping it loaded, and tells whether a request is under way, to whomever", async () => {
+      const [route, neighbour] = [makeRoute(0), makeRoute(1)];
+      await putOpen(route, neighbour);
+      const under = await subject.occupy(neighbour.host);
+      expect(await ingress.close(route.id)).toBe("busy");
+      expect(await subject.ask(route.host)).toBe(null);
+      expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
+      expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
+      expect(await list()).toEqual([{ id: route.id, open: false }, ...opened(neighbour)]);
+      await under.end();
+      await expect.poll(() => ingress.close(route.id), { timeout: 5_000 }).toBe("idle");
+      expect(await ingress.close("env-nobody-000000")).toBe("idle");
+      await subject.stop();
+      expect(await ingress.close(neighbour.id)).toBe("busy");
+      await subject.start();
     });
 
     it("opens many routes at once, and nothing for an id that is none or has no route", async () => {

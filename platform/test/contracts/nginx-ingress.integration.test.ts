@@ -1,7 +1,9 @@
 import { writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { createNginxIngress } from "../../ingress/nginx-ingress.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import { describeIngressContract } from "./ingress-contract.ts";
 
 /** Longer than an entry of nginx.conf's name table may be, and yet a valid host name: Nginx refuses it without naming a file. */
@@ -9,9 +11,13 @@ const UNBEARABLE_DOMAIN = `${"a".repeat(60)}.`.repeat(3) + "b".repeat(50);
 
 describeIngressContract("Nginx", async () => {
   const nginx = await startNginxContainer();
+  const held: ServerResponse[] = [];
   const upstreams = await Promise.all(
     ["first", "second"].map(async (name) => {
-      const { port } = await nginx.listen((_, response) => response.end(name));
+      const { port } = await nginx.listen((request, response) => {
+        if (request.url === "/hold") held.push(response);
+        else response.end(name);
+      });
       return { name, address: nginx.gateway, port };
     }),
   );
@@ -27,6 +33,16 @@ describeIngressContract("Nginx", async () => {
       return status === 200 ? body : null;
     },
     refusable: (route) => ({ ...route, host: `${route.id}.${UNBEARABLE_DOMAIN}` }),
+    async occupy(host) {
+      const answer = nginx.get(host, { path: "/hold" });
+      await waitUntil("the request", async () => held.length > 0);
+      return {
+        async end() {
+          held.pop()?.end();
+          await answer;
+        },
+      };
+    },
     addStray: (file) => writeFile(join(confDir, file), "# harmless\n"),
     stop: nginx.stop,
     start: nginx.start,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import PQueue from "p-queue";
@@ -6,6 +7,7 @@ import { describePlatform, hostOf, type PlatformUnderTest } from "../support/des
 import { quantile, startSteadyClients, type Tally } from "../support/steady-clients.ts";
 import { follow, upgrade, upload } from "../support/stream-clients.ts";
 import { TALKATIVE_APP } from "../support/talkative-app.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const OTHERS = 50;
 const AT_ONCE = 5;
@@ -93,6 +95,22 @@ describePlatform(
         await Promise.all([talking.stop(), ...Object.values(clients).map(({ stop }) => stop())]);
       }
     }, 300_000);
+
+    test("ends at once with that environment", async () => {
+      const { id } = await platform.createDemo({ name: "leaves", command: ["node", "-e", TALKATIVE_APP] });
+      const [host, port] = [hostOf(id), platform.instance.nginxPort];
+      const [events, socket] = [await follow("127.0.0.1", host, port), await upgrade("127.0.0.1", host, port)];
+      socket.resume();
+      try {
+        const ended = once(socket, "close");
+        expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+        await waitUntil("the stream's end", async () => events.ended(), 5_000);
+        await ended;
+      } finally {
+        socket.destroy();
+        events.response.destroy();
+      }
+    });
   },
   ["process"],
 );
