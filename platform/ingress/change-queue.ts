@@ -1,4 +1,11 @@
+import { delay } from "../runtime/delay.ts";
 import type { Change } from "./sift-changes.ts";
+
+/**
+ * Removals wait so long for more of them: their routes are closed already, and a reload would only be in the way of what
+ * is removed beside them (docs/performance.md).
+ */
+const REMOVALS_LINGER_MS = 80;
 
 /** A change that somebody waits for. */
 export type Pending = Change & { resolve: () => void; reject: (error: unknown) => void };
@@ -17,9 +24,15 @@ type Work = {
 export function createChangeQueue({ apply, giveUp }: Work): (file: string, text: string | null) => Promise<void> {
   let queue: Pending[] = [];
   let working = false;
+  /** Ends the waiting of removals. */
+  let hurry = new AbortController();
 
   async function work(): Promise<void> {
     while (queue.length > 0) {
+      if (queue.every(({ text }) => text === null)) {
+        hurry = new AbortController();
+        await delay(REMOVALS_LINGER_MS, hurry.signal);
+      }
       const batch = takeBatch();
       await apply(batch).catch((error: unknown) => giveUp(batch, error));
     }
@@ -38,6 +51,7 @@ export function createChangeQueue({ apply, giveUp }: Work): (file: string, text:
   return (file, text) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     queue.push({ file, text, previous: null, resolve, reject });
+    if (text !== null) hurry.abort();
     if (!working) {
       working = true;
       // Later in this turn of the event loop, so that changes asked for together share a reload.
