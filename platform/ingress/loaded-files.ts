@@ -77,7 +77,7 @@ export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text
     has,
     isTested: (marks) =>
       known !== null && [...marks].every(([file, mark]) => file === GENERATION_FILE || has(file, mark)),
-    hasLost: (marks) => [...(known?.marks.keys() ?? [])].some((name) => isForeign(name) && !marks.has(name)),
+    hasLost: (marks) => hasForeignGone(known?.marks ?? new Map(), marks),
     forget() {
       known = null;
     },
@@ -89,6 +89,11 @@ export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text
       known = { generation, marks, texts };
     },
   };
+}
+
+/** Whether somebody else's file that was there before is not there now. */
+export function hasForeignGone(before: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, unknown>): boolean {
+  return [...before.keys()].some((name) => isForeign(name) && !now.has(name));
 }
 
 /** Neither an environment's file nor the generation's. */

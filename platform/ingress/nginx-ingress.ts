@@ -8,7 +8,7 @@ import { createFolderSight } from "./folder-sight.ts";
 import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./generation.ts";
 import type { Ingress } from "./ingress.ts";
 import { createLastResort } from "./last-resort.ts";
-import { createLoadedFiles, isForeign } from "./loaded-files.ts";
+import { createLoadedFiles, hasForeignGone, isForeign } from "./loaded-files.ts";
 import { isOwnText } from "./own-text.ts";
 import { refusalOf, shuttingDown } from "./refusals.ts";
 import { createReloader } from "./reloader.ts";
@@ -202,7 +202,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
       const isRid = rejections > before || custody.isHolding();
       const isOtherwise = (await sight.restore()) || isRid;
       if (isOtherwise && (await load(accepted, marks, custody))) return accepted;
-      if (isRid) lastResort.suspect();
+      if (isRid || hasForeignGone(marks, folder.marksNow())) lastResort.suspect();
       if ((await lastResort.restart()) && (await load(accepted, marks, custody))) return accepted;
       throw new Error(`it did not take up the configuration within ${timeoutMs} ms; see its error log`);
     } finally {

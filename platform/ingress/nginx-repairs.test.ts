@@ -145,6 +145,22 @@ describe("an Nginx that keeps an address of somebody's file", () => {
     expect(restarts()).toBe(1);
   });
 
+  it("is restarted at once where the file goes while Nginx is not taking it up", async () => {
+    const theirs = join(confDir, "theirs.conf");
+    const hasty = door.makeIngress({
+      reload: async () => (isBlocked ? rm(theirs, { force: true }) : door.control.reload()),
+      async restart() {
+        isBlocked = false;
+        await door.control.restart();
+      },
+    });
+    await hasty.put(makeRoute("a"));
+    isBlocked = true;
+    await writeFile(theirs, "server { listen 80; }\n");
+    await hasty.removeStrays(new Set(["env-a"]));
+    expect(restarts()).toBe(1);
+  });
+
   it("is restarted once the file was set aside and a second reload is of no use either", async () => {
     await writeFile(join(confDir, "theirs.conf"), "server { listen 80; }\n");
     await stubborn.put(makeRoute("a"));
