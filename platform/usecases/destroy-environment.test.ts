@@ -38,6 +38,13 @@ test.each(["idle", "busy"] as const)(
   },
 );
 
+test("a route that cannot be closed keeps nothing else from being taken down", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.ingress.close = () => Promise.reject(new PlatformError("storage_failed", "no"));
+  expect(await destroyEnvironment(context, id)).toMatchObject({ status: "destroyed" });
+  expect(context.ingress.routeOf(`${id}.localhost`)).toBe(null);
+});
+
 test("who asks again while the reconciler finishes a destruction is told that it is destroyed, and where its logs are", async () => {
   const { id } = await createEnvironment(context, {});
   context.engine.failNext("networks.remove", new PlatformError("engine_unavailable", "away"));

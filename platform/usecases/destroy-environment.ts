@@ -55,7 +55,8 @@ export async function takeDown(context: Context, record: EnvironmentRecord): Pro
   const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
   if (leaving.status !== record.status) await noteIntent(context, leaving, "destroying");
   events.emit({ type: "environment.destroying", env_id: id });
-  const door = await ingress.close(id);
+  // What is in the way of closing it is in the way of removing the route as well, and told there.
+  const door = await ingress.close(id).catch(() => "busy" as const);
   // Of several at once the engine works on one while another's container ends, and is quicker the fewer it has begun.
   const isAlone = ongoing.destroying.size === 1;
   await applySteps(planDown(leaving, isAlone ? door : "busy"), context);
