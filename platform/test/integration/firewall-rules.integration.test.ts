@@ -49,7 +49,8 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     await machine.keep();
     const whole = await everything(machine);
     const chain = await chainOf(machine);
-    const jump = ["-m", "comment", "--comment", `sandbox ${machine.instance}`, "-j", chain];
+    const jumpTo = (target: string) => ["-m", "comment", "--comment", `sandbox ${machine.instance}`, "-j", target];
+    const jump = jumpTo(chain);
     const damages: string[][][] = [
       [["-D", "INPUT", ...jump]],
       [["-D", "DOCKER-USER", ...jump]],
@@ -60,7 +61,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
       [["-t", "mangle", "-F"]],
       [["-t", "nat", "-D", "POSTROUTING", ...jump]],
       [["-t", "nat", "-F", chain]],
-      [["-t", "nat", "-D", "PREROUTING", ...jump.with(-1, `${chain}-in`)]],
+      [["-t", "nat", "-D", "PREROUTING", ...jumpTo(`${chain}-in`)]],
       [["-t", "nat", "-F", `${chain}-in`]],
       [
         ["-D", "INPUT", ...jump],

@@ -38,7 +38,7 @@ describePlatform(
   (platform) => {
     const name = () => platform.instance.name;
     const firewall = () => `${name()}-firewall`;
-    const jump = () => ["-m", "comment", "--comment", `sandbox ${name()}`, "-j", chainOf(name())];
+    const jump = (chain = chainOf(name())) => ["-m", "comment", "--comment", `sandbox ${name()}`, "-j", chain];
 
     const rulesStandSoon = () => waitUntil("the rules", () => rulesStand(name()), 20_000);
 
@@ -59,7 +59,7 @@ describePlatform(
         () => [
           ...["INPUT", "DOCKER-USER"].map((door) => ["-D", door, ...jump()]),
           ...["mangle", "nat"].map((table) => ["-t", table, "-D", "POSTROUTING", ...jump()]),
-          ["-t", "nat", "-D", "PREROUTING", ...jump().with(-1, `${chainOf(name())}-in`)],
+          ["-t", "nat", "-D", "PREROUTING", ...jump(`${chainOf(name())}-in`)],
           ...["-F", "-X"].map((verb) => ["-t", "nat", verb, `${chainOf(name())}-in`]),
           ...TABLES.flatMap((table) => ["-F", "-X"].map((verb) => ["-t", table, verb, chainOf(name())])),
         ],
