@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { describeError } from "../domain/errors.ts";
 import { errnoOf } from "../runtime/atomic-file.ts";
 import { delay } from "../runtime/delay.ts";
@@ -107,12 +108,9 @@ function get(
   return new Promise((resolve, reject) => {
     const options = { host: url.hostname, port: url.port || 80, path, headers: { host }, agent: false } as const;
     const outgoing = request(options, (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
-      response.once("end", () => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
-        outgoing.destroy();
-      });
+      const { statusCode: status = 0, headers } = response;
+      // Of an answer that is cut off in its midst nothing but this tells.
+      text(response).then((body) => resolve({ status, headers, body }), reject);
     });
     const timer = setTimeout(() => outgoing.destroy(new Error(`no answer within ${limitMs} ms`)), limitMs);
     outgoing.once("close", () => clearTimeout(timer));

@@ -1,0 +1,32 @@
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import { once } from "node:events";
+import { expect, onTestFinished, test } from "vitest";
+import { DEFAULT_GENERATION_PORTS } from "./generation.ts";
+import { createRunningNginx } from "./running-nginx.ts";
+
+/** A server that answers with a head and the beginning of a body, and then does with the connection as told. */
+async function askBroken(after: (socket: Socket) => void) {
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nWriting: 1");
+      setImmediate(() => after(socket));
+    });
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  return createRunningNginx(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, DEFAULT_GENERATION_PORTS);
+}
+
+test("an answer that is cut off in its midst is none, and nobody waits for the rest", async () => {
+  const nginx = await askBroken((socket) => socket.destroy());
+  expect(await nginx.ask()).toMatchObject({ answers: false });
+  expect(await nginx.check()).toMatchObject({ ok: false });
+  expect(await nginx.isIdle()).toBe(false);
+});
+
+test("an answer that never ends is waited for as long as an answer may take", async () => {
+  const nginx = await askBroken(() => {});
+  expect(await nginx.isIdle()).toBe(false);
+  expect(await nginx.ask()).toMatchObject({ answers: false, reason: expect.stringContaining("within 2000 ms") });
+});
