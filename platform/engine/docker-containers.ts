@@ -56,12 +56,10 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
 
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
     // With SIGKILL the engine waits for the end, and what it does then takes it long; a reload waits for nobody.
-    const action = `kill container "${name}"`;
     const send = (id: string) => {
       const tell = (docker: Docker) => docker.getContainer(id).kill({ signal });
-      return signal === "SIGKILL"
-        ? client.change("begins", action, tell, { 404: "conflict" })
-        : client.call(action, tell, { 404: "conflict" });
+      const request = [`kill container "${name}"`, tell, { 404: "conflict" }] as const;
+      return signal === "SIGKILL" ? client.change("begins", ...request) : client.call(...request);
     };
     await unless([409], withOwn(client, "kill", "container", name, send));
   }

@@ -43,19 +43,19 @@ tools() {
   [ -n "$found" ] || command -v iptables
 }
 
-# Reads the rules as they are into $TABLE, $MANGLE and $NAT, and into $TOOL the command for the place where Docker
+# Reads the rules as they are into $TABLE and $OTHERS, and into $TOOL the command for the place where Docker
 # has its own, to which ours belong; where Docker has none (it may be told to), for any place that works.
 read_tables() {
   local tool table
-  TOOL='' TABLE='' MANGLE='' NAT=''
+  TOOL='' TABLE='' OTHERS=''
   for tool in $(tools); do
     table="$("$tool" -w "$PATIENCE" -S)" || continue
     TOOL="$tool" TABLE="$table"
     case "$table" in *'-N DOCKER-USER'*) break ;; esac
   done
   [ -n "$TOOL" ] || { echo 'no iptables that works here' >&2 && return 1; }
-  MANGLE="$(read_table mangle)" || MANGLE=''
-  NAT="$(read_table nat)" || NAT=''
+  # A kernel may lack one of them.
+  OTHERS="$(for table in mangle nat; do read_table "$table" || true; done)"
 }
 
 read_table() { "$TOOL" -w "$PATIENCE" -t "$1" -S 2>/dev/null | sed "s/^/$1 /"; }
@@ -64,7 +64,7 @@ read_table() { "$TOOL" -w "$PATIENCE" -t "$1" -S 2>/dev/null | sed "s/^/$1 /"; }
 # they are worth nothing. Jumps of other instances let nothing through, and would be before ours in turn. On the
 # way out Docker puts its own in "nat" first whenever a network comes; they are about that network alone.
 our_lines() {
-  printf '%s\n' "$TABLE" "$MANGLE" "$NAT" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
+  printf '%s\n' "$TABLE" "$OTHERS" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
     match($0, /-A [^ ]+ /) { place = substr($0, 1, RSTART + RLENGTH) }
     index($0, chain) || index($0, docker) { print $0 ($0 ~ "-j " chain "(-in)?$" && !/^nat -A POSTROUTING / && !others[place] ? first : "") }
     !/-j SANDBOX-[0-9a-f]+(-in)?$/ { others[place] = 1 }'

@@ -24,6 +24,5 @@ export async function populate(bench: Workbench): Promise<string[]> {
 
 /** Runs all, a few at a time; rejects with the first failure. */
 export async function severalAtOnce<T>(work: (() => Promise<T>)[]): Promise<T[]> {
-  const turns = new PQueue({ concurrency: AT_ONCE });
-  return Promise.all(work.map((one) => turns.add(one)));
+  return new PQueue({ concurrency: AT_ONCE }).addAll(work);
 }

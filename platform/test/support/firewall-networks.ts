@@ -1,5 +1,5 @@
 import type { FirewallMachine } from "./firewall-machine.ts";
-import { tryFromHere } from "./inside.ts";
+import { tryFromHere, type Attempt } from "./inside.ts";
 import { startNamespace } from "./network-namespace.ts";
 
 const SERVER = `require("node:net")
@@ -39,12 +39,15 @@ export async function addNetwork(
 
 /** How it ends when somebody connects to each of these. */
 export async function tryFrom(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
-  const attempts = to.map(({ address }) => ({ host: address, port: 80 }));
-  return (await tryFromHere(attempts, from.within)).map(({ outcome }) => outcome);
+  return tryEach(from, to, {});
 }
 
 /** The address with which somebody appears to each of these; how it ends where it does not. */
 export async function appearanceTo(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
-  const attempts = to.map(({ address }) => ({ host: address, port: 80, hostHeader: "x" }));
-  return (await tryFromHere(attempts, from.within)).map(({ outcome }) => outcome);
+  return tryEach(from, to, { hostHeader: "x" });
+}
+
+async function tryEach({ within }: Pick<Neighbour, "within">, to: readonly Neighbour[], how: Partial<Attempt>) {
+  const attempts = to.map(({ address }) => ({ host: address, port: 80, ...how }));
+  return (await tryFromHere(attempts, within)).map(({ outcome }) => outcome);
 }
