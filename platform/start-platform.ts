@@ -30,7 +30,7 @@ import { createDiskEventLog } from "./store/disk-event-log.ts";
 import { createDiskLogStore } from "./store/disk-log-store.ts";
 import { createDiskSecretStore } from "./store/disk-secret-store.ts";
 import { createDiskSpace } from "./store/disk-space.ts";
-import { createFirewallFile } from "./store/firewall-file.ts";
+import { createFirewallFolder } from "./store/firewall-folder.ts";
 import { openTokenFile } from "./store/token-file.ts";
 import { checkpointSaves } from "./usecases/checkpoint.ts";
 import { cleanupExpired } from "./usecases/cleanup-expired.ts";
@@ -170,7 +170,7 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
     archives: createDiskArchiveStore({ folder: config.LOGS_DIR }),
     disk: createDiskSpace({ state: config.ENVS_DIR, logs: config.LOGS_DIR }),
     // Where compose puts it for the firewall's container; in the API's own the project is its folder, too.
-    firewall: createFirewallFile(resolve(".cache/firewall", config.INSTANCE, "state")),
+    firewall: createFirewallFolder(resolve(".cache/firewall", config.INSTANCE)),
     events: eventsWithOwners(events, environments),
     secrets,
     audit: createDiskAuditLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger }),

@@ -1,6 +1,6 @@
 import { primaryService, type EnvironmentRecord, type Service } from "./environment-record.ts";
 import { isOutageOver } from "./lifetime.ts";
-import type { Plan, Step } from "./step.ts";
+import type { Plan, Stage, Step } from "./step.ts";
 
 /** What an environment's parts look like now. */
 export type Observed = {
@@ -94,8 +94,13 @@ export function planDown(record: EnvironmentRecord, door: DoorState = "busy"): P
   const env = record.id;
   const network = record.network.name;
   const kills = record.services.map(({ container }): Step => ({ kind: "kill-container", env, container }));
-  const removals = record.services.map(({ container }): Step => ({ kind: "remove-container", env, container }));
   const disconnect: Step = { kind: "disconnect-ingress", env, network };
+  // They also keep the rest of the machine from the containers: not while one runs.
+  const dropRules: Step = { kind: "drop-rules", env, network };
+  const removals: Stage = [
+    dropRules,
+    ...record.services.map(({ container }): Step => ({ kind: "remove-container", env, container })),
+  ];
   return [
     [{ kind: "stop-shippers", env }],
     ...beside(

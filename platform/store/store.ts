@@ -116,10 +116,16 @@ export interface DiskSpace {
   free(): Promise<{ state: number; logs: number }>;
 }
 
-/** What the firewall's container says of the rules that keep environments from this machine. */
-export interface FirewallReport {
-  /** Null when it has said nothing. */
+/** The firewall's container, which keeps environments from this machine. */
+export interface Firewall {
+  /** The last that it said of its rules; null when it has said nothing. */
   last(): Promise<FirewallWord | null>;
+  /**
+   * Has it take away, in one go, the engine's rules about the bridge of a network that nobody needs any more and that
+   * is about to be removed (docs/adr/0010). Resolves when it is asked. Where it does not listen, nothing happens: the
+   * engine takes them away itself, one by one.
+   */
+  dropRules(bridge: string): Promise<void>;
 }
 
 /** What happened, in order: `logs/events.jsonl`, and to whoever listens. */

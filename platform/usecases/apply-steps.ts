@@ -40,6 +40,7 @@ const EXECUTORS: Executors = {
   "remove-container": ({ container }, { engine }) => unless(["protected_target"], engine.containers.remove(container)),
   "disconnect-ingress": ({ network }, { engine, settings }) =>
     unless(["protected_target"], engine.networks.disconnect(network, settings.nginxContainer)),
+  "drop-rules": ({ network }, context) => unless(["protected_target"], dropRules(network, context)),
   "remove-network": ({ network }, { engine }) => unless(["protected_target"], engine.networks.remove(network)),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
@@ -84,6 +85,11 @@ async function createContainer(
     resources: service.resources,
     internal: !egress,
   });
+}
+
+async function dropRules(network: string, { engine, firewall }: Context): Promise<void> {
+  const bridge = await engine.networks.bridge(network);
+  if (bridge !== null) await firewall.dropRules(bridge);
 }
 
 /** An Nginx container that is not there is the platform's trouble, not a conflict with what the caller asked for. */

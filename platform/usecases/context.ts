@@ -15,7 +15,7 @@ import type {
   DiskSpace,
   EnvironmentStore,
   EventLog,
-  FirewallReport,
+  Firewall,
   LogStore,
   SecretStore,
   TokenBook,
@@ -144,7 +144,7 @@ export type Context = {
   logs: LogStore;
   archives: ArchiveStore;
   disk: DiskSpace;
-  firewall: FirewallReport;
+  firewall: Firewall;
   events: EventLog;
   secrets: SecretStore;
   audit: AuditLog;

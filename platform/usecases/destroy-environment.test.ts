@@ -38,6 +38,36 @@ test.each(["idle", "busy"] as const)(
   },
 );
 
+test.each(["idle", "busy"] as const)(
+  "its network's rules are dropped when nothing of it runs any more and before that is removed, with a front door that is %s",
+  async (door) => {
+    const { id, network } = await createEnvironment(context, {});
+    const bridge = await context.engine.networks.bridge(network.name);
+    context.ingress.setBusy(door === "busy");
+    const { firewall } = context;
+    const { killProcesses } = context.engine.containers;
+    const { remove } = context.engine.networks;
+    const seen: string[][] = [];
+    context.engine.containers.killProcesses = async (name) => {
+      await killProcesses(name);
+      seen.push([...firewall.dropped]);
+    };
+    context.engine.networks.remove = async (name) => {
+      seen.push([...firewall.dropped]);
+      await remove(name);
+    };
+    await destroyEnvironment(context, id);
+    expect(seen).toEqual([[], [bridge]]);
+  },
+);
+
+test("a network that is somebody else's by now keeps its rules", async () => {
+  const { id } = await createEnvironment(context, {});
+  context.engine.networks.bridge = () => Promise.reject(new PlatformError("protected_target", "theirs"));
+  expect(await destroyEnvironment(context, id)).toMatchObject({ status: "destroyed" });
+  expect(context.firewall.dropped).toEqual([]);
+});
+
 test("a route that cannot be closed keeps nothing else from being taken down", async () => {
   const { id } = await createEnvironment(context, {});
   context.ingress.close = () => Promise.reject(new PlatformError("storage_failed", "no"));

@@ -3,7 +3,7 @@
 # gateway and every other address of the machine, the API and the published front door included) and
 # clouds' metadata services. One chain of ours holds the rules; INPUT and DOCKER-USER jump to it.
 # And each other, in the instants in which Docker does not: see isolation_rules. And it has them reach the world, which
-# is left to us: see address_rules.
+# is left to us: see address_rules. And it takes away what Docker has of networks that leave: see leaving.sh.
 #
 #   firewall.sh keep       sets the rules, and puts back whatever of them goes missing; never ends.
 #                          The platform's container "firewall" runs it (docker-compose.yml).
@@ -19,7 +19,7 @@ export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 INSTANCE="${INSTANCE:-sandbox}"
 STATE_FILE="${FIREWALL_STATE:-/run/sandbox/state}"
-LOOK_EVERY_SECONDS="${FIREWALL_LOOK_EVERY:-2}" # tests are in a hurry
+LOOK_EVERY_MS="${FIREWALL_LOOK_EVERY_MS:-2000}" # tests are in a hurry
 # Seconds to wait for somebody else who is changing rules.
 PATIENCE=10
 # Chain names are short and instance names need not be.
@@ -33,6 +33,8 @@ DOCKER_JUMP='-A FORWARD -j DOCKER-USER'
 
 # shellcheck source=scripts/firewall/rules.sh
 source "$(dirname "${BASH_SOURCE[0]}")/rules.sh"
+# shellcheck source=scripts/firewall/leaving.sh
+source "$(dirname "${BASH_SOURCE[0]}")/leaving.sh"
 
 # The kernel has two places for rules, and a machine uses the one that its iptables command is made for.
 # The older one is asked only where it is in use, since asking brings it into being.
@@ -174,6 +176,7 @@ still_stand() {
 
 keep() {
   local words said='' before
+  listen || say "cannot make $LEAVING: Docker removes networks by itself, more slowly"
   while :; do
     if ! still_stand; then
       before="$STANDING"
@@ -195,7 +198,7 @@ keep() {
       # The API takes silence for an end.
       touch -c "$STATE_FILE" && [ -s "$STATE_FILE" ] || write_state "$(fingerprint) $ISOLATION"
     fi
-    sleep "$LOOK_EVERY_SECONDS"
+    serve "$LOOK_EVERY_MS"
   done
 }
 

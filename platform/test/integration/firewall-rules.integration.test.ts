@@ -1,17 +1,13 @@
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { startFirewallMachine, TABLES, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
+import { startFirewallMachine, TABLES, TOOLS, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const run = promisify(execFile);
-
-/** A kernel may have been built without the older of the two. */
-const hasLegacy = spawnSync("unshare", ["--net", "iptables-legacy", "-S"]).status === 0;
-const TOOLS: Tool[] = hasLegacy ? ["iptables-nft", "iptables-legacy"] : ["iptables-nft"];
 
 const isOurs = (line: string) => line.includes("SANDBOX-");
 const everything = async (machine: FirewallMachine, tool?: Tool) =>

@@ -13,7 +13,7 @@ import { createFakeDiskSpace } from "../../store/fake-disk-space.ts";
 import { createFakeAuditLog } from "../../store/fake-audit-log.ts";
 import { createFakeEnvironmentStore } from "../../store/fake-environment-store.ts";
 import { createFakeEventLog } from "../../store/fake-event-log.ts";
-import { createFakeFirewallReport } from "../../store/fake-firewall-report.ts";
+import { createFakeFirewall } from "../../store/fake-firewall.ts";
 import { createFakeLogStore } from "../../store/fake-log-store.ts";
 import { createFakeSecretStore } from "../../store/fake-secret-store.ts";
 import { checkpointSaves, type Checkpoint } from "../../usecases/checkpoint.ts";
@@ -36,7 +36,7 @@ export type FakeContext = Context & {
   events: ReturnType<typeof createFakeEventLog>;
   archives: ReturnType<typeof createFakeArchiveStore>;
   disk: ReturnType<typeof createFakeDiskSpace>;
-  firewall: ReturnType<typeof createFakeFirewallReport>;
+  firewall: ReturnType<typeof createFakeFirewall>;
   secrets: ReturnType<typeof createFakeSecretStore>;
   audit: ReturnType<typeof createFakeAuditLog>;
   /** Aborting it is what SIGTERM does. */
@@ -110,7 +110,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     logs,
     archives: createFakeArchiveStore(),
     disk: createFakeDiskSpace(),
-    firewall: createFakeFirewallReport(clock),
+    firewall: createFakeFirewall(clock),
     events: eventsWithOwners(createFakeEventLog(), environments),
     secrets,
     audit: createFakeAuditLog(),

@@ -1,5 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { join, resolve } from "node:path";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { dirname, join, resolve } from "node:path";
 import { onTestFinished } from "vitest";
 import { endProcess, startNamespace, type NetworkNamespace } from "./network-namespace.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -9,6 +9,10 @@ const SCRIPT = resolve(import.meta.dirname, "../../../scripts/firewall/firewall.
 
 /** Where Docker has its rules: the two kinds of iptables. */
 export type Tool = "iptables-nft" | "iptables-legacy";
+
+/** A kernel may have been built without the older of the two. */
+const hasLegacy = spawnSync("unshare", ["--net", "iptables-legacy", "-S"]).status === 0;
+export const TOOLS: readonly Tool[] = hasLegacy ? ["iptables-nft", "iptables-legacy"] : ["iptables-nft"];
 
 /** The tables that have rules of ours. */
 export const TABLES = ["filter", "mangle", "nat"] as const;
@@ -31,6 +35,8 @@ export type FirewallMachine = {
   output(): string;
   /** What the script's other verbs print. */
   script(verb: string): Promise<string>;
+  /** The pipe that `keep` reads. */
+  readonly pipe: string;
 };
 
 /** `settings` are for the script. */
@@ -41,11 +47,11 @@ export async function startFirewallMachine(
   const folder = await temporaryFolder();
   const namespace = await startNamespace();
   const instance = "sandbox-played";
-  const environment = {
+  const environment: NodeJS.ProcessEnv & { FIREWALL_STATE: string } = {
     ...process.env,
     INSTANCE: instance,
     FIREWALL_STATE: join(folder, "state"),
-    FIREWALL_LOOK_EVERY: "0.2",
+    FIREWALL_LOOK_EVERY_MS: "200",
     ...settings,
   };
   let keeper: ChildProcess | null = null;
@@ -77,6 +83,7 @@ export async function startFirewallMachine(
     },
     output: () => output,
     script: (verb) => inside("bash", SCRIPT, verb),
+    pipe: join(dirname(environment.FIREWALL_STATE), "leaving"),
   };
   for (const chain of ["DOCKER", "DOCKER-USER"]) await machine.iptables("-N", chain);
   await machine.iptables("-A", "DOCKER-USER", "-j", "RETURN");

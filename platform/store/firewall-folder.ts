@@ -1,0 +1,42 @@
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import type { FirewallWord } from "../domain/firewall-word.ts";
+import { errnoOf } from "../runtime/atomic-file.ts";
+import type { Firewall } from "./store.ts";
+
+/**
+ * The folder that is shared with the firewall's container: `state`, which that one writes when its rules change, and
+ * touches whenever it looks at them, and the pipe `leaving`, which it reads.
+ */
+export function createFirewallFolder(folder: string): Firewall {
+  return {
+    async last(): Promise<FirewallWord | null> {
+      try {
+        const file = await open(join(folder, "state"));
+        try {
+          return { said: await file.readFile("utf8"), at: (await file.stat()).mtimeMs };
+        } finally {
+          await file.close();
+        }
+      } catch (error) {
+        if (errnoOf(error) === "ENOENT") return null;
+        throw error;
+      }
+    },
+
+    async dropRules(bridge): Promise<void> {
+      try {
+        // Without waiting, for a reader as for room in the pipe.
+        const pipe = await open(join(folder, "leaving"), constants.O_WRONLY | constants.O_NONBLOCK);
+        try {
+          await pipe.write(`${bridge}\n`);
+        } finally {
+          await pipe.close();
+        }
+      } catch (error) {
+        if (errnoOf(error) === null) throw error;
+      }
+    },
+  };
+}
