@@ -76,13 +76,19 @@ export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
 /** Looks at every full second, by a timer that no clock moves. Returns what ends it. */
 function executeWhenDue(task: ScheduledTask): () => void {
   let due = nextRun(task);
+  let looked = Date.now();
   let timer: NodeJS.Timeout;
   function look(): void {
-    const next = nextRun(task);
-    // The next run is another one: the moment of the last has come, be it by a step of the clock. One that is
-    // sooner than it was belongs to a clock that was set back.
-    if (next > due) void task.execute();
-    due = next;
+    const now = Date.now();
+    // What is due cannot have changed otherwise, and node-cron takes milliseconds to say it, every second for every job.
+    if (now >= due || now < looked) {
+      const next = nextRun(task);
+      // The next run is another one: the moment of the last has come, be it by a step of the clock. One that is
+      // sooner than it was belongs to a clock that was set back.
+      if (next > due) void task.execute();
+      due = next;
+    }
+    looked = now;
     timer = setTimeout(look, LOOK_MS - (Date.now() % LOOK_MS));
   }
   look();

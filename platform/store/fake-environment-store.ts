@@ -19,7 +19,7 @@ type FakeControls = WriteFailures & {
 
 /** An EnvironmentStore without a disk. `records` are what its load finds. */
 export function createFakeEnvironmentStore(
-  records: EnvironmentRecord[] = [],
+  records: readonly EnvironmentRecord[] = [],
   clock: Clock = systemClock,
 ): EnvironmentStore & FakeControls {
   const memory = createRecordMemory();

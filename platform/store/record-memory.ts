@@ -2,8 +2,8 @@ import type { EnvironmentRecord } from "../domain/environment-record.ts";
 
 /** The records in memory: frozen copies, so that nothing but a save changes what the store says. */
 export type RecordMemory = {
-  /** Oldest first; equally old ones by id. */
-  all(): EnvironmentRecord[];
+  /** Oldest first; equally old ones by id. The same array until something changes. */
+  all(): readonly EnvironmentRecord[];
   get(id: string): EnvironmentRecord | null;
   put(record: EnvironmentRecord): void;
   delete(id: string): void;
@@ -12,13 +12,10 @@ export type RecordMemory = {
 export function createRecordMemory(): RecordMemory {
   const records = new Map<string, EnvironmentRecord>();
   // Sorted once after a change, not once a call: reads outnumber changes by far.
-  let sorted: EnvironmentRecord[] | null = null;
+  let sorted: readonly EnvironmentRecord[] | null = null;
 
   return {
-    all() {
-      sorted ??= [...records.values()].sort(byAge);
-      return [...sorted];
-    },
+    all: () => (sorted ??= Object.freeze([...records.values()].sort(byAge))),
     get: (id) => records.get(id) ?? null,
     put(record) {
       records.set(record.id, deepFreeze(structuredClone(record)));

@@ -11,8 +11,8 @@ import type { NewEvent, PlatformEvent } from "../domain/events.ts";
 export interface EnvironmentStore {
   /** Reads every state file. What does not parse is set aside, never deleted, and reported. Called once, at start. */
   load(): Promise<{ loaded: number; quarantined: { file: string; reason: string }[] }>;
-  /** Oldest first. */
-  all(): EnvironmentRecord[];
+  /** Oldest first. One and the same array until a record has changed. */
+  all(): readonly EnvironmentRecord[];
   get(id: string): EnvironmentRecord | null;
   /** Durable once it resolves; memory follows the disk. */
   save(record: EnvironmentRecord): Promise<void>;

@@ -1,5 +1,4 @@
 import { Router, type Request } from "express";
-import { maySee } from "../../domain/caller.ts";
 import { viewEnvironment } from "../../domain/environment-view.ts";
 import type { EnvironmentRecord } from "../../domain/environment-record.ts";
 import type { Context } from "../../usecases/context.ts";
@@ -12,6 +11,7 @@ import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
 import { environmentId } from "../environment-id.ts";
+import { createListing } from "../listing.ts";
 import { recorded } from "../record-changes.ts";
 import { addRoute } from "../route-table.ts";
 
@@ -19,17 +19,13 @@ import { addRoute } from "../route-table.ts";
 export function environmentRoutes(context: Context, limits: CreateLimits): Router {
   const router = Router();
   const schema = createEnvironmentSchema(limits);
-  const view = (record: EnvironmentRecord) => viewEnvironment(record, context.settings.door, context.clock.now());
+  const viewAt = (record: EnvironmentRecord, now: number) => viewEnvironment(record, context.settings.door, now);
+  const view = (record: EnvironmentRecord) => viewAt(record, context.clock.now());
+  const list = createListing(viewAt);
 
   addRoute(router, "/envs", {
     get: (_request, response) => {
-      const caller = callerOf(response);
-      response.json(
-        context.environments
-          .all()
-          .filter(({ owner }) => maySee(caller, owner))
-          .map(view),
-      );
+      response.type("json").send(list(context.environments.all(), callerOf(response), context.clock.now()));
     },
     post: async (request, response) => {
       const body = parseInput(schema, request.body, "request body");

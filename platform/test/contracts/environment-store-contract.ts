@@ -43,6 +43,21 @@ export function describeEnvironmentStoreContract(
       expect(store.all().map(({ id }) => id)).toEqual(["env-old-1", "env-b-1", "env-young-1"]);
     });
 
+    test("all() gives one and the same array until a record has changed", async () => {
+      const { store } = await makeSubject();
+      const arrays = [store.all()];
+      for (const change of [
+        () => store.save(aRecord()),
+        () => store.save(aRecord()),
+        () => store.remove(aRecord().id),
+      ]) {
+        await change();
+        expect(store.all()).toBe(store.all());
+        expect(arrays).not.toContain(store.all());
+        arrays.push(store.all());
+      }
+    });
+
     test("a record saved again replaces the former one", async () => {
       const { store } = await makeSubject();
       await store.save(aRecord({ status: "creating" }));
@@ -100,7 +115,7 @@ export function describeEnvironmentStoreContract(
       expect(store.get(record.id)?.name).toBe("hello");
       const held = store.get(record.id);
       expect(() => Object.assign(held ?? {}, { status: "destroying" })).toThrow(TypeError);
-      store.all().pop();
+      expect(() => (store.all() as unknown[]).pop()).toThrow(TypeError);
       expect(store.all()).toHaveLength(1);
     });
 

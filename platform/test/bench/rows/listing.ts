@@ -8,15 +8,17 @@ import { spreadOf, type Spread } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
 
 const PER_SECOND = 100;
+/** So long for each side, by turns. */
 const SECONDS = 20;
+const TURN_SECONDS = 5;
 /** Creates, each followed by its destroy, that go on at once meanwhile. */
 const CREATORS = 2;
 
 type Pair = { platform: OpenLoop; control: OpenLoop };
 
 /**
- * `GET /envs` with many environments at a constant rate, alone and while others are created and destroyed; at
- * the same time, at the same rate, as many bytes from a server that does nothing else.
+ * `GET /envs` with many environments at a constant rate, alone and while others are created and destroyed; by
+ * turns with it, at the same rate, as many bytes from a server that does nothing else.
  */
 export async function measureListing(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
   await bench.withSettings({ WARM_POOL_SIZE: "0" });
@@ -27,15 +29,16 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   const agent = new Agent({ keepAlive: true });
   const read = (target: Target, seconds: number): Promise<OpenLoop> =>
     openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => ask(target, agent));
+  const platform: Target = { address: hostname, port: Number(port), host, path: "/envs" };
+  const other: Target = { address: "127.0.0.1", port: control.port, host: "control", path: "/" };
   const readBoth = async (seconds: number): Promise<Pair> => {
-    const [platform, other] = await Promise.all([
-      read({ address: hostname, port: Number(port), host, path: "/envs" }, seconds),
-      read({ address: "127.0.0.1", port: control.port, host: "control", path: "/" }, seconds),
-    ]);
-    const failures = { platform: platform.failures, control: other.failures };
-    if (Object.values(failures).some((counts) => Object.keys(counts).length > 0))
-      throw new Error(`requests failed: ${JSON.stringify(failures)}`);
-    return { platform, control: other };
+    const turns: { platform: OpenLoop[]; control: OpenLoop[] } = { platform: [], control: [] };
+    for (let left = seconds; left > 0; left -= TURN_SECONDS) {
+      const turn = Math.min(left, TURN_SECONDS);
+      turns.platform.push(await read(platform, turn));
+      turns.control.push(await read(other, turn));
+    }
+    return { platform: joined(turns.platform), control: joined(turns.control) };
   };
   try {
     await readBoth(2); // to warm up
@@ -59,6 +62,17 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
     agent.destroy();
     control.stop();
   }
+}
+
+/** All turns of one side; throws where a request failed. */
+function joined(turns: OpenLoop[]): OpenLoop {
+  const failures = turns.map((turn) => turn.failures).filter((counts) => Object.keys(counts).length > 0);
+  if (failures.length > 0) throw new Error(`requests failed: ${JSON.stringify(failures)}`);
+  return {
+    latencies: turns.flatMap(({ latencies }) => latencies),
+    lateness: turns.flatMap(({ lateness }) => lateness),
+    failures: {},
+  };
 }
 
 function linesOf(what: string, { platform, control }: Pair): Line[] {
