@@ -1,4 +1,4 @@
-import { maySee, type Caller } from "../domain/caller.ts";
+import { maySee, seesAll, type Caller } from "../domain/caller.ts";
 import type { EnvironmentRecord } from "../domain/environment-record.ts";
 import type { EnvironmentView } from "../domain/environment-view.ts";
 
@@ -16,7 +16,8 @@ export type Listing = (records: readonly EnvironmentRecord[], caller: Caller, no
 export function createListing(view: (record: EnvironmentRecord, now: number) => EnvironmentView): Listing {
   let of: readonly EnvironmentRecord[] | null = null;
   let at = 0;
-  let bodies = new Map<string, Buffer>();
+  /** By whose environments are in it; null: everybody's. */
+  let bodies = new Map<string | null, Buffer>();
 
   return (records, caller, now) => {
     // By the wall clock, which may be set back.
@@ -25,7 +26,7 @@ export function createListing(view: (record: EnvironmentRecord, now: number) => 
       at = now;
       bodies = new Map();
     }
-    const key = JSON.stringify([caller.role, caller.name]);
+    const key = seesAll(caller) ? null : (caller.name ?? "");
     const body =
       bodies.get(key) ?? Buffer.from(JSON.stringify(seenBy(caller, records).map((record) => view(record, at))));
     bodies.set(key, body);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createTask, type ScheduledTask } from "node-cron";
 import { createLogger } from "../runtime/logger.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
@@ -50,6 +51,20 @@ test("jobs run by their schedules: cron expressions, with seconds or without, an
   expect(begun).toEqual({ minute: 10, half: 20, second: 601 });
   expect(scheduler.health()).toEqual({ ok: true, detail: "minute, half, second" });
   expect(warn).not.toHaveBeenCalled();
+});
+
+test("node-cron, which takes long to answer, is not asked while nothing is due", async () => {
+  const probe = createTask("* * * * *", () => {});
+  const asked = vi.spyOn(Object.getPrototypeOf(probe) as ScheduledTask, "getNextRuns");
+  await probe.destroy();
+  scheduler = startScheduler([job("minute", "* * * * *"), job("hour", "0 * * * *")], logger);
+  asked.mockClear();
+  await pass(MINUTE - SECOND);
+  expect(asked).not.toHaveBeenCalled();
+  await pass(2 * SECOND);
+  expect(begun).toEqual({ minute: 1, hour: 0 });
+  expect(asked).toHaveBeenCalled();
+  asked.mockRestore();
 });
 
 test("a job that is still busy is not begun again", async () => {

@@ -40,7 +40,7 @@ const EXECUTORS: Executors = {
   "remove-container": ({ container }, { engine }) => unless(["protected_target"], engine.containers.remove(container)),
   "disconnect-ingress": ({ network }, { engine, settings }) =>
     unless(["protected_target"], engine.networks.disconnect(network, settings.nginxContainer)),
-  "drop-rules": ({ network }, context) => unless(["protected_target"], dropRules(network, context)),
+  "drop-rules": ({ env, network }, context) => unless(["protected_target"], dropRules(env, network, context)),
   "remove-network": ({ network }, { engine }) => unless(["protected_target"], engine.networks.remove(network)),
   "remove-route": ({ env }, { ingress }) => ingress.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
@@ -87,7 +87,13 @@ async function createContainer(
   });
 }
 
-async function dropRules(network: string, { engine, firewall }: Context): Promise<void> {
+/**
+ * Only of what is on disk as leaving: an environment that was put back as it was, by a start after this, or by a
+ * reconciler, would have a network without rules, and nobody would notice.
+ */
+async function dropRules(env: string, network: string, { engine, environments, firewall }: Context): Promise<void> {
+  const status = environments.get(env)?.status;
+  if (status !== "creating" && status !== "destroying") return;
   const bridge = await engine.networks.bridge(network);
   if (bridge !== null) await firewall.dropRules(bridge);
 }

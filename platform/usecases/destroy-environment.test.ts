@@ -61,6 +61,24 @@ test.each(["idle", "busy"] as const)(
   },
 );
 
+test("rules are not dropped where the disk does not take that it leaves: it may be put back as it was", async () => {
+  const { id } = await createEnvironment(context, {});
+  const { save } = context.environments;
+  context.environments.save = () => Promise.reject(new PlatformError("storage_failed", "the disk is full"));
+  context.engine.failNext("networks.remove", new PlatformError("engine_unavailable", "away"));
+  await expect(destroyEnvironment(context, id)).rejects.toMatchObject({ code: "engine_unavailable" });
+  context.environments.save = save;
+  await reconcile(context, { startup: false });
+  expect(context.environments.get(id)?.status).toBe("running");
+  expect(context.firewall.dropped).toEqual([]);
+});
+
+test("rules are not dropped for what was never on disk, and has a network that may be used again", async () => {
+  context.environments.save = () => Promise.reject(new PlatformError("storage_failed", "the disk is full"));
+  await expect(createEnvironment(context, {})).rejects.toMatchObject({ code: "storage_failed" });
+  expect(context.firewall.dropped).toEqual([]);
+});
+
 test("a network that is somebody else's by now keeps its rules", async () => {
   const { id } = await createEnvironment(context, {});
   context.engine.networks.bridge = () => Promise.reject(new PlatformError("protected_target", "theirs"));

@@ -175,9 +175,14 @@ still_stand() {
 }
 
 keep() {
-  local words said='' before
-  listen || say "cannot make $LEAVING: Docker removes networks by itself, more slowly"
+  local words said='' before deaf=''
   while :; do
+    if listen 2>/dev/null; then
+      deaf=''
+    elif [ -z "$deaf" ]; then
+      deaf=yes
+      say "cannot make $LEAVING: Docker removes networks by itself, more slowly"
+    fi
     if ! still_stand; then
       before="$STANDING"
       if words="$(set_rules 2>&1)"; then

@@ -11,13 +11,18 @@ DOCKERS_CHAINS='FORWARD|DOCKER(-(ISOLATION-STAGE-[12]|FORWARD|BRIDGE|CT|INTERNAL
 # The end of the pipe that is read; empty where there is none, and Docker then does it all itself.
 REQUESTS=''
 
-# For root alone, as what is asked here is done.
+# Opens it, anew where it is not there any more. For root alone, as what is asked here is done: one that somebody
+# else has made is not taken over.
 listen() {
-  if [ ! -p "$LEAVING" ]; then
-    rm -rf "$LEAVING" && mkfifo -m 600 "$LEAVING" || return 1
-  fi
+  [ -z "$REQUESTS" ] || [ ! "$LEAVING" -ef "/proc/self/fd/$REQUESTS" ] || return 0
+  stop_listening
   # To write as well: thus there is no end of it when somebody has written.
-  exec {REQUESTS}<>"$LEAVING"
+  rm -rf "$LEAVING" && mkfifo -m 600 "$LEAVING" && exec {REQUESTS}<>"$LEAVING"
+}
+
+stop_listening() {
+  [ -z "$REQUESTS" ] || exec {REQUESTS}<&-
+  REQUESTS=''
 }
 
 # serve MS: does what is asked for so long.
@@ -34,16 +39,21 @@ serve() {
   done
 }
 
-# drop_rules BRIDGE: takes them away, of every chain at once or of none: where Docker is at it already it goes on. Not
-# if the bridge is that of a network which is not the platform's to make.
+# drop_rules BRIDGE: takes them away, of every chain at once or of none: where Docker is at it already it goes on. Only
+# if the bridge has an address of the pool.
 drop_rules() {
   local tool rules
   [[ "$1" =~ ^br-[0-9a-f]{12}$ ]] && is_in_pool "$1" || return 0
   for tool in $(tools); do
-    rules="$("$tool" -w "$PATIENCE" -S | grep -E -e "^-A ($DOCKERS_CHAINS) (.* )?-[io] $1( |$)")" || continue
+    rules="$("$tool" -w "$PATIENCE" -S | dockers_about "$1")" || continue
     printf '*filter\n%s\nCOMMIT\n' "$rules" | sed 's/^-A /-D /' |
       "$tool-restore" -w "$PATIENCE" --noflush 2>/dev/null || true
   done
+}
+
+# Those of FORWARD, which is everybody's, that name an address or a protocol, or say what they are for, are not Docker's.
+dockers_about() {
+  grep -E -e "^-A ($DOCKERS_CHAINS) (.* )?-[io] $1( |$)" | grep -vE -e '^-A FORWARD (.* )?(-[sdp]|--comment) '
 }
 
 is_in_pool() { [ -n "$(ip -4 route show root "$POOL" dev "$1" 2>/dev/null)" ]; }

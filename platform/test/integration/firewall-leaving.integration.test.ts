@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -17,6 +17,8 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 
 /** Two bridges with addresses of the pool's, and one with somebody else's. */
 const [LEAVING, STAYING, FOREIGN] = ["br-0123456789ab", "br-ba9876543210", "br-00ff00ff00ff"] as const;
+/** The same pool's, and no bridges of Docker's: one has another kind of name, the other's is a pattern for the second. */
+const [OTHER, PATTERN] = ["virbr7", "br-ba98765432.."] as const;
 
 /** What Docker 20.10 sets for a network that does without its masquerading. */
 const rulesOfDocker = (bridge: string): string[][] => [
@@ -31,7 +33,13 @@ const rulesOfDocker = (bridge: string): string[][] => [
 async function startMachine(tool: Tool, settings: Record<string, string> = {}): Promise<FirewallMachine> {
   const machine = await startFirewallMachine(tool, settings);
   for (const chain of ["DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2"]) await machine.iptables("-N", chain);
-  const bases = { [LEAVING]: "10.172.0.0", [STAYING]: "10.172.0.16", [FOREIGN]: "10.99.0.0" };
+  const bases = {
+    [LEAVING]: "10.172.0.0",
+    [STAYING]: "10.172.0.16",
+    [FOREIGN]: "10.99.0.0",
+    [OTHER]: "10.172.0.32",
+    [PATTERN]: "10.172.0.48",
+  };
   for (const [bridge, base] of Object.entries(bases)) {
     await addNetwork(machine, bridge, base);
     for (const rule of rulesOfDocker(bridge)) await machine.iptables("-A", ...rule);
@@ -51,13 +59,23 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   test("those about a bridge are taken away when that is asked, and nobody else's", async () => {
     const machine = await startMachine(tool);
     // The machine's owner has a word on it as well.
-    await machine.iptables("-I", "DOCKER-USER", "-i", LEAVING, "-d", "203.0.113.8", "-j", "DROP");
+    const owners = [
+      ["DOCKER-USER", "-i", LEAVING, "-j", "DROP"],
+      ["FORWARD", "-i", LEAVING, "-d", "203.0.113.8", "-j", "DROP"],
+      ["FORWARD", "-o", LEAVING, "-p", "udp", "-j", "DROP"],
+      ["FORWARD", "-o", LEAVING, "-m", "comment", "--comment", "the owner's", "-j", "ACCEPT"],
+    ];
+    for (const rule of owners) await machine.iptables("-A", ...rule);
     await machine.keep();
     const before = await everything(machine);
+    const count = (await machine.rules()).filter(isAbout(LEAVING)).length;
     await writeFile(machine.pipe, `${LEAVING}\n`);
-    await areGone(machine, LEAVING);
-    const kept = before.filter((line) => !isAbout(LEAVING)(line) || line.startsWith("-A DOCKER-USER "));
-    expect(before.length - kept.length).toBe(rulesOfDocker(LEAVING).length);
+    await waitUntil(
+      "the owner's alone",
+      async () => (await machine.rules()).filter(isAbout(LEAVING)).length === owners.length,
+    );
+    expect(count - owners.length).toBe(rulesOfDocker(LEAVING).length);
+    const kept = before.filter((line) => !isAbout(LEAVING)(line) || /DOCKER-USER| -d | -p |--comment/.test(line));
     expect(await everything(machine)).toEqual(kept);
     expect(await machine.script("check")).toBe("");
   });
@@ -66,7 +84,19 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     const machine = await startMachine(tool);
     await machine.keep();
     const before = await everything(machine);
-    const nonsense = [FOREIGN, "", "docker0", "*", "br-", "br-ffffffffffff", `${STAYING} -j`, "lo", `x${STAYING}`];
+    const nonsense = [
+      FOREIGN,
+      OTHER,
+      PATTERN,
+      "",
+      "docker0",
+      "*",
+      "br-",
+      "br-ffffffffffff",
+      `${STAYING} -j`,
+      "lo",
+      `x${STAYING}`,
+    ];
     const attacks = [`${STAYING}; iptables -F`, `$(iptables -F)`, "-A FORWARD -j ACCEPT", "\u0000", "x".repeat(3_000)];
     await writeFile(machine.pipe, [...nonsense, ...attacks, LEAVING, ""].join("\n"));
     await areGone(machine, LEAVING);
@@ -112,9 +142,13 @@ async function isFull(pipe: string): Promise<boolean> {
   );
 }
 
-test("the pipe is root's alone, and takes the place of what is none", async () => {
+test.each([
+  ["a file", (place: string) => writeFile(place, "somebody's\n")],
+  ["a folder", (place: string) => mkdir(join(place, "within"), { recursive: true })],
+  ["a pipe that is everybody's", (place: string) => run("mkfifo", ["-m", "666", place])],
+])("the pipe is root's alone, where %s was in its place as well", async (_, place) => {
   const folder = await temporaryFolder();
-  await writeFile(join(folder, "leaving"), "somebody's file\n");
+  await place(join(folder, "leaving"));
   const machine = await startMachine("iptables-nft", { FIREWALL_STATE: join(folder, "state") });
   await machine.keep();
   const found = await stat(machine.pipe);
@@ -123,6 +157,15 @@ test("the pipe is root's alone, and takes the place of what is none", async () =
     mode: 0o600,
     owner: process.getuid?.(),
   });
+});
+
+test("a pipe that somebody removes is made anew", async () => {
+  const machine = await startMachine("iptables-nft");
+  await machine.keep();
+  await rm(machine.pipe);
+  await waitUntil("another pipe", async () => (await stat(machine.pipe)).isFIFO());
+  await writeFile(machine.pipe, `${LEAVING}\n`);
+  await areGone(machine, LEAVING);
 });
 
 test("without a pipe the rules are kept all the same, and that is said once", async () => {
