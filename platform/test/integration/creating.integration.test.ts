@@ -87,7 +87,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
   });
 
   describe("the order that Docker reports", () => {
-    test("is network, Nginx on it, container started; and back: container, Nginx off, network", async () => {
+    test("is network, Nginx on it, container started; and back: container and Nginx off it, network", async () => {
       const recording = await recordDockerEvents();
       try {
         const { id, container, network } = await platform.createDemo({ name: "order" });
@@ -114,7 +114,8 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
         expect(created).toBeLessThan(at("network", "connect", network, nginx));
         expect(created).toBeLessThan(at("container", "start", container));
         expect(at("container", "start", container)).toBeLessThan(at("container", "die", container));
-        expect(at("container", "die", container)).toBeLessThan(at("network", "disconnect", network, nginx));
+        // Where no request is under way Nginx leaves beside the container's end: either may be told first.
+        expect(at("container", "die", container)).toBeLessThan(at("container", "destroy", container));
         expect(at("container", "destroy", container)).toBeLessThan(at("network", "destroy", network));
         expect(at("network", "disconnect", network, nginx)).toBeLessThan(at("network", "destroy", network));
       } finally {
