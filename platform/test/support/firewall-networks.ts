@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import type { FirewallMachine } from "./firewall-machine.ts";
 import { tryFromHere, type Attempt } from "./inside.ts";
 import { startNamespace } from "./network-namespace.ts";
+import { waitUntil } from "./wait-until.ts";
 
 const SERVER = `require("node:net")
   .createServer((socket) => socket.on("error", () => {}).end("from " + socket.remoteAddress))
@@ -32,9 +34,15 @@ export async function addNetwork(
     await place.run(["ip", "addr", "add", `${addressOf(number)}/28`, "dev", "eth0"]);
     await place.run(["ip", "link", "set", "eth0", "up"]);
     await place.run(["ip", "route", "add", "default", "via", addressOf(1)]);
+    await waitUntil("its service", () => isListening(place.pid), 10_000, 10);
     neighbours.push({ address: addressOf(number), within: place.within });
   }
   return neighbours;
+}
+
+/** Whether anybody listens on port 80 there, by the kernel's own table (proc(5), /proc/net/tcp: 0A is LISTEN). */
+async function isListening(pid: number): Promise<boolean> {
+  return / 00000000:0050 \S+ 0A /.test(await readFile(`/proc/${pid}/net/tcp`, "utf8"));
 }
 
 /** How it ends when somebody connects to each of these. */
