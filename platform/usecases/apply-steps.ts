@@ -1,4 +1,4 @@
-import type { NetworkRecord } from "../domain/environment-record.ts";
+import { isUp, type NetworkRecord } from "../domain/environment-record.ts";
 import { isPlatformError, PlatformError, type ErrorCode } from "../domain/errors.ts";
 import { environmentLabels, preparedNetworkLabels } from "../domain/labels.ts";
 import { preparedNetworkName } from "../domain/names.ts";
@@ -92,8 +92,8 @@ async function createContainer(
  * reconciler, would have a network without rules, and nobody would notice.
  */
 async function dropRules(env: string, network: string, { engine, environments, firewall }: Context): Promise<void> {
-  const status = environments.get(env)?.status;
-  if (status !== "creating" && status !== "destroying") return;
+  const record = environments.get(env);
+  if (record === null || isUp(record)) return;
   const bridge = await engine.networks.bridge(network);
   if (bridge !== null) await firewall.dropRules(bridge);
 }

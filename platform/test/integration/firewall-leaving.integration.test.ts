@@ -1,12 +1,19 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
-import { startFirewallMachine, TABLES, TOOLS, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
+import {
+  everything,
+  linesAbout,
+  startFirewallMachine,
+  TOOLS,
+  type FirewallMachine,
+  type Tool,
+} from "../support/firewall-machine.ts";
 import { addNetwork } from "../support/firewall-networks.ts";
 import { endProcess } from "../support/network-namespace.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -47,13 +54,11 @@ async function startMachine(tool: Tool, settings: Record<string, string> = {}): 
   return machine;
 }
 
-const everything = async (machine: FirewallMachine) =>
-  (await Promise.all(TABLES.map((table) => machine.rules(table)))).flat();
 const isAbout = (bridge: string) => (line: string) => line.includes(` ${bridge}`);
-const rulesAbout = async (machine: FirewallMachine, bridge: string) =>
-  (await machine.rules()).filter(isAbout(bridge)).filter((line) => !line.startsWith("-A DOCKER-USER "));
-const areGone = (machine: FirewallMachine, bridge: string) =>
-  waitUntil("its rules to be gone", async () => (await rulesAbout(machine, bridge)).length === 0, 10_000, 20);
+const countAbout = async (machine: FirewallMachine, bridge: string) =>
+  (await machine.rules()).filter(isAbout(bridge)).length;
+const areGone = (machine: FirewallMachine, bridge: string, but = 0) =>
+  waitUntil("its rules to be gone", async () => (await countAbout(machine, bridge)) === but, 10_000, 20);
 
 describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   test("those about a bridge are taken away when that is asked, and nobody else's", async () => {
@@ -68,12 +73,9 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     for (const rule of owners) await machine.iptables("-A", ...rule);
     await machine.keep();
     const before = await everything(machine);
-    const count = (await machine.rules()).filter(isAbout(LEAVING)).length;
+    const count = await countAbout(machine, LEAVING);
     await writeFile(machine.pipe, `${LEAVING}\n`);
-    await waitUntil(
-      "the owner's alone",
-      async () => (await machine.rules()).filter(isAbout(LEAVING)).length === owners.length,
-    );
+    await areGone(machine, LEAVING, owners.length);
     expect(count - owners.length).toBe(rulesOfDocker(LEAVING).length);
     const kept = before.filter((line) => !isAbout(LEAVING)(line) || /DOCKER-USER| -d | -p |--comment/.test(line));
     expect(await everything(machine)).toEqual(kept);
@@ -170,18 +172,12 @@ test("a pipe that somebody removes is made anew", async () => {
 
 test("without a pipe the rules are kept all the same, and that is said once", async () => {
   const folder = await temporaryFolder();
-  await writeFile(join(folder, "mkfifo"), "#!/bin/sh\nexit 1\n");
-  await chmod(join(folder, "mkfifo"), 0o755);
+  await writeFile(join(folder, "mkfifo"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
   const machine = await startMachine("iptables-nft", { PATH: `${folder}:${process.env["PATH"]}` });
   await machine.keep();
   await machine.iptables("-F", "INPUT");
   await waitUntil("the rules", () => machine.output().includes("rules put back"));
-  expect(
-    machine
-      .output()
-      .split("\n")
-      .filter((line) => line.includes("cannot make")),
-  ).toHaveLength(1);
+  expect(linesAbout(machine, "cannot make")).toHaveLength(1);
 });
 
 describePlatform(

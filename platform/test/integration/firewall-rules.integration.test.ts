@@ -3,15 +3,21 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { startFirewallMachine, TABLES, TOOLS, type FirewallMachine, type Tool } from "../support/firewall-machine.ts";
+import {
+  everything,
+  linesAbout,
+  startFirewallMachine,
+  TABLES,
+  TOOLS,
+  type FirewallMachine,
+  type Tool,
+} from "../support/firewall-machine.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const run = promisify(execFile);
 
 const isOurs = (line: string) => line.includes("SANDBOX-");
-const everything = async (machine: FirewallMachine, tool?: Tool) =>
-  (await Promise.all(TABLES.map((table) => machine.rules(table, tool)))).flat();
 const chainOf = async (machine: FirewallMachine) =>
   (await machine.rules())
     .find((line) => line.startsWith("-N SANDBOX-"))
@@ -19,11 +25,6 @@ const chainOf = async (machine: FirewallMachine) =>
     .at(1) ?? "";
 const jumpsIn = async (machine: FirewallMachine) =>
   (await machine.rules()).filter((line) => /-j SANDBOX-/.test(line)).map((line) => line.split(" ")[1]);
-const linesAbout = (machine: FirewallMachine, words: string) =>
-  machine
-    .output()
-    .split("\n")
-    .filter((line) => line.includes(words));
 
 describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   test("ours come before everybody else's, and nothing is anywhere else", async () => {

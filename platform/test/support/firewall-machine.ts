@@ -93,3 +93,16 @@ export async function startFirewallMachine(
   for (const chain of ["INPUT", "DOCKER-USER"]) await machine.iptables("-I", chain, "-s", "203.0.113.7", "-j", "DROP");
   return machine;
 }
+
+/** What stands in all of its tables. */
+export async function everything(machine: FirewallMachine, tool?: Tool): Promise<string[]> {
+  return (await Promise.all(TABLES.map((table) => machine.rules(table, tool)))).flat();
+}
+
+/** What `keep` printed with these words in it, line by line. */
+export function linesAbout(machine: FirewallMachine, words: string): string[] {
+  return machine
+    .output()
+    .split("\n")
+    .filter((line) => line.includes(words));
+}
