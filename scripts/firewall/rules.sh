@@ -25,7 +25,20 @@ rules() {
   for place in "${METADATA[@]}"; do refuse "$CHAIN -d $place"; done
   # As packets pass through DOCKER-USER on their way elsewhere, only those for the machine are meant here.
   refuse "$CHAIN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST"
+  known_rules
   echo COMMIT
+}
+
+# What belongs to a connection that was let through once goes on without a look at the rules of every network: Docker has
+# six for each, and a packet passes by them all (docs/performance.md). Docker would accept it as well, further down.
+known_rules() {
+  local place
+  echo ":$CHAIN_KNOWN - [0:0]"
+  echo "-A $CHAIN_KNOWN -m conntrack ! --ctstate ESTABLISHED,RELATED -j RETURN"
+  for place in "$POOL" "${PLATFORM_SUBNET:-10.171.0.0/24}"; do
+    echo "-A $CHAIN_KNOWN -s $place -j ACCEPT"
+    echo "-A $CHAIN_KNOWN -d $place -j ACCEPT"
+  done
 }
 
 # Docker keeps environments from each other in the table "filter", behind jumps that it takes away and puts back
