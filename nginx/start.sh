@@ -2,8 +2,14 @@
 # Starts Nginx where nginx.conf finds what it listens on: its address in the platform's own network, which is a setting.
 # Not a name in /etc/hosts: Docker empties that file and writes it anew whenever the container joins or leaves a network.
 set -eu
-mkdir -p /run/front-door
+mkdir -p /run/front-door /var/log/front-door
 for port in 80 8081; do
   echo "listen ${NGINX_ADDRESS:?}:$port default_server;" >"/run/front-door/$port.conf"
 done
+
+# The access log and the one before it, 10 MB each; Nginx opens its files anew on SIGUSR1 (nginx.org/en/docs/control.html).
+log=/var/log/front-door/access.log
+while sleep 10; do
+  [ -z "$(find "$log" -size +10240k)" ] || { mv "$log" "$log.1" && kill -USR1 1; }
+done &
 exec nginx -g 'daemon off;'

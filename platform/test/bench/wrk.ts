@@ -6,6 +6,15 @@ const MILLISECONDS: Record<string, number> = { us: 0.001, ms: 1, s: 1000, m: 60_
 
 export type WrkReport = { perSecond: number; p99Ms: number; requests: number; errors: number };
 
+/** Whether this machine has wrk. */
+export async function hasWrk(signal: AbortSignal): Promise<boolean> {
+  return run("wrk", ["--version"], { signal }).then(
+    () => true,
+    // It ends with 1 when it has told its version.
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+  );
+}
+
 /** Runs wrk with 2 threads and 64 connections. */
 export async function runWrk(
   url: string,

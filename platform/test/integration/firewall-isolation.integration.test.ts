@@ -64,7 +64,7 @@ test.each(TOOLS)("the world sees the machine, and an environment's own see each 
   expect(await appearanceTo(world, [app])).toEqual([world.address]);
 });
 
-test.each(TOOLS)("a connection passes Docker's rules for all networks once, the owner's always, set with %s", async (tool) => {
+test.each(TOOLS)("Docker's rules see a connection's first packet, the owner's all, set with %s", async (tool) => {
   const machine = await startFirewallMachine(tool);
   const [app] = await addNetwork(machine, "br-own", "10.172.0.0", 2);
   const [nginx] = await addNetwork(machine, "br-front", "10.171.0.0", 2);

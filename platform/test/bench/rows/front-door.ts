@@ -1,13 +1,20 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { EnvironmentView } from "../../../domain/environment-view.ts";
 import { docker } from "../../support/docker.ts";
+import { waitUntil } from "../../support/wait-until.ts";
 import { ask } from "../first-answer.ts";
 import { atLeast, atMost, ratioLine, type Line } from "../line.ts";
 import { openLoop } from "../open-loop.ts";
 import { spreadOf } from "../statistics.ts";
 import { frontDoor, type Workbench } from "../workbench.ts";
-import { runWrk, type WrkReport } from "../wrk.ts";
+import { hasWrk, runWrk, type WrkReport } from "../wrk.ts";
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 const SECONDS = 4;
+/** An application's lines of one run are shipped after its end, too: a log that does not grow for so long is complete. */
+const STILL_MS = 700;
+const STILL_LIMIT_MS = 60_000;
 /** Far below what either way can carry: what the front door adds when nothing queues. */
 const PER_SECOND = 200;
 /** The page people look at, and the cheapest answer there is, where the application does next to nothing. */
@@ -22,18 +29,11 @@ type Calm = Record<"straight" | "port", number[]>;
 /** The same request through the front door and straight to the same container, by turns. */
 export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
   await bench.withSettings({ WARM_POOL_SIZE: "0" });
-  const missing = await runWrk("http://127.0.0.1:9/", {}, 1, bench.signal).catch((error) => error.code === "ENOENT");
-  if (missing === true) return { lines: [], raw: null, note: "wrk is not installed" };
+  if (!(await hasWrk(bench.signal))) return { lines: [], raw: null, note: "wrk is not installed" };
   const environment = await bench.create({ name: "door" });
   try {
     const { address, port, host } = frontDoor(bench.instance, environment.id, "/");
     const container = await addressOf(environment.container, environment.network);
-    const nginx = await addressOf(`${bench.instance.name}-nginx`, bench.instance.name);
-    const bases: Record<Way, string> = {
-      straight: `http://${container}:${environment.port}`,
-      door: `http://${nginx}`,
-      port: `http://${address}:${port}`,
-    };
     const reports: Reports = {
       "/": { straight: [], door: [], port: [] },
       "/health": { straight: [], door: [], port: [] },
@@ -43,7 +43,7 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
       await bench.quiet();
       for (const path of PATHS)
         for (const way of ["straight", "door", "port"] as const)
-          reports[path][way].push(await runWrk(`${bases[way]}${path}`, { Host: host }, SECONDS, bench.signal));
+          reports[path][way].push(await load(bench, environment, way, path));
       const path = "/health";
       const targets = {
         straight: { address: container, port: environment.port, host, path },
@@ -59,6 +59,30 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
   } finally {
     await bench.destroy(environment.id);
   }
+}
+
+/** wrk on one environment, once what it printed before is shipped. */
+export async function load(bench: Workbench, environment: EnvironmentView, way: Way, path: string): Promise<WrkReport> {
+  const { address, port, host } = frontDoor(bench.instance, environment.id, path);
+  const bases: Record<Way, () => Promise<string>> = {
+    straight: async () => `${await addressOf(environment.container, environment.network)}:${environment.port}`,
+    door: () => addressOf(`${bench.instance.name}-nginx`, bench.instance.name),
+    port: async () => `${address}:${port}`,
+  };
+  await logIsStill(join(bench.instance.folder, "logs", environment.id));
+  return runWrk(`http://${await bases[way]()}${path}`, { Host: host }, SECONDS, bench.signal);
+}
+
+async function logIsStill(folder: string): Promise<void> {
+  let [last, since] = [-1, performance.now()];
+  const isStill = async (): Promise<boolean> => {
+    const names = (await readdir(folder)).filter((name) => name.startsWith("app.log"));
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+    const size = sizes.reduce((sum, each) => sum + each, 0);
+    if (size !== last) [last, since] = [size, performance.now()];
+    return performance.now() - since >= STILL_MS;
+  };
+  await waitUntil("the application's log to be complete", isStill, STILL_LIMIT_MS);
 }
 
 async function addressOf(container: string, network: string): Promise<string> {

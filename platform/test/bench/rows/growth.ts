@@ -4,12 +4,19 @@ import { atMost, ratioLine, type Line } from "../line.ts";
 import { member, severalAtOnce } from "../population.ts";
 import { spreadOf } from "../statistics.ts";
 import { timed, type Workbench } from "../workbench.ts";
+import { hasWrk } from "../wrk.ts";
+import { load } from "./front-door.ts";
 
 /** How many creates around the 10th, and before the last, are measured, one at a time. */
 const MEASURED = 10;
 const FIRST = 5;
 
+/** How often wrk asks one environment, when there are few and when there are all. */
+const LOADS = 3;
+
 type Times = { early: number[]; late: number[] };
+/** Requests a second, straight to a container and through Nginx. */
+type Loads = Record<keyof Times, { straight: number[]; door: number[] }>;
 
 /**
  * What a create costs when there are many over what it costs when there are few: first all on the bare
@@ -23,12 +30,27 @@ export async function measureGrowth(bench: Workbench): Promise<{ lines: Line[]; 
   const bare = await grow(bench, async () => void made.push(await bench.bare.create({ command: BENCH_APP })));
   await severalAtOnce(made.map((environment) => () => bench.bare.destroy(environment)));
   await bench.quiet();
-  const platform = await grow(bench, (index) => bench.create(member(index)));
+  const loads: Loads = { early: { straight: [], door: [] }, late: { straight: [], door: [] } };
+  const platform = await grow(
+    bench,
+    (index) => bench.create(member(index)),
+    (when) => loadOne(bench, loads[when]),
+  );
 
-  return { lines: linesOf(bench.many, bare, platform), raw: { bare, platform } };
+  return { lines: linesOf(bench.many, bare, platform, loads), raw: { bare, platform, loads } };
 }
 
-function linesOf(many: number, bare: Times, platform: Times): Line[] {
+/** Where wrk is not installed there are no figures of it; the front door's row says so. */
+async function loadOne(bench: Workbench, { straight, door }: Loads["early"]): Promise<void> {
+  const environment = (await bench.list()).find(({ name }) => name === member(0)["name"]);
+  if (environment === undefined || !(await hasWrk(bench.signal))) return;
+  for (let round = 0; round < LOADS; round++) {
+    straight.push((await load(bench, environment, "straight", "/")).perSecond);
+    door.push((await load(bench, environment, "door", "/")).perSecond);
+  }
+}
+
+function linesOf(many: number, bare: Times, platform: Times, loads: Loads): Line[] {
   const [bareGrowth, platformGrowth] = [growthOf(bare), growthOf(platform)];
   const sides = (key: keyof Times) => ({ bare: spreadOf(bare[key]), platform: spreadOf(platform[key]) });
   const there = (from: number) => `one create with ${from} to ${from + MEASURED - 1} environments there already`;
@@ -45,11 +67,24 @@ function linesOf(many: number, bare: Times, platform: Times): Line[] {
     },
     ratioLine({ row: "growth", what: there(FIRST), unit: "ms", ...sides("early"), goal: null }),
     ratioLine({ row: "growth", what: there(many - MEASURED), unit: "ms", ...sides("late"), goal: null }),
+    ...loadLine(loads.early, FIRST + MEASURED),
+    ...loadLine(loads.late, many),
   ];
 }
 
-/** Makes `many`; only the measured ones one at a time. */
-async function grow(bench: Workbench, create: (index: number) => Promise<unknown>): Promise<Times> {
+function loadLine({ straight, door }: Loads["early"], count: number): Line[] {
+  if (straight.length === 0) return [];
+  const what = `a small answer, wrk with 64 connections, Nginx's address, with ${count} environments there`;
+  const [bare, platform] = [spreadOf(straight), spreadOf(door)];
+  return [ratioLine({ row: "growth", what, unit: "req/s", bare, platform, goal: null })];
+}
+
+/** Makes `many`; only the measured ones one at a time. `then` is called when there are few, and all. */
+async function grow(
+  bench: Workbench,
+  create: (index: number) => Promise<unknown>,
+  then: (when: keyof Times) => Promise<void> = async () => {},
+): Promise<Times> {
   const times: Times = { early: [], late: [] };
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
   const measure = async (into: number[], from: number, to: number): Promise<void> => {
@@ -60,9 +95,11 @@ async function grow(bench: Workbench, create: (index: number) => Promise<unknown
   };
   await severalAtOnce(range(0, FIRST).map((index) => () => create(index)));
   await measure(times.early, FIRST, FIRST + MEASURED);
+  await then("early");
   bench.progress(`filling up to ${bench.many}`);
   await severalAtOnce(range(FIRST + MEASURED, bench.many - MEASURED).map((index) => () => create(index)));
   await measure(times.late, bench.many - MEASURED, bench.many);
+  await then("late");
   return times;
 }
 
