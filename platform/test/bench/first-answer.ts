@@ -1,4 +1,4 @@
-import { Agent, request } from "node:http";
+import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Where to ask: an address, and the name it is asked by. */
@@ -17,7 +17,7 @@ export async function awaitFirst200(target: Target, signal: AbortSignal): Promis
   while (performance.now() < deadline) {
     signal.throwIfAborted();
     try {
-      return await ask(target, false, 500);
+      return await ask(target, 500);
     } catch (error) {
       last = error;
     }
@@ -26,24 +26,19 @@ export async function awaitFirst200(target: Target, signal: AbortSignal): Promis
   throw new Error(`Waited ${LIMIT_MS} ms for ${target.host}${target.path}`, { cause: last });
 }
 
-/**
- * One request; resolves when a 200 has come in whole, rejects otherwise. A kept connection that the server closed
- * just when it was used again is no answer, and the request is made anew, as browsers do.
- */
-export function ask(target: Target, agent: Agent | false = false, timeoutMs = 30_000): Promise<void> {
-  const { address, port, host, path } = target;
+/** One request on a connection of its own; resolves when a 200 has come in whole, rejects otherwise. */
+export function ask({ address, port, host, path }: Target, timeoutMs = 30_000): Promise<void> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: address, port, path, agent, headers: { host } }, (response) => {
+    const outgoing = request({ host: address, port, path, agent: false, headers: { host } }, (response) => {
       const { statusCode } = response;
       response.on("error", reject);
       response.on("end", () => (statusCode === 200 ? resolve() : reject(new Error(`status ${statusCode}`))));
       response.resume();
     });
     outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error(`silent for ${timeoutMs} ms`)));
-    outgoing.on("error", (error: NodeJS.ErrnoException) => {
-      if (outgoing.reusedSocket && error.code === "ECONNRESET") resolve(ask(target, agent, timeoutMs));
-      else reject(error.code === undefined ? error : new Error(error.code));
-    });
+    outgoing.on("error", (error: NodeJS.ErrnoException) =>
+      reject(error.code === undefined ? error : new Error(error.code)),
+    );
     outgoing.end();
   });
 }

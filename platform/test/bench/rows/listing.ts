@@ -1,6 +1,5 @@
-import { Agent } from "node:http";
 import { startControlServer } from "../control-server.ts";
-import { ask, type Target } from "../first-answer.ts";
+import { keptConnections, type KeptConnections } from "../kept-connections.ts";
 import { atMost, type Line } from "../line.ts";
 import { openLoop, type OpenLoop } from "../open-loop.ts";
 import { populate } from "../population.ts";
@@ -26,11 +25,10 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   const { hostname, port, host } = new URL(bench.instance.apiUrl);
   const answer = JSON.stringify(await bench.list());
   const control = await startControlServer(Buffer.byteLength(answer));
-  const agent = new Agent({ keepAlive: true });
-  const read = (target: Target, seconds: number): Promise<OpenLoop> =>
-    openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => ask(target, agent));
-  const platform: Target = { address: hostname, port: Number(port), host, path: "/envs" };
-  const other: Target = { address: "127.0.0.1", port: control.port, host: "control", path: "/" };
+  const platform = keptConnections({ address: hostname, port: Number(port), host, path: "/envs" });
+  const other = keptConnections({ address: "127.0.0.1", port: control.port, host: "control", path: "/" });
+  const read = (target: KeptConnections, seconds: number): Promise<OpenLoop> =>
+    openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => target.ask());
   const readBoth = async (seconds: number): Promise<Pair> => {
     const turns: { platform: OpenLoop[]; control: OpenLoop[] } = { platform: [], control: [] };
     for (let left = seconds; left > 0; left -= TURN_SECONDS) {
@@ -59,7 +57,8 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
       note: `${creates} creates meanwhile; the sender's own p99 of ${late} ms lateness is part of both sides' figures`,
     };
   } finally {
-    agent.destroy();
+    platform.close();
+    other.close();
     control.stop();
   }
 }

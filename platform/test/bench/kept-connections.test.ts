@@ -1,0 +1,66 @@
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTcpServer, type AddressInfo, type Server } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { keptConnections } from "./kept-connections.ts";
+
+async function clientOf(server: Server) {
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  const client = keptConnections({ address: "127.0.0.1", port, host: "bench", path: "/list" });
+  onTestFinished(() => {
+    client.close();
+    server.close();
+  });
+  return client;
+}
+
+function countingServer(listener: RequestListener): { server: Server; connections: () => number } {
+  let connections = 0;
+  const server = createServer(listener).on("connection", () => connections++);
+  return { server, connections: () => connections };
+}
+
+test("requests one after the other share a connection, those at once have one each", async () => {
+  const body = Buffer.alloc(300_000, "x");
+  const { server, connections } = countingServer((_request, response) => void response.end(body));
+  const client = await clientOf(server);
+  for (let index = 0; index < 5; index++) await client.ask();
+  expect(connections()).toBe(1);
+  await Promise.all([client.ask(), client.ask(), client.ask()]);
+  expect(connections()).toBe(3);
+});
+
+test("an answer in many pieces counts when its last byte is there", async () => {
+  const pieces = ["HTTP/1.1 200 OK\r\nContent-", "Length: 6\r\n\r", "\nab", "cd"];
+  const last = Promise.withResolvers<void>();
+  const server = createTcpServer(async (socket) => {
+    socket.setNoDelay(true);
+    for (const piece of pieces) await new Promise((done) => socket.write(piece, () => setTimeout(done, 5)));
+    await last.promise;
+    socket.write("ef");
+  });
+  const client = await clientOf(server);
+  let answered = false;
+  const asking = client.ask().then(() => (answered = true));
+  await new Promise((done) => setTimeout(done, 60));
+  expect(answered).toBe(false);
+  last.resolve();
+  await asking;
+});
+
+test("another answer than a 200 is told, and so is one that is broken off", async () => {
+  const { server } = countingServer((_request, response) => void response.writeHead(503).end());
+  await expect((await clientOf(server)).ask()).rejects.toThrow("status 503");
+  const broken = createTcpServer((socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"));
+  await expect((await clientOf(broken)).ask()).rejects.toThrow("closed before the end");
+});
+
+test("a kept connection that its server closes is made anew", async () => {
+  const { server, connections } = countingServer((request, response) => {
+    response.end("well");
+    response.on("close", () => request.socket.destroy());
+  });
+  const client = await clientOf(server);
+  for (let index = 0; index < 3; index++) await client.ask();
+  expect(connections()).toBe(3);
+});
