@@ -7,9 +7,11 @@ for port in 80 8081; do
   echo "listen ${NGINX_ADDRESS:?}:$port default_server;" >"/run/front-door/$port.conf"
 done
 
-# The access log and the one before it, 10 MB each; Nginx opens its files anew on SIGUSR1 (nginx.org/en/docs/control.html).
+# Keeps the access log at 10 MB and what was before. Nginx opens its files anew on SIGUSR1 (nginx.org/en/docs/control.html);
+# while it is only just starting the signal is lost, and sent again.
 log=/var/log/front-door/access.log
-while sleep 10; do
-  [ -z "$(find "$log" -size +10240k)" ] || { mv "$log" "$log.1" && kill -USR1 1; }
+while sleep 1 || true; do
+  [ -z "$(find "$log" -size +10240k 2>/dev/null)" ] || mv "$log" "$log.1"
+  [ -e "$log" ] || kill -USR1 1
 done &
 exec nginx -g 'daemon off;'

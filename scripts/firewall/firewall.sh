@@ -26,8 +26,8 @@ PATIENCE=10
 CHAIN="SANDBOX-$(printf '%s' "$INSTANCE" | sha256sum | cut -c1-12)"
 # The one for what comes in, in "nat", where what goes out cannot share it.
 CHAIN_IN="$CHAIN-in"
-# The one that Docker's rules need not see the packets of, behind all others in DOCKER-USER.
-CHAIN_KNOWN="$CHAIN-known"
+# The one for what stays within a bridge, to which ours leads; empty where the kernel cannot tell.
+CHAIN_WITHIN="$CHAIN-within"
 # What look adds to a jump to our chain that comes before everybody else's rules.
 FIRST=', before all others'
 # Docker's own jump, without which DOCKER-USER is a chain that no packet passes through.
@@ -71,7 +71,7 @@ our_lines() {
   printf '%s\n' "$TABLE" "$OTHERS" | awk -v chain="$CHAIN" -v docker="$DOCKER_JUMP" -v first="$FIRST" '
     match($0, /-A [^ ]+ /) { place = substr($0, 1, RSTART + RLENGTH) }
     index($0, chain) || index($0, docker) { print $0 ($0 ~ "-j " chain "(-in)?$" && !/^nat -A POSTROUTING / && !others[place] ? first : "") }
-    !/-j SANDBOX-[0-9a-f]+(-in|-known)?$/ { others[place] = 1 }'
+    !/-j SANDBOX-[0-9a-f]+(-in)?$/ { others[place] = 1 }'
 }
 
 # whole LINES ISOLATION: whether these lead to our chain from everywhere, before all others where that matters.
@@ -110,10 +110,7 @@ set_rules() {
   table_has "$DOCKER_JUMP" || doors=(INPUT FORWARD)
   rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
   for from in "${doors[@]}"; do lead filter "$from" || return 1; done
-  if [ "${doors[1]}" = DOCKER-USER ]; then
-    ! has_jump filter FORWARD || jump -D filter FORWARD || return 1
-    trail DOCKER-USER "$CHAIN_KNOWN" || return 1
-  fi
+  [ "${doors[1]}" = FORWARD ] || ! has_jump filter FORWARD || jump -D filter FORWARD || return 1
   # Last, and what refuses stands even where this cannot be.
   address_rules | "$TOOL-restore" -w "$PATIENCE" --noflush || return 1
   lead nat PREROUTING "$CHAIN_IN" && lead nat POSTROUTING
@@ -130,16 +127,6 @@ lead() {
   local rule="$2 -m comment --comment \"sandbox $INSTANCE\" -j ${3:-$CHAIN}" former=''
   ! has_jump "$@" || former="-D $rule"
   printf '%s\n' "*$1" "$former" "-I $rule" COMMIT | "$TOOL-restore" -w "$PATIENCE" --noflush
-}
-
-# trail FROM CHAIN, in "filter": jumps from there after all others, but for a RETURN that ends it.
-trail() {
-  local rule="-m comment --comment \"sandbox $INSTANCE\" -j $2" former='' place
-  ! has_jump filter "$@" || former="-D $1 $rule"
-  place="$("$TOOL" -w "$PATIENCE" -S "$1" | awk -v chain="$2" '
-    /^-A / && $NF != chain { count++; last = $3 " " $4 }
-    END { print last == "-j RETURN" ? count : count + 1 }')"
-  printf '%s\n' '*filter' "$former" "-I $1 $place $rule" COMMIT | "$TOOL-restore" -w "$PATIENCE" --noflush
 }
 
 # jump -C|-D TABLE FROM [CHAIN]
@@ -262,8 +249,8 @@ check() {
 
 down() {
   for TOOL in $(tools); do
-    remove filter "$CHAIN_KNOWN" DOCKER-USER
     remove filter "$CHAIN" INPUT FORWARD DOCKER-USER
+    remove filter "$CHAIN_WITHIN"
     remove mangle "$CHAIN" POSTROUTING
     remove nat "$CHAIN" POSTROUTING
     remove nat "$CHAIN_IN" PREROUTING

@@ -14,7 +14,9 @@ rules() {
   local place
   echo '*filter'
   echo ":$CHAIN - [0:0]"
+  echo ":$CHAIN_WITHIN - [0:0]"
   echo "-A $CHAIN ! -s $POOL -j RETURN"
+  echo "-A $CHAIN -j $CHAIN_WITHIN"
   # The machine talks to itself, with the address that it has in the environment's network where it calls that one.
   echo "-A $CHAIN -i lo -j RETURN"
   echo "-A $CHAIN -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
@@ -25,20 +27,7 @@ rules() {
   for place in "${METADATA[@]}"; do refuse "$CHAIN -d $place"; done
   # As packets pass through DOCKER-USER on their way elsewhere, only those for the machine are meant here.
   refuse "$CHAIN -m addrtype --dst-type LOCAL,BROADCAST,MULTICAST"
-  known_rules
   echo COMMIT
-}
-
-# What belongs to a connection that was let through once goes on without a look at the rules of every network: Docker has
-# six for each, and a packet passes by them all (docs/performance.md). Docker would accept it as well, further down.
-known_rules() {
-  local place
-  echo ":$CHAIN_KNOWN - [0:0]"
-  echo "-A $CHAIN_KNOWN -m conntrack ! --ctstate ESTABLISHED,RELATED -j RETURN"
-  for place in "$POOL" "${PLATFORM_SUBNET:-10.171.0.0/24}"; do
-    echo "-A $CHAIN_KNOWN -s $place -j ACCEPT"
-    echo "-A $CHAIN_KNOWN -d $place -j ACCEPT"
-  done
 }
 
 # Docker keeps environments from each other in the table "filter", behind jumps that it takes away and puts back
@@ -58,6 +47,17 @@ isolation_rules() {
   echo "-A $CHAIN -d $POOL -j DROP"
   let_resolvers_through
   for place in "${METADATA[@]}"; do echo "-A $CHAIN -d $place -j DROP"; done
+  echo COMMIT
+  [ -z "$within" ] || short_cut "$within"
+}
+
+# Docker has six rules for each network, and every packet between Nginx and an app would pass by all of them, to be
+# accepted in the end. Of a connection that they let through the rest is accepted at once; within a bridge alone, as
+# Docker's rules end with any later packet what came between two networks in an instant without them.
+short_cut() {
+  echo '*filter'
+  echo ":$CHAIN_WITHIN - [0:0]"
+  echo "-A $CHAIN_WITHIN -d $POOL $1 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
   echo COMMIT
 }
 

@@ -32,20 +32,22 @@ test("requests one after the other share a connection, those at once have one ea
 
 test("an answer in many pieces counts when its last byte is there", async () => {
   const pieces = ["HTTP/1.1 200 OK\r\nContent-", "Length: 6\r\n\r", "\nab", "cd"];
-  const last = Promise.withResolvers<void>();
+  const [written, last] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const server = createTcpServer(async (socket) => {
     socket.setNoDelay(true);
     for (const piece of pieces) await new Promise((done) => socket.write(piece, () => setTimeout(done, 5)));
+    written.resolve();
     await last.promise;
     socket.write("ef");
   });
   const client = await clientOf(server);
-  let answered = false;
-  const asking = client.ask().then(() => (answered = true));
-  await new Promise((done) => setTimeout(done, 60));
-  expect(answered).toBe(false);
+  const order: string[] = [];
+  const asking = client.ask().then(() => order.push("answered"));
+  await written.promise;
+  order.push("all but its end is there");
   last.resolve();
   await asking;
+  expect(order).toEqual(["all but its end is there", "answered"]);
 });
 
 test("another answer than a 200 is told, and so is one that is broken off", async () => {

@@ -4,6 +4,7 @@ import type { Target } from "./first-answer.ts";
 const BUFFER_BYTES = 256 * 1024;
 /** More than either side's answers begin with. */
 const HEAD_BYTES = 4096;
+const SILENCE_MS = 30_000;
 const HEAD_END = "\r\n\r\n";
 
 /** What asks one address over and over, on as many kept connections as there are requests under way. */
@@ -41,6 +42,7 @@ export function keptConnections({ address, port, host, path }: Target): KeptConn
     const line: Line = { socket, used: false, head: "", left: null, settle: null };
     all.add(line);
     socket.setNoDelay(true);
+    socket.setTimeout(SILENCE_MS, () => refuse(line, `silent for ${SILENCE_MS} ms`));
     socket.on("error", () => {}); // followed by `close`
     socket.on("close", () => {
       all.delete(line);
@@ -57,7 +59,7 @@ export function keptConnections({ address, port, host, path }: Target): KeptConn
       const before = line.head.length;
       line.head += buffer.toString("latin1", 0, Math.min(bytes, HEAD_BYTES));
       const end = line.head.indexOf(HEAD_END);
-      if (end === -1 && bytes < HEAD_BYTES) return;
+      if (end === -1) return bytes < HEAD_BYTES ? undefined : refuse(line, "a head without end");
       const status = line.head.slice("HTTP/1.1 ".length, 12);
       const length = /\r\ncontent-length: (\d+)\r\n/i.exec(line.head)?.[1];
       if (status !== "200" || length === undefined) return refuse(line, `status ${status}, length ${length}`);

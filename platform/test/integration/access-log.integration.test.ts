@@ -11,12 +11,16 @@ const TEN_MEGABYTES = 10 * 2 ** 20;
 async function startFrontDoor() {
   const instance = await createTestInstance();
   onTestFinished(() => instance.remove());
-  const inside = (...command: string[]) => docker("exec", `${instance.name}-nginx`, ...command);
+  const inside = (script: string) => docker("exec", `${instance.name}-nginx`, "sh", "-c", script);
+  const getInternally = (path: string) => fetch(`http://${instance.variables["NGINX_ADDRESS"]}:8081${path}`);
+  await waitUntil("Nginx", async () => (await getInternally("/up")).ok, 20_000);
   return {
     inside,
+    getInternally,
     get: (path: string) => visit(instance, "nobody.localhost", path),
-    getInternally: (path: string) => fetch(`http://${instance.variables["NGINX_ADDRESS"]}:8081${path}`),
-    linesAbout: async (words: string) => (await inside("cat", LOG)).split("\n").filter((line) => line.includes(words)),
+    /** Of both files, the older first. */
+    linesAbout: async (words: string) =>
+      (await inside(`ls -r ${LOG}* | xargs grep -ahF '${words}' || true`)).split("\n").filter(Boolean),
   };
 }
 
@@ -31,14 +35,24 @@ test("every request and its answer is in the access log; what the platform asks 
   expect(await linesAbout("/not-for-the-log")).toEqual([]);
 });
 
-test("of the access log there are 10 MB and as many that were before, and no line is lost in between", async () => {
+test("beyond 10 MB the access log begins anew, the one before is kept, and no request is missing in between", async () => {
   const { get, inside, linesAbout } = await startFrontDoor();
-  const sizes = async () => (await inside("sh", "-c", `stat -c %s ${LOG}*`)).split("\n").map(Number);
-  for (const round of ["first", "second"]) {
-    await inside("sh", "-c", `head -c ${TEN_MEGABYTES + 1024} /dev/zero >>${LOG}`);
-    await waitUntil("a new log", async () => ((await sizes())[0] ?? TEN_MEGABYTES) < TEN_MEGABYTES, 30_000);
-    await get(`/after-the-${round}`);
-    await waitUntil("the line", async () => (await linesAbout(`/after-the-${round}`)).length === 1);
+  const sizes = async () => (await inside(`stat -c %s ${LOG}*`)).split("\n").map(Number);
+  const asked: string[] = [];
+  for (const round of [1, 2]) {
+    await inside(`head -c ${TEN_MEGABYTES + 1024} /dev/zero >>${LOG}`);
+    const isNew = async () => {
+      asked.push(`GET /round-${round}/${asked.length} `);
+      await get(asked.at(-1)?.split(" ")[1] ?? "");
+      const [now = TEN_MEGABYTES, ...before] = await sizes();
+      return now > 0 && now < TEN_MEGABYTES && before.length === 1;
+    };
+    await waitUntil("a new log with lines", isNew, 30_000, 20);
+    await waitUntil("the last line", async () => (await linesAbout(asked.at(-1) ?? "")).length === 1);
+    const lines = await linesAbout(`GET /round-${round}/`);
+    expect(lines.map((line) => /GET \S+ /.exec(line)?.[0]).toSorted()).toEqual(
+      asked.filter((request) => request.includes(`/round-${round}/`)).toSorted(),
+    );
     expect((await sizes()).slice(1)).toEqual([expect.toSatisfy((size: number) => size > TEN_MEGABYTES)]);
   }
 }, 90_000);

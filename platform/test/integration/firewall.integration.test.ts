@@ -62,6 +62,7 @@ describePlatform(
           ["-t", "nat", "-D", "PREROUTING", ...jump(`${chainOf(name())}-in`)],
           ...["-F", "-X"].map((verb) => ["-t", "nat", verb, `${chainOf(name())}-in`]),
           ...TABLES.flatMap((table) => ["-F", "-X"].map((verb) => ["-t", table, verb, chainOf(name())])),
+          ...["-F", "-X"].map((verb) => [verb, `${chainOf(name())}-within`]),
         ],
       ],
     ])("refuses environments again within seconds after %s", async (_, damage) => {

@@ -44,6 +44,7 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
       for (const path of PATHS)
         for (const way of ["straight", "door", "port"] as const)
           reports[path][way].push(await load(bench, environment, way, path));
+      await logIsStill(bench, environment);
       const path = "/health";
       const targets = {
         straight: { address: container, port: environment.port, host, path },
@@ -69,11 +70,12 @@ export async function load(bench: Workbench, environment: EnvironmentView, way: 
     door: () => addressOf(`${bench.instance.name}-nginx`, bench.instance.name),
     port: async () => `${address}:${port}`,
   };
-  await logIsStill(join(bench.instance.folder, "logs", environment.id));
+  await logIsStill(bench, environment);
   return runWrk(`http://${await bases[way]()}${path}`, { Host: host }, SECONDS, bench.signal);
 }
 
-async function logIsStill(folder: string): Promise<void> {
+async function logIsStill({ instance }: Workbench, { id }: EnvironmentView): Promise<void> {
+  const folder = join(instance.folder, "logs", id);
   let [last, since] = [-1, performance.now()];
   const isStill = async (): Promise<boolean> => {
     const names = (await readdir(folder)).filter((name) => name.startsWith("app.log"));
