@@ -7,8 +7,8 @@ import { spreadOf, type Spread } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
 
 const PER_SECOND = 100;
-/** So long for each side, by turns. */
-const SECONDS = 20;
+/** So long for each side, by turns: each meets what comes every half minute, as health sweeps do. */
+const SECONDS = 60;
 const TURN_SECONDS = 5;
 /** Creates, each followed by its destroy, that go on at once meanwhile. */
 const CREATORS = 2;
