@@ -1,10 +1,10 @@
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
 import type { EnvironmentView } from "../../../domain/environment-view.ts";
 import { docker } from "../../support/docker.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { ask } from "../first-answer.ts";
+import { ask, type Target } from "../first-answer.ts";
 import { atLeast, atMost, ratioLine, type Line } from "../line.ts";
+import { logFilesOf } from "../log-files.ts";
 import { openLoop } from "../open-loop.ts";
 import { spreadOf } from "../statistics.ts";
 import { frontDoor, type Workbench } from "../workbench.ts";
@@ -32,8 +32,6 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
   if (!(await hasWrk(bench.signal))) return { lines: [], raw: null, note: "wrk is not installed" };
   const environment = await bench.create({ name: "door" });
   try {
-    const { address, port, host } = frontDoor(bench.instance, environment.id, "/");
-    const container = await addressOf(environment.container, environment.network);
     const reports: Reports = {
       "/": { straight: [], door: [], port: [] },
       "/health": { straight: [], door: [], port: [] },
@@ -45,14 +43,10 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
         for (const way of ["straight", "door", "port"] as const)
           reports[path][way].push(await load(bench, environment, way, path));
       await logIsStill(bench, environment);
-      const path = "/health";
-      const targets = {
-        straight: { address: container, port: environment.port, host, path },
-        port: { address, port, host, path },
-      };
       for (const way of ["straight", "port"] as const) {
+        const target = await targetOf(bench, environment, way, "/health");
         const pace = { perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal };
-        calm[way].push(...(await openLoop(pace, () => ask(targets[way]))).latencies);
+        calm[way].push(...(await openLoop(pace, () => ask(target))).latencies);
       }
       bench.progress(`${round + 1} of ${ROUNDS}`);
     }
@@ -64,22 +58,29 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
 
 /** wrk on one environment, once what it printed before is shipped. */
 export async function load(bench: Workbench, environment: EnvironmentView, way: Way, path: string): Promise<WrkReport> {
-  const { address, port, host } = frontDoor(bench.instance, environment.id, path);
-  const bases: Record<Way, () => Promise<string>> = {
-    straight: async () => `${await addressOf(environment.container, environment.network)}:${environment.port}`,
-    door: () => addressOf(`${bench.instance.name}-nginx`, bench.instance.name),
-    port: async () => `${address}:${port}`,
-  };
+  const { address, port, host } = await targetOf(bench, environment, way, path);
   await logIsStill(bench, environment);
-  return runWrk(`http://${await bases[way]()}${path}`, { Host: host }, SECONDS, bench.signal);
+  return runWrk(`http://${address}:${port}${path}`, { Host: host }, SECONDS, bench.signal);
 }
 
-async function logIsStill({ instance }: Workbench, { id }: EnvironmentView): Promise<void> {
-  const folder = join(instance.folder, "logs", id);
+async function targetOf(
+  { instance }: Workbench,
+  { id, container, network, port }: EnvironmentView,
+  way: Way,
+  path: string,
+): Promise<Target> {
+  const published = frontDoor(instance, id, path);
+  if (way === "straight") return { ...published, address: await addressOf(container, network), port };
+  if (way === "door")
+    return { ...published, address: await addressOf(`${instance.name}-nginx`, instance.name), port: 80 };
+  return published;
+}
+
+async function logIsStill(bench: Workbench, { id }: EnvironmentView): Promise<void> {
   let [last, since] = [-1, performance.now()];
   const isStill = async (): Promise<boolean> => {
-    const names = (await readdir(folder)).filter((name) => name.startsWith("app.log"));
-    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+    const files = await logFilesOf(bench, id, "app.log");
+    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
     const size = sizes.reduce((sum, each) => sum + each, 0);
     if (size !== last) [last, since] = [size, performance.now()];
     return performance.now() - since >= STILL_MS;

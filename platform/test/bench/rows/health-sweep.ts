@@ -1,8 +1,8 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HealthCheck } from "../../../domain/health-rule.ts";
 import { atMost, type Line } from "../line.ts";
+import { logFilesOf } from "../log-files.ts";
 import { populate, severalAtOnce } from "../population.ts";
 import { spreadOf } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
@@ -54,10 +54,9 @@ function sweepOf(checks: HealthCheck[], due: number): { ms: number; total: numbe
   return { ms: Math.max(0, ...ends), total: own.length, silent: own.filter(({ status }) => status === null).length };
 }
 
-async function readChecks({ instance }: Workbench, id: string): Promise<HealthCheck[]> {
-  const folder = join(instance.folder, "logs", id);
-  const names = (await readdir(folder)).filter((name) => name.startsWith("health.log"));
-  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
+async function readChecks(bench: Workbench, id: string): Promise<HealthCheck[]> {
+  const files = await logFilesOf(bench, id, "health.log");
+  const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
   return texts
     .join("")
     .split("\n")

@@ -1,10 +1,10 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { visit } from "../../support/api-client.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { lineNumbersIn } from "../bench-app.ts";
 import { atMost, type Line } from "../line.ts";
+import { logFilesOf } from "../log-files.ts";
 import { populate, severalAtOnce } from "../population.ts";
 import { cpuSeconds, residentMegabytes } from "../process-figures.ts";
 import { median, slopeOf, spreadOf } from "../statistics.ts";
@@ -100,10 +100,9 @@ async function awaitLines(bench: Workbench, ids: string[], printed: number): Pro
   return arrived;
 }
 
-async function countLines({ instance }: Workbench, id: string): Promise<Arrived> {
-  const folder = join(instance.folder, "logs", id);
-  const names = (await readdir(folder)).filter((name) => name.startsWith("app.log"));
-  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
+async function countLines(bench: Workbench, id: string): Promise<Arrived> {
+  const files = await logFilesOf(bench, id, "app.log");
+  const texts = await Promise.all(files.map((file) => readFile(file, "utf8")));
   const numbers = texts.flatMap(lineNumbersIn);
   return { all: numbers.length, distinct: new Set(numbers).size };
 }
