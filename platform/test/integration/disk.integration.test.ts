@@ -197,12 +197,15 @@ describe("a disk that fills up", () => {
     expect(await labelledObjects(instance.name)).toEqual([]);
   });
 
+  /** Comes there whole, as the platform's own do: an archive is measured once, and a pass may be on now. */
   async function anArchive(id: string, bytes: number, ageDays: number): Promise<void> {
-    const place = join(disk.folder, "logs/archived", id);
-    await mkdir(place, { recursive: true });
-    await writeFile(join(place, "app.log"), "x".repeat(bytes));
+    const aside = join(disk.folder, id);
+    await mkdir(aside);
+    await writeFile(join(aside, "app.log"), "x".repeat(bytes));
     const time = Date.now() / 1000 - ageDays * 86_400;
-    await utimes(join(place, "app.log"), time, time);
+    await utimes(join(aside, "app.log"), time, time);
+    await mkdir(join(disk.folder, "logs/archived"), { recursive: true });
+    await rename(aside, join(disk.folder, "logs/archived", id));
   }
 
   test("below MIN_FREE_DISK archives go oldest first, and then creates are refused with the numbers", async () => {
@@ -247,7 +250,8 @@ describe("a disk that fills up", () => {
     expect([refused.status, refused.body["code"]]).toEqual([503, "storage_failed"]);
     expect(refused.body["detail"]).toMatch(/ENOSPC/);
     expect(others(await remains()).filter((name) => name.includes("refused"))).toEqual([]);
-    expect((await api.list()).body).toHaveLength(3);
+    const listed = (await api.list()).body.map(({ id }) => id);
+    expect(listed.filter((id) => !id.includes("fits"))).toEqual([steady.id, goner.id]);
     expect((await api.logs(steady.id)).status).toBe(200);
     expect((await api.health(steady.id)).body.status).toBe("running");
     const health = await waitUntil("healthz to notice", async () => {
