@@ -2,7 +2,7 @@
 # Starts Nginx where nginx.conf finds what it listens on: its address in the platform's own network, which is a setting.
 # Not a name in /etc/hosts: Docker empties that file and writes it anew whenever the container joins or leaves a network.
 set -eu
-mkdir -p /run/front-door /var/log/front-door
+mkdir -p /run/front-door /var/log/front-door /run/sandbox
 for port in 80 8081; do
   echo "listen ${NGINX_ADDRESS:?}:$port default_server;" >"/run/front-door/$port.conf"
 done
@@ -13,5 +13,11 @@ log=/var/log/front-door/access.log
 while sleep 1 || true; do
   [ -z "$(find "$log" -size +10240k 2>/dev/null)" ] || mv "$log" "$log.1"
   [ -e "$log" ] || kill -USR1 1
+done &
+
+# Tests and reloads Nginx, which is process 1, when the API asks.
+while true; do
+  sh /etc/nginx/desk.sh /run/sandbox 1 || true
+  sleep 1
 done &
 exec nginx -g 'daemon off;'

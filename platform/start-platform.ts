@@ -14,6 +14,7 @@ import { createNginxIngress } from "./ingress/nginx-ingress.ts";
 import { startLoops } from "./loops/start-loops.ts";
 import { quotaOf, thisMachine, type Machine } from "./machine.ts";
 import { createNginxControl } from "./nginx-control.ts";
+import { createNginxDesk } from "./ingress/nginx-desk.ts";
 import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
 import { abortAfter } from "./runtime/abort-after.ts";
 import { systemClock } from "./runtime/clock.ts";
@@ -144,7 +145,14 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
     confDir: config.NGINX_CONF_DIR,
     internalUrl,
     deniedSubnets: [config.SUBNET_POOL],
-    control: createNginxControl(engine.containers, settings.nginxContainer, { testLimitMs: RELOAD_TIMEOUT_MS, cutOff }),
+    control: createNginxControl({
+      container: settings.nginxContainer,
+      containers: engine.containers,
+      // Where compose puts it for Nginx's container.
+      desk: createNginxDesk(resolve(".cache/nginx", config.INSTANCE)),
+      testLimitMs: RELOAD_TIMEOUT_MS,
+      cutOff,
+    }),
     logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,
     cutOff,

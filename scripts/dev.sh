@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
 
 stage_nginx_only() {
-  mkdir -p "$(in_root "$NGINX_CONF_DIR")"
+  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$CACHE_DIR/nginx/$INSTANCE"
   NGINX_SOURCE_HASH="$(nginx_source_hash)"
   export NGINX_SOURCE_HASH
   compose rm --stop --force api

@@ -75,6 +75,7 @@ stage_files() {
   # Gates and the mark of a reload: a route of the same id would be open before its time, and connections not kept.
   rm -rf "$conf/live"
   rm -f "$conf/.reloading"
+  rm -rf "$CACHE_DIR/nginx/$INSTANCE"
   note "removed: leftover state files $count"
 }
 

@@ -84,7 +84,10 @@ export async function startNginxContainer(): Promise<NginxContainer> {
     const platform = await createNetwork(instance, label);
     const environments = await createNetwork(environmentsNetwork, label);
     const address = `${platform}.2`;
-    const files = ["nginx.conf", "start.sh"].flatMap((file) => ["-v", `${ROOT}/nginx/${file}:/etc/nginx/${file}:ro`]);
+    const files = ["nginx.conf", "start.sh", "desk.sh"].flatMap((file) => [
+      "-v",
+      `${ROOT}/nginx/${file}:/etc/nginx/${file}:ro`,
+    ]);
     const mounts = [...files, "-v", `${confDir}:/etc/nginx/conf.d:ro`];
     const image = nginxImage();
     const options = [

@@ -138,7 +138,7 @@ export async function createTestInstance(
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
       await firewall("down");
-      for (const shared of ["socket", "firewall"]) {
+      for (const shared of ["socket", "firewall", "nginx"]) {
         await rm(join(ROOT, ".cache", shared, name), { recursive: true, force: true });
         await rmdir(join(ROOT, ".cache", shared)).catch(() => {});
       }
