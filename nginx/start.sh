@@ -15,9 +15,11 @@ while sleep 1 || true; do
   [ -e "$log" ] || kill -USR1 1
 done &
 
-# Tests and reloads Nginx, which is process 1, when the API asks.
+# Tests and reloads Nginx, which is process 1, when the API asks. Where it cannot, it is tried ever more seldom.
+pause=1
 while true; do
   sh /etc/nginx/desk.sh /run/sandbox 1 || true
-  sleep 1
+  sleep "$pause" || true
+  [ "$pause" -ge 60 ] || pause=$((pause * 2))
 done &
 exec nginx -g 'daemon off;'

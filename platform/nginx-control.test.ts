@@ -7,7 +7,9 @@ import { createFakeContext } from "./test/support/fake-context.ts";
 
 let engine: FakeEngine;
 let cutOff: AbortController;
-let makeControl: (ask: NginxDesk["ask"], testLimitMs?: number) => NginxControl;
+let makeControl: (ask: NginxDesk["ask"], testLimitMs?: number, logger?: NginxLogger) => NginxControl;
+
+type NginxLogger = NonNullable<Parameters<typeof createNginxControl>[0]["logger"]>;
 
 const nobody: NginxDesk["ask"] = async () => null;
 
@@ -15,13 +17,14 @@ beforeEach(async () => {
   const { settings, ...context } = await createFakeContext();
   ({ engine } = context);
   cutOff = new AbortController();
-  makeControl = (ask, testLimitMs = 60_000) =>
+  makeControl = (ask, testLimitMs = 60_000, logger = { info: () => {}, warn: () => {} }) =>
     createNginxControl({
       container: settings.nginxContainer,
       containers: engine.containers,
       desk: { ask },
       testLimitMs,
       cutOff: cutOff.signal,
+      logger,
     });
 });
 
@@ -83,6 +86,15 @@ describe("whoever tests or reloads Nginx", () => {
     cutOff = new AbortController();
     const limited = makeControl(silent, 20);
     await expect(limited.test()).rejects.toMatchObject({ code: "engine_failed", message: /within 20 ms/ });
+  });
+
+  test("tells once that nobody inside answers, and once that somebody does again", async () => {
+    const told: unknown[] = [];
+    const note = (...said: unknown[]) => void told.push(said[1]);
+    const answers = [null, null, { exitCode: 0, output: "" }, { exitCode: 0, output: "" }];
+    const control = makeControl(async () => answers.shift() ?? null, 60_000, { info: note, warn: note });
+    for (let times = 1; times <= 4; times++) await control.reload();
+    expect(told).toEqual([expect.stringContaining("through the engine"), expect.stringContaining("from inside again")]);
   });
 
   test.each([

@@ -2,6 +2,7 @@ import { PlatformError } from "./domain/errors.ts";
 import type { ContainerEngine } from "./engine/engine.ts";
 import type { DeskAnswer, DeskVerb, NginxDesk } from "./ingress/nginx-desk.ts";
 import type { NginxControl } from "./ingress/nginx-ingress.ts";
+import type { Logger } from "./runtime/logger.ts";
 
 type NginxControlOptions = {
   /** Nginx's container. */
@@ -13,16 +14,29 @@ type NginxControlOptions = {
   testLimitMs: number;
   /** Once it aborts, nothing is waited for any more: it throws the reason. */
   cutOff: AbortSignal;
+  logger?: Pick<Logger, "info" | "warn">;
 };
 
 /** Nginx is a container: it is tested and reloaded from inside, or through the engine, and restarted through that. */
 export function createNginxControl(options: NginxControlOptions): NginxControl {
-  const { container, containers, desk, testLimitMs, cutOff } = options;
+  const { container, containers, desk, testLimitMs, cutOff, logger } = options;
+  let isAnswered = true;
+
+  /** Told once, as it costs time and nothing else. */
+  function noteAnswered(now: boolean): void {
+    if (now === isAnswered) return;
+    isAnswered = now;
+    if (now) logger?.info({ container }, "nginx is tested and reloaded from inside again");
+    else
+      logger?.warn({ container }, "nobody in nginx's container answers: it is tested and reloaded through the engine");
+  }
 
   async function askDesk(verb: DeskVerb): Promise<DeskAnswer | null> {
     const limit = AbortSignal.timeout(testLimitMs);
     try {
-      return await desk.ask(verb, AbortSignal.any([cutOff, limit]));
+      const answer = await desk.ask(verb, AbortSignal.any([cutOff, limit]));
+      noteAnswered(answer !== null);
+      return answer;
     } catch (error) {
       if (cutOff.aborted || !limit.aborted) throw error;
       const detail = `Cannot ${verb} Nginx in container "${container}": it did not end within ${testLimitMs} ms; it goes on inside`;
@@ -32,8 +46,12 @@ export function createNginxControl(options: NginxControlOptions): NginxControl {
 
   return {
     async test() {
-      const limits = { timeoutMs: testLimitMs, signal: cutOff };
-      const answer = (await askDesk("test")) ?? (await containers.exec(container, ["nginx", "-t"], limits));
+      const began = performance.now();
+      const left = () => ({
+        timeoutMs: Math.ceil(Math.max(1, testLimitMs - (performance.now() - began))),
+        signal: cutOff,
+      });
+      const answer = (await askDesk("test")) ?? (await containers.exec(container, ["nginx", "-t"], left()));
       if (!isVerdict(answer.exitCode)) throw untested(container, answer);
       return { ok: answer.exitCode === 0, output: answer.output };
     },

@@ -152,6 +152,7 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
       desk: createNginxDesk(resolve(".cache/nginx", config.INSTANCE)),
       testLimitMs: RELOAD_TIMEOUT_MS,
       cutOff,
+      logger,
     }),
     logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,

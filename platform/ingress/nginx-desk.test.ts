@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { existsSync, readdirSync } from "node:fs";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
@@ -91,26 +91,60 @@ test("where nobody is there, nobody answers: at once", async () => {
   expect(await desk.ask("test", never)).toMatchObject({ exitCode: 0 });
 });
 
-test("a desk that does not begin is not waited for, and is of use again afterwards", async () => {
-  const { desk, open } = await startDesk("exit 1");
+test("a desk that does not begin is not waited for, nor asked again soon, and does not do late what it was asked", async () => {
+  const { desk, folder, open, has } = await startDesk("exit 1");
   const child = await open();
   child.kill("SIGSTOP");
+  expect(await desk.ask("reload", never)).toBeNull();
+  const again = performance.now();
   expect(await desk.ask("test", never)).toBeNull();
+  expect(performance.now() - again).toBeLessThan(1_000);
   child.kill("SIGCONT");
-  expect(await desk.ask("reload", never)).toEqual({ exitCode: 0, output: "" });
+  expect(await createNginxDesk(folder).ask("test", never)).toEqual({ exitCode: 1, output: "" });
+  expect(has("reloaded")).toBe(false);
+  const rested = createNginxDesk(folder, { restMs: 0 });
+  expect(await rested.ask("reload", never)).toEqual({ exitCode: 0, output: "" });
+  await waitUntil("the reload", () => has("reloaded"));
+});
+
+test.each<[string, (path: string) => Promise<void>]>([
+  ["a link to a file", async (path) => symlink("../mine", path)],
+  ["a file", async (path) => writeFile(path, "")],
+  ["a folder", async (path) => void (await mkdir(path))],
+  ["a link to a device", async (path) => symlink("/dev/null", path)],
+])("%s in the place of either pipe is left as it is, and costs nothing", async (_what, put) => {
+  const { desk, folder, open } = await startDesk("exit 0");
+  const mine = join(folder, "../mine");
+  await writeFile(mine, "precious");
+  const openFiles = () => readdirSync("/proc/self/fd").length;
+  for (const end of ["ask", "answer"]) {
+    const child = await open();
+    await rm(join(folder, end));
+    await put(join(folder, end));
+    const before = openFiles();
+    for (let times = 1; times <= 20; times++) expect(await desk.ask("test", never)).toBeNull();
+    await waitUntil("what was opened to be closed", () => openFiles() < before + 20);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+  expect(await readFile(mine, "utf8")).toBe("precious");
 });
 
 test("a desk that ends before it has answered answers nobody", async () => {
-  const { desk, open, has } = await startDesk("touch ../begun; sleep 60");
+  const { desk, open, has, put } = await startDesk("touch ../begun; until [ -e ../go ]; do sleep 0.02; done");
   const child = await open();
   const asked = desk.ask("test", never);
   await waitUntil("it to begin", () => has("begun"));
-  process.kill(-(child.pid ?? 0), "SIGKILL");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  await put("go");
   expect(await asked).toBeNull();
 });
 
 test("an answer that nobody waited for is not taken for the next one", async () => {
-  const { desk, open, has, put } = await startDesk("touch ../begun; until [ -e ../go ]; do sleep 0.02; done; exit 1");
+  const { desk, folder, open, has, put } = await startDesk(
+    "touch ../begun; until [ -e ../go ]; do sleep 0.02; done; exit 1",
+  );
   await open();
   const impatient = new AbortController();
   const asked = desk.ask("test", impatient.signal);
@@ -118,7 +152,7 @@ test("an answer that nobody waited for is not taken for the next one", async () 
   impatient.abort(new Error("no time left"));
   await expect(asked).rejects.toThrow("no time left");
   await expect(desk.ask("test", impatient.signal)).rejects.toThrow("no time left");
-  const next = desk.ask("reload", never);
+  const next = createNginxDesk(folder).ask("reload", never);
   await put("go");
   expect(await next).toEqual({ exitCode: 0, output: "" });
 });

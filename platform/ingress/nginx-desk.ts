@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { constants, openSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { errnoOf } from "../runtime/atomic-file.ts";
@@ -14,49 +13,72 @@ export type DeskAnswer = { exitCode: number; output: string };
 export type NginxDesk = {
   /**
    * Has it done inside Nginx's container. Null where nobody is there, nobody begins with it within two seconds, or
-   * whoever began is gone: then the engine has to be asked, which can tell why. Rejects with the signal's reason.
+   * whoever began is gone: then the engine has to be asked, which can tell why. Rejects with the signal's reason. Who did
+   * not begin, or not end in time, is not asked again for half a minute: that would be as long each time.
    */
   ask(verb: DeskVerb, signal: AbortSignal): Promise<DeskAnswer | null>;
 };
 
 /** A container that is paused never begins. */
 const BEGIN_MS = 2_000;
+const REST_MS = 30_000;
 
 const MAX_OUTPUT = 64 * 1024;
 /** Longer than the line with the verdict. */
 const TAIL = 1024;
 
 /** The desk of the Nginx whose container has `folder` as its /run/sandbox. One is served after the other. */
-export function createNginxDesk(folder: string): NginxDesk {
+export function createNginxDesk(folder: string, { restMs = REST_MS } = {}): NginxDesk {
   let before: Promise<unknown> = Promise.resolve();
+  let restsUntil = 0;
+
+  async function askInTurn(verb: DeskVerb, signal: AbortSignal): Promise<DeskAnswer | null> {
+    signal.throwIfAborted();
+    if (performance.now() < restsUntil) return null;
+    let isSlow = true;
+    try {
+      const answer = await askOnce(folder, verb, signal);
+      isSlow = answer === "silence";
+      return answer === "silence" ? null : answer;
+    } finally {
+      if (isSlow) restsUntil = performance.now() + restMs;
+    }
+  }
+
   return {
     ask(verb, signal) {
-      const answer = before.then(() => askOnce(folder, verb, signal));
+      const answer = before.then(() => askInTurn(verb, signal));
       before = answer.catch(() => undefined);
       return answer;
     },
   };
 }
 
-async function askOnce(folder: string, verb: DeskVerb, signal: AbortSignal): Promise<DeskAnswer | null> {
-  signal.throwIfAborted();
+/** As NginxDesk.ask, but for where nobody begins with it. */
+async function askOnce(folder: string, verb: DeskVerb, signal: AbortSignal): Promise<DeskAnswer | "silence" | null> {
   const mark = randomUUID();
-  const answers = listen(join(folder, "answer"));
-  if (answers === null) return null;
+  const fd = openPipe(join(folder, "answer"), constants.O_RDONLY);
+  if (fd === null) return null;
+  const answers = new Socket({ fd, readable: true, writable: false }).setEncoding("utf8");
   try {
     const answer = hear(answers, mark, signal);
     answer.catch(() => undefined); // nobody waits for it where nobody can be told
-    return (await tell(join(folder, "ask"), `${verb} ${mark}\n`)) ? await answer : null;
+    // Full seconds, of which the present one has begun.
+    const until = Math.floor((Date.now() + BEGIN_MS) / 1000) - 1;
+    return tell(join(folder, "ask"), `${verb} ${mark} ${until}\n`) ? await answer : null;
   } finally {
     answers.destroy();
   }
 }
 
-/** The pipe's end to read from, or null where there is none. Opening does not wait for who writes. */
-function listen(path: string): Socket | null {
+/** An end of a pipe, or null where there is none. Waits for nobody at the other end, nor later for room or for words. */
+function openPipe(path: string, end: number): number | null {
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    return new Socket({ fd, readable: true, writable: false }).setEncoding("utf8");
+    const fd = openSync(path, end | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    // A container can write to this folder: what it may have put there instead is nothing to write to.
+    if (fstatSync(fd).isFIFO()) return fd;
+    closeSync(fd);
+    return null;
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return null;
@@ -64,27 +86,25 @@ function listen(path: string): Socket | null {
 }
 
 /** Whether somebody reads the pipe, or will. */
-async function tell(path: string, line: string): Promise<boolean> {
+function tell(path: string, line: string): boolean {
+  const fd = openPipe(path, constants.O_WRONLY);
+  if (fd === null) return false;
   try {
-    // Without waiting, for a reader as for room in the pipe.
-    const pipe = await open(path, constants.O_WRONLY | constants.O_NONBLOCK);
-    try {
-      await pipe.write(line);
-      return true;
-    } finally {
-      await pipe.close();
-    }
+    writeSync(fd, line);
+    return true;
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     return false;
+  } finally {
+    closeSync(fd);
   }
 }
 
-async function hear(answers: Socket, mark: string, signal: AbortSignal): Promise<DeskAnswer | null> {
-  const { promise, resolve, reject } = Promise.withResolvers<DeskAnswer | null>();
+async function hear(answers: Socket, mark: string, signal: AbortSignal): Promise<DeskAnswer | "silence" | null> {
+  const { promise, resolve, reject } = Promise.withResolvers<DeskAnswer | "silence" | null>();
   const isOver = () => reject(signal.reason);
   signal.addEventListener("abort", isOver, { once: true });
-  const silence = setTimeout(resolve, BEGIN_MS, null);
+  const silence = setTimeout(resolve, BEGIN_MS, "silence" as const);
   let text = "";
   answers.on("data", (chunk: string) => {
     text = shortened(text + chunk, mark);

@@ -140,7 +140,6 @@ export async function createTestInstance(
       await firewall("down");
       for (const shared of ["socket", "firewall", "nginx"]) {
         await rm(join(ROOT, ".cache", shared, name), { recursive: true, force: true });
-        await rmdir(join(ROOT, ".cache", shared)).catch(() => {});
       }
       await rm(folder, { recursive: true, force: true });
       await rmdir(join(folder, "..")).catch(() => {}); // the last instance takes the folder with it
