@@ -102,6 +102,16 @@ test("a watched environment is degraded within seconds, by the same three failur
   expect(checks.filter(({ ok }) => !ok).length).toBeGreaterThanOrEqual(3);
 });
 
+test("a watched environment whose probes hang is degraded as soon: that it was well before says nothing now", async () => {
+  const { id } = await createEnvironment(context, {});
+  await checkAllHealth(context);
+  // Longer than the gap between two probes.
+  context.settings.healthTimeout = 1.5;
+  context.probe.set(`${id}.localhost`, "hangs");
+  watchHealth(context, id);
+  await waitUntil("it to be degraded", () => statusOf(id) === "degraded", 8_000, 20);
+});
+
 test("a watch ends at once when the environment is well", async () => {
   const { id } = await createEnvironment(context, {});
   const before = context.probe.calls.length;

@@ -74,11 +74,13 @@ export function watchHealth(context: Context, id: string): void {
 }
 
 async function probeRepeatedly(context: Context, id: string, signal: AbortSignal): Promise<void> {
+  // While all of them hang, what is known of it is from before the occasion.
+  let hasTold = false;
   for (let probes = 0; probes < QUICK_PROBES && !signal.aborted; probes++) {
-    void checkHealth(context, id);
+    void checkHealth(context, id).then(() => (hasTold = true));
     await delay(QUICK_PROBE_GAP_MS, signal);
     const healthy = context.failures.get(id) === 0 && context.environments.get(id)?.status === "running";
-    if (healthy) return;
+    if (hasTold && healthy) return;
   }
 }
 
