@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startStandInNginx, type StandInNginx } from "../test/support/stand-in-nginx.ts";
@@ -196,6 +196,33 @@ describe("createNginxIngress", () => {
       await expect(door.makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
       await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
     }
+  });
+
+  it("lets go of connections before it reloads, for longer where some are kept, and for removals only then", async () => {
+    let drain = 0;
+    const watched = door.makeIngress({
+      reload: async () => {
+        drain = Date.now() - (await stat(join(confDir, RELOAD_MARK))).mtimeMs;
+        await door.control.reload();
+      },
+    });
+    /** How long connections were let go of, and how often it was asked whether some are kept. */
+    const during = async (change: () => Promise<void>) => {
+      const before = door.looks();
+      await change();
+      return { drain, looks: door.looks() - before };
+    };
+    await watched.put(makeRoute("first"));
+    const none = await during(() => watched.put(makeRoute("a")));
+    expect(none.drain).toBeGreaterThan(90);
+    expect(none.looks).toBe(1);
+    door.keep(1);
+    const some = await during(() => watched.put(makeRoute("b")));
+    expect(some.drain).toBeGreaterThan(290);
+    expect(some.looks).toBeGreaterThan(1);
+    expect((await during(() => watched.remove("env-a"))).drain).toBeGreaterThan(290);
+    door.keep(0);
+    expect((await during(() => watched.remove("env-b"))).looks).toBe(1);
   });
 
   it("reloads all the same when the mark cannot be made", async () => {

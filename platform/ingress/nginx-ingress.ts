@@ -56,6 +56,9 @@ export type NginxIngress = Ingress & {
 /** Removing what is never there changes nothing, and has what is there tested and loaded where it is not yet. */
 const ABSENT_FILE = "01-absent.conf";
 
+/** Nobody waits for it where something is put, as its container takes longer; removals have Nginx's own 100 ms after the signal. */
+const DRAIN_MS = 100;
+
 const NOT_TAKEN_UP =
   "Nginx does not take up a configuration with this file in it (does it listen on an address or a port of the platform's?)";
 
@@ -99,10 +102,10 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     await Promise.all(batch.map(async (change) => (change.previous = await loaded.ownText(change.file))));
     if (batch.every((change) => loaded.holds(change, present)) && (await isStillLoaded())) return settle(batch);
 
-    await nginx.draining(() => makeLive(batch));
+    await nginx.draining((drained) => makeLive(batch, drained));
   }
 
-  async function makeLive(batch: Pending[]): Promise<void> {
+  async function makeLive(batch: Pending[], drained: (atLeastMs: number) => Promise<void>): Promise<void> {
     putAside = new Set();
     const written = await writeAll(batch);
     const marks = folder.marksNow();
@@ -113,6 +116,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     try {
       // What was tested was the former folder, then.
       if (await sight.restore()) accepted = await testAll(accepted);
+      await drained(isTested ? 0 : DRAIN_MS);
       settle((await load(accepted, marks)) ? accepted : await loadAgain(accepted, marks));
     } catch (error) {
       await withdraw(accepted, error);

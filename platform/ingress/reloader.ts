@@ -1,3 +1,4 @@
+import { delay } from "../runtime/delay.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { RELOAD_MARK, type ConfFolder } from "./conf-folder.ts";
 import {
@@ -10,6 +11,10 @@ import {
 import { isOwnText } from "./own-text.ts";
 import type { FrontDoor } from "./server-block.ts";
 import { createRunningNginx, type RunningNginx } from "./running-nginx.ts";
+
+/** Clients that keep a connection for later are not waited for. */
+const LONGEST_DRAIN_MS = 300;
+const DRAIN_POLL_MS = 20;
 
 export type ReloaderOptions = {
   folder: ConfFolder;
@@ -31,9 +36,10 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> &
   /**
    * Has every answer close its connection while `work`, which reloads, is under way: Nginx closes what is
    * kept idle with the reload, and would reset whoever is just using it again (docs/adr/0007). Where the disk does
-   * not let it, `work` is done all the same.
+   * not let it, `work` is done all the same. It is given a way to wait until no connection is kept, for as long as it
+   * says at least, in which answers under way end, and 300 ms in all at most.
    */
-  draining<T>(work: () => Promise<T>): Promise<T>;
+  draining<T>(work: (drained: (atLeastMs: number) => Promise<void>) => Promise<T>): Promise<T>;
   /**
    * Reloads until the folder's content is the only one that answers, and returns its generation; null when Nginx was
    * told and does not take it up in time. Throws when it cannot be told, and the reason of `cutOff` once that aborts.
@@ -52,7 +58,10 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> &
 
 export function createReloader(options: ReloaderOptions): Reloader {
   const { folder, ports, door, timeoutMs, cutOff, logger } = options;
-  const { ask, check, sees, isIdle, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
+  const { ask, check, sees, isIdle, keepsConnections, awaitGeneration } = createRunningNginx(
+    options.internalUrl,
+    ports,
+  );
   let reloads = 0;
   /** Generations signalled whose predecessors were not seen to be gone. */
   const unconfirmed = new Set<number>();
@@ -91,6 +100,13 @@ export function createReloader(options: ReloaderOptions): Reloader {
     return true;
   }
 
+  async function drained(began: number, atLeastMs: number): Promise<void> {
+    const past = () => performance.now() - began;
+    await delay(Math.max(0, atLeastMs - past()), cutOff);
+    while (past() < LONGEST_DRAIN_MS && cutOff?.aborted !== true && (await keepsConnections()))
+      await delay(DRAIN_POLL_MS, cutOff);
+  }
+
   function noteUndrained(error: unknown): void {
     logger?.warn({ err: error }, "the mark of a reload cannot be made or removed");
   }
@@ -105,8 +121,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
     async draining(work) {
       await folder.touch(RELOAD_MARK).catch(noteUndrained);
+      const began = performance.now();
       try {
-        return await work();
+        return await work((atLeastMs) => drained(began, atLeastMs));
       } finally {
         await folder.remove(RELOAD_MARK).catch(noteUndrained);
       }

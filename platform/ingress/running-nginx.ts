@@ -8,7 +8,7 @@ import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPort
 
 /** How long one question on the internal port may take. */
 const ANSWER_LIMIT_MS = 2_000;
-/** Who asks whether it is idle is in a hurry. */
+/** Who asks what it is doing is in a hurry. */
 const IDLE_LIMIT_MS = 200;
 /** Between two looks at a reload under way. */
 const POLL_MS = 3;
@@ -24,6 +24,8 @@ export type RunningNginx = {
   sees(name: string): Promise<boolean | null>;
   /** Whether no worker, old or new, has a request under way but this question. False where it does not say. Never throws. */
   isIdle(): Promise<boolean>;
+  /** Whether a client's connection waits for a next request, in whatever worker. False where it does not say. Never throws. */
+  keepsConnections(): Promise<boolean>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
@@ -52,6 +54,12 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
     }
   }
 
+  /** Its counters, this very question among them (https://nginx.org/en/docs/http/ngx_http_stub_status_module.html). */
+  async function counters(): Promise<string> {
+    const { body } = await get(url, "/up", url.host, IDLE_LIMIT_MS).catch(() => ({ body: "" }));
+    return body;
+  }
+
   return {
     ask,
 
@@ -60,11 +68,8 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       return status === 204 ? true : status === 410 ? false : null;
     },
 
-    async isIdle() {
-      const { body } = await get(url, "/up", url.host, IDLE_LIMIT_MS).catch(() => ({ body: "" }));
-      // https://nginx.org/en/docs/http/ngx_http_stub_status_module.html; this very question is the one.
-      return /\bWriting: 1\b/.test(body);
-    },
+    isIdle: async () => /\bWriting: 1\b/.test(await counters()),
+    keepsConnections: async () => /\bWaiting: [1-9]/.test(await counters()),
 
     async check() {
       try {

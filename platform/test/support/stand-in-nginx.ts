@@ -24,6 +24,10 @@ export type StandInNginx = {
   control: NginxControl;
   /** The folder that it was given when it was started. */
   mount(folder: string): void;
+  /** How many connections clients keep. */
+  keep(connections: number): void;
+  /** How often it was asked for that. */
+  looks(): number;
   makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxIngressOptions>): NginxIngress;
   remove(): Promise<void>;
 };
@@ -34,6 +38,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
   const log: string[] = [];
   const told: string[] = [];
   let mounted = confDir;
+  let [waiting, looks] = [0, 0];
 
   const server = createServer((incoming, response) => {
     const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
@@ -41,7 +46,8 @@ export async function startStandInNginx(): Promise<StandInNginx> {
       response.setHeader("x-sandbox-generation", generation);
     const sign = /^\/sees\/(.+)$/.exec(incoming.url ?? "")?.[1];
     if (sign !== undefined) response.statusCode = existsSync(join(mounted, sign)) ? 204 : 410;
-    response.end();
+    if (incoming.url === "/up") looks++;
+    response.end(incoming.url === "/up" ? `Reading: 0 Writing: 1 Waiting: ${waiting}` : "");
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const { port } = server.address() as AddressInfo;
@@ -77,6 +83,8 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     told,
     control,
     mount: (folder) => void (mounted = folder),
+    keep: (connections) => void (waiting = connections),
+    looks: () => looks,
     makeIngress: (changes = {}, options = {}) =>
       createNginxIngress({
         confDir,
