@@ -56,8 +56,11 @@ export type NginxIngress = Ingress & {
 /** Removing what is never there changes nothing, and has what is there tested and loaded where it is not yet. */
 const ABSENT_FILE = "01-absent.conf";
 
-/** Nobody waits for it where something is put, as its container takes longer; removals have Nginx's own 100 ms after the signal. */
-const DRAIN_MS = 100;
+/**
+ * How long answers that were under way at the mark have to end, before Nginx's own 100 ms after the signal. Where
+ * something is put its container takes longer; where something is removed its network takes as long.
+ */
+const DRAIN_MS = { put: 200, removal: 120 };
 
 const NOT_TAKEN_UP =
   "Nginx does not take up a configuration with this file in it (does it listen on an address or a port of the platform's?)";
@@ -116,7 +119,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     try {
       // What was tested was the former folder, then.
       if (await sight.restore()) accepted = await testAll(accepted);
-      await drained(isTested ? 0 : DRAIN_MS);
+      await drained(isTested ? DRAIN_MS.removal : DRAIN_MS.put);
       settle((await load(accepted, marks)) ? accepted : await loadAgain(accepted, marks));
     } catch (error) {
       await withdraw(accepted, error);
