@@ -58,7 +58,7 @@ const ABSENT_FILE = "01-absent.conf";
 
 /**
  * How long answers that were under way at the mark have to end, before Nginx's own 100 ms after the signal. Where
- * something is put its container takes longer; where something is removed its network takes as long.
+ * something is put its container takes longer beside it.
  */
 const DRAIN_MS = { put: 200, removal: 120 };
 

@@ -36,8 +36,8 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> &
   /**
    * Has every answer close its connection while `work`, which reloads, is under way: Nginx closes what is
    * kept idle with the reload, and would reset whoever is just using it again (docs/adr/0007). Where the disk does
-   * not let it, `work` is done all the same. It is given a way to wait until no connection is kept, for as long as it
-   * says at least, in which answers under way end, and 300 ms in all at most.
+   * not let it, `work` is done all the same. It is given a way to wait until no connection is kept: for as long as it
+   * says at least, in which answers under way end, and 300 ms in all at most; not at all where there are neither.
    */
   draining<T>(work: (drained: (atLeastMs: number) => Promise<void>) => Promise<T>): Promise<T>;
   /**
@@ -58,7 +58,7 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> &
 
 export function createReloader(options: ReloaderOptions): Reloader {
   const { folder, ports, door, timeoutMs, cutOff, logger } = options;
-  const { ask, check, sees, isIdle, keepsConnections, awaitGeneration } = createRunningNginx(
+  const { ask, check, sees, isIdle, isQuiet, keepsConnections, awaitGeneration } = createRunningNginx(
     options.internalUrl,
     ports,
   );
@@ -101,6 +101,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
   }
 
   async function drained(began: number, atLeastMs: number): Promise<void> {
+    if (await isQuiet()) return;
     const past = () => performance.now() - began;
     await delay(Math.max(0, atLeastMs - past()), cutOff);
     while (past() < LONGEST_DRAIN_MS && cutOff?.aborted !== true && (await keepsConnections()))

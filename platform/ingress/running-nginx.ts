@@ -26,6 +26,8 @@ export type RunningNginx = {
   isIdle(): Promise<boolean>;
   /** Whether a client's connection waits for a next request, in whatever worker. False where it does not say. Never throws. */
   keepsConnections(): Promise<boolean>;
+  /** Whether it has neither: nobody's request, nobody's connection. False where it does not say. Never throws. */
+  isQuiet(): Promise<boolean>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
@@ -69,6 +71,7 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
     },
 
     isIdle: async () => /\bWriting: 1\b/.test(await counters()),
+    isQuiet: async () => /\bReading: 0 Writing: 1 Waiting: 0\b/.test(await counters()),
     keepsConnections: async () => /\bWaiting: [1-9]/.test(await counters()),
 
     async check() {

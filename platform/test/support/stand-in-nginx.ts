@@ -24,8 +24,8 @@ export type StandInNginx = {
   control: NginxControl;
   /** The folder that it was given when it was started. */
   mount(folder: string): void;
-  /** How many connections clients keep. */
-  keep(connections: number): void;
+  /** How many requests it has under way, and connections that clients keep. */
+  carry(requests: number, connections: number): void;
   /** How often it was asked for that. */
   looks(): number;
   makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxIngressOptions>): NginxIngress;
@@ -38,7 +38,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
   const log: string[] = [];
   const told: string[] = [];
   let mounted = confDir;
-  let [waiting, looks] = [0, 0];
+  let [writing, waiting, looks] = [0, 0, 0];
 
   const server = createServer((incoming, response) => {
     const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
@@ -47,7 +47,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     const sign = /^\/sees\/(.+)$/.exec(incoming.url ?? "")?.[1];
     if (sign !== undefined) response.statusCode = existsSync(join(mounted, sign)) ? 204 : 410;
     if (incoming.url === "/up") looks++;
-    response.end(incoming.url === "/up" ? `Reading: 0 Writing: 1 Waiting: ${waiting}` : "");
+    response.end(incoming.url === "/up" ? `Reading: 0 Writing: ${writing + 1} Waiting: ${waiting} ` : "");
   });
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const { port } = server.address() as AddressInfo;
@@ -83,7 +83,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     told,
     control,
     mount: (folder) => void (mounted = folder),
-    keep: (connections) => void (waiting = connections),
+    carry: (requests, connections) => void ([writing, waiting] = [requests, connections]),
     looks: () => looks,
     makeIngress: (changes = {}, options = {}) =>
       createNginxIngress({
