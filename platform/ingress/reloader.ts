@@ -102,10 +102,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
   async function drained(began: number, atLeastMs: number): Promise<void> {
     if (await isQuiet()) return;
-    const past = () => performance.now() - began;
-    await delay(Math.max(0, atLeastMs - past()), cutOff);
-    while (past() < LONGEST_DRAIN_MS && cutOff?.aborted !== true && (await keepsConnections()))
-      await delay(DRAIN_POLL_MS, cutOff);
+    await delay(Math.max(0, began + atLeastMs - performance.now()), cutOff);
+    const isOver = () => cutOff?.aborted === true || performance.now() - began >= LONGEST_DRAIN_MS;
+    while (!isOver() && (await keepsConnections())) await delay(DRAIN_POLL_MS, cutOff);
   }
 
   function noteUndrained(error: unknown): void {
