@@ -22,4 +22,6 @@ while true; do
   sleep "$pause" || true
   [ "$pause" -ge 60 ] || pause=$((pause * 2))
 done &
-exec nginx -g 'daemon off;'
+# Half of the processors: the applications behind it run on the same ones, and a worker for each made them wait for one another
+# (docs/performance.md, "front door").
+exec nginx -g "daemon off; worker_processes $((($(nproc) + 1) / 2));"

@@ -29,7 +29,8 @@ function shapeOf({ id, host, address, port }: Route, denied: readonly string[]):
     block(
       ["upstream", id],
       line("server", `${address}:${port}`),
-      line("keepalive", "32"),
+      line("keepalive", "128"),
+      line("keepalive_requests", "1000000"),
       line("keepalive_timeout", "1s"),
     ),
     block(

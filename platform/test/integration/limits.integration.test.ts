@@ -35,7 +35,7 @@ require("node:http").createServer((request, response) => {
 }).listen(3000);
 `;
 
-/** More than Nginx has places for: two workers, 4,096 each. */
+/** More than an Nginx on two processors has places for: 8,192. */
 const CONNECTIONS = 9_000;
 /** Opens so many connections to each of the ports of a host, begins a request on each, and tries again where that fails; prints how each attempt ended. */
 const FLOOD = `

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
@@ -31,6 +32,18 @@ describePlatform(
       expect((await platform.api.destroy(id)).status).toBe(200);
       expect((await visit(platform.instance, hostOf(id))).status).toBe(404);
     }
+
+    async function workers(): Promise<number> {
+      const processes = await docker("top", nginx(), "-eo", "pid,args");
+      return processes.split("\n").filter((line) => line.endsWith("nginx: worker process")).length;
+    }
+
+    test("has a worker for every two processors, also after a reload", async () => {
+      const half = Math.ceil(availableParallelism() / 2);
+      expect(await workers()).toBe(half);
+      await createAndDestroy();
+      await waitUntil("old workers to be gone", async () => (await workers()) === half);
+    });
 
     test("is tested and reloaded from inside, without the engine", async () => {
       expect(await askedOfEngine(createAndDestroy)).toEqual([]);

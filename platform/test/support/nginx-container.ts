@@ -99,7 +99,7 @@ export async function startNginxContainer(): Promise<NginxContainer> {
       "--ip",
       address,
       "--ulimit",
-      "nofile=8192",
+      "nofile=16384",
       "--env",
       `NGINX_ADDRESS=${address}`,
       "--sysctl",
