@@ -2,16 +2,21 @@ import { stat } from "node:fs/promises";
 import type { EnvironmentView } from "../../../domain/environment-view.ts";
 import { docker } from "../../support/docker.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { closedLoop } from "../closed-loop.ts";
 import { ask, type Target } from "../first-answer.ts";
+import { keptConnections } from "../kept-connections.ts";
 import { atLeast, atMost, ratioLine, type Line } from "../line.ts";
 import { logFilesOf } from "../log-files.ts";
-import { openLoop } from "../open-loop.ts";
-import { spreadOf } from "../statistics.ts";
+import { percentOf, watchPace, type Span } from "../machine-pace.ts";
+import { joinLoops, latenciesClearOf, openLoop, type LoopFigures } from "../open-loop.ts";
+import { spreadOf, type Spread } from "../statistics.ts";
 import { frontDoor, type Workbench } from "../workbench.ts";
 import { hasWrk, runWrk, type WrkReport } from "../wrk.ts";
 
 const ROUNDS = 5;
 const SECONDS = 4;
+/** wrk's, too. */
+const CONNECTIONS = 64;
 /** An application's lines of one run are shipped after its end, too: a log that does not grow for so long is complete. */
 const STILL_MS = 700;
 const STILL_LIMIT_MS = 60_000;
@@ -24,33 +29,45 @@ type Path = (typeof PATHS)[number];
 /** `door` is Nginx's own address, `port` the published one on loopback, which Docker's userland proxy copies through. */
 type Way = "straight" | "door" | "port";
 type Reports = Record<Path, Record<Way, WrkReport[]>>;
-type Calm = Record<"straight" | "port", number[]>;
+type Busy = Record<Path, Record<"straight" | "door", LoopFigures[]>>;
+type Calm = Record<"straight" | "port", LoopFigures[]>;
 
 /** The same request through the front door and straight to the same container, by turns. */
 export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
   await bench.withSettings({ WARM_POOL_SIZE: "0" });
   if (!(await hasWrk(bench.signal))) return { lines: [], raw: null, note: "wrk is not installed" };
   const environment = await bench.create({ name: "door" });
+  const pace = await watchPace();
+  const from = performance.now();
   try {
     const reports: Reports = {
       "/": { straight: [], door: [], port: [] },
       "/health": { straight: [], door: [], port: [] },
     };
+    const busy: Busy = { "/": { straight: [], door: [] }, "/health": { straight: [], door: [] } };
     const calm: Calm = { straight: [], port: [] };
     for (let round = 0; round < ROUNDS; round++) {
       await bench.quiet();
       for (const path of PATHS)
         for (const way of ["straight", "door", "port"] as const)
           reports[path][way].push(await load(bench, environment, way, path));
+      for (const path of PATHS)
+        for (const way of ["straight", "door"] as const) {
+          await logIsStill(bench, environment);
+          busy[path][way].push(await callOnAndOn(await targetOf(bench, environment, way, path), bench.signal));
+        }
       await logIsStill(bench, environment);
       for (const way of ["straight", "port"] as const) {
         const target = await targetOf(bench, environment, way, "/health");
-        const pace = { perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal };
-        calm[way].push(...(await openLoop(pace, () => ask(target))).latencies);
+        const rate = { perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal };
+        calm[way].push(await openLoop(rate, () => ask(target)));
       }
       bench.progress(`${round + 1} of ${ROUNDS}`);
     }
-    return { lines: linesOf(reports, calm), raw: { reports } };
+    const ms = performance.now() - from;
+    const slow = await pace.stop();
+    const note = `the machine itself was slow ${percentOf(slow, ms).toFixed(1)} % of the time`;
+    return { lines: linesOf(reports, { busy, calm, slow }), raw: { reports, slow }, note };
   } finally {
     await bench.destroy(environment.id);
   }
@@ -61,6 +78,16 @@ export async function load(bench: Workbench, environment: EnvironmentView, way: 
   const { address, port, host } = await targetOf(bench, environment, way, path);
   await logIsStill(bench, environment);
   return runWrk(`http://${address}:${port}${path}`, { Host: host }, SECONDS, bench.signal);
+}
+
+/** As wrk does, by a client that tells when each request was made: so it can be seen which met a slow machine. */
+async function callOnAndOn(target: Target, signal: AbortSignal): Promise<LoopFigures> {
+  const connections = keptConnections(target);
+  try {
+    return await closedLoop({ callers: CONNECTIONS, seconds: SECONDS, signal }, () => connections.ask());
+  } finally {
+    connections.close();
+  }
 }
 
 async function targetOf(
@@ -92,7 +119,9 @@ async function addressOf(container: string, network: string): Promise<string> {
   return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
 }
 
-function linesOf(reports: Reports, calm: Calm): Line[] {
+type Loops = { busy: Busy; calm: Calm; slow: readonly Span[] };
+
+function linesOf(reports: Reports, { busy, calm, slow }: Loops): Line[] {
   const row = "front-door";
   const spread = (path: Path, way: Way, key: keyof WrkReport) =>
     spreadOf(reports[path][way].map((report) => report[key]));
@@ -110,7 +139,14 @@ function linesOf(reports: Reports, calm: Calm): Line[] {
       key: "median",
       goal,
     });
-  const [straight, port] = [spreadOf(calm.straight), spreadOf(calm.port)];
+  const clearTail = (path: Path): Line => {
+    const clear = (way: "straight" | "door") => spreadOf(latenciesClearOf(slow, joinLoops(busy[path][way])));
+    const what = `p99 of GET ${path} with ${CONNECTIONS} of Node's, of those that met no moment in which the machine itself was slow`;
+    return difference(what, clear("straight"), clear("door"), { key: "p99", goal: null });
+  };
+  const loops = [joinLoops(calm.straight), joinLoops(calm.port)] as const;
+  const [straight, port] = loops.map(({ latencies }) => spreadOf(latencies)) as [Spread, Spread];
+  const [clearStraight, clearPort] = loops.map((loop) => spreadOf(latenciesClearOf(slow, loop))) as [Spread, Spread];
   return [
     rate("/", "door", atLeast(0.5)),
     rate("/health", "door", atLeast(0.5)),
@@ -118,11 +154,18 @@ function linesOf(reports: Reports, calm: Calm): Line[] {
     rate("/health", "port", null),
     tail("/", atMost(2)),
     tail("/health", atMost(2)),
+    ...PATHS.map((path) => clearTail(path)),
     difference(`median at ${PER_SECOND} a second, a new connection each`, straight, port, {
       key: "median",
       goal: null,
     }),
     difference(`p99 at ${PER_SECOND} a second, a new connection each`, straight, port, { key: "p99", goal: null }),
+    difference(
+      `p99 at ${PER_SECOND} a second, of those that met no moment in which the machine itself was slow`,
+      clearStraight,
+      clearPort,
+      { key: "p99", goal: null },
+    ),
   ];
 }
 

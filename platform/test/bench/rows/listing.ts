@@ -1,7 +1,8 @@
 import { startControlServer } from "../control-server.ts";
 import { keptConnections, type KeptConnections } from "../kept-connections.ts";
 import { atMost, type Line } from "../line.ts";
-import { openLoop, type OpenLoop } from "../open-loop.ts";
+import { percentOf, watchPace, type Span } from "../machine-pace.ts";
+import { joinLoops, latenciesClearOf, openLoop, type LoopFigures } from "../open-loop.ts";
 import { populate } from "../population.ts";
 import { spreadOf, type Spread } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
@@ -13,7 +14,8 @@ const TURN_SECONDS = 5;
 /** Creates, each followed by its destroy, that go on at once meanwhile. */
 const CREATORS = 2;
 
-type Pair = { platform: OpenLoop; control: OpenLoop };
+/** `slow`: when the machine itself was. */
+type Pair = { platform: LoopFigures; control: LoopFigures; slow: Span[] };
 
 /**
  * `GET /envs` with many environments at a constant rate, alone and while others are created and destroyed; by
@@ -27,16 +29,18 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   const control = await startControlServer(Buffer.byteLength(answer));
   const platform = keptConnections({ address: hostname, port: Number(port), host, path: "/envs" });
   const other = keptConnections({ address: "127.0.0.1", port: control.port, host: "control", path: "/" });
-  const read = (target: KeptConnections, seconds: number): Promise<OpenLoop> =>
+  const read = (target: KeptConnections, seconds: number): Promise<LoopFigures> =>
     openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => target.ask());
   const readBoth = async (seconds: number): Promise<Pair> => {
-    const turns: { platform: OpenLoop[]; control: OpenLoop[] } = { platform: [], control: [] };
+    const turns: { platform: LoopFigures[]; control: LoopFigures[] } = { platform: [], control: [] };
+    const pace = await watchPace();
     for (let left = seconds; left > 0; left -= TURN_SECONDS) {
       const turn = Math.min(left, TURN_SECONDS);
       turns.platform.push(await read(platform, turn));
       turns.control.push(await read(other, turn));
     }
-    return { platform: joined(turns.platform), control: joined(turns.control) };
+    const slow = await pace.stop();
+    return { platform: joined(turns.platform), control: joined(turns.control), slow };
   };
   try {
     await readBoth(2); // to warm up
@@ -48,13 +52,16 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
     const meanwhile = await readBoth(SECONDS).finally(() => creating.stop());
     const creates = creating.creates();
     const late = spreadOf(meanwhile.platform.lateness).p99.toFixed(1);
+    const [slowAlone, slowMeanwhile] = [alone, meanwhile].map(({ slow }) => percentOf(slow, 2000 * SECONDS).toFixed(1));
     return {
       lines: [
         ...linesOf(`GET /envs (${bench.many} environments), ${PER_SECOND} a second`, alone),
         ...linesOf(`the same while ${CREATORS} at a time are created and destroyed`, meanwhile),
       ],
       raw: { answerBytes: Buffer.byteLength(answer), alone: sumUp(alone), meanwhile: sumUp(meanwhile), creates },
-      note: `${creates} creates meanwhile; the sender's own p99 of ${late} ms lateness is part of both sides' figures`,
+      note:
+        `${creates} creates meanwhile; the sender's own p99 of ${late} ms lateness is part of both sides' figures; ` +
+        `the machine itself was slow ${slowAlone} % of the time alone and ${slowMeanwhile} % of it meanwhile`,
     };
   } finally {
     platform.close();
@@ -64,21 +71,26 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
 }
 
 /** All turns of one side; throws where a request failed. */
-function joined(turns: OpenLoop[]): OpenLoop {
-  const failures = turns.map((turn) => turn.failures).filter((counts) => Object.keys(counts).length > 0);
-  if (failures.length > 0) throw new Error(`requests failed: ${JSON.stringify(failures)}`);
-  return {
-    latencies: turns.flatMap(({ latencies }) => latencies),
-    lateness: turns.flatMap(({ lateness }) => lateness),
-    failures: {},
-  };
+function joined(turns: LoopFigures[]): LoopFigures {
+  const all = joinLoops(turns);
+  if (Object.keys(all.failures).length > 0) throw new Error(`requests failed: ${JSON.stringify(all.failures)}`);
+  return all;
 }
 
-function linesOf(what: string, { platform, control }: Pair): Line[] {
+function linesOf(what: string, { platform, control, slow }: Pair): Line[] {
   const spread = spreadOf(platform.latencies);
   const line = { row: "listing", unit: "ms", bare: spreadOf(control.latencies), platform: spread, figureUnit: "ms" };
+  const clear = spreadOf(latenciesClearOf(slow, platform));
   return [
     { ...line, what: `${what}: p99`, figure: spread.p99, goal: atMost(10) },
+    {
+      ...line,
+      what: `${what}: p99 of those that met no moment in which the machine itself was slow`,
+      bare: spreadOf(latenciesClearOf(slow, control)),
+      platform: clear,
+      figure: clear.p99,
+      goal: null,
+    },
     {
       ...line,
       what: `${what}: p99 less that of a server doing nothing else`,
@@ -89,12 +101,13 @@ function linesOf(what: string, { platform, control }: Pair): Line[] {
   ];
 }
 
-function sumUp(pair: Pair): Record<string, Record<string, Spread>> {
-  const sides = Object.entries(pair).map(([side, { latencies, lateness }]) => [
-    side,
-    { latencies: spreadOf(latencies), lateness: spreadOf(lateness) },
-  ]);
-  return Object.fromEntries(sides);
+function sumUp({ platform, control, slow }: Pair): Record<string, unknown> {
+  const side = (loop: LoopFigures): Record<string, Spread> => ({
+    latencies: spreadOf(loop.latencies),
+    clear: spreadOf(latenciesClearOf(slow, loop)),
+    lateness: spreadOf(loop.lateness),
+  });
+  return { platform: side(platform), control: side(control), slow };
 }
 
 function createMeanwhile(bench: Workbench): { stop(): Promise<void>; creates(): number } {
