@@ -13,7 +13,8 @@ export async function closedLoop(
   const end = machineNow() + seconds * 1000;
 
   async function callOnAndOn(): Promise<void> {
-    for (let from = machineNow(); from < end && signal?.aborted !== true; ) {
+    for (let from = machineNow(); from < end; ) {
+      if (signal?.aborted === true) break;
       await ask();
       const now = machineNow();
       result.latencies.push(now - from);
