@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
+import { constants } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { errnoOf } from "../runtime/atomic-file.ts";
+import { openPipe, tellPipe } from "../runtime/pipe.ts";
 
 /** What the loop in Nginx's container (nginx/desk.sh) does when it is asked. */
 export type DeskVerb = "test" | "reload";
@@ -65,38 +65,9 @@ async function askOnce(folder: string, verb: DeskVerb, signal: AbortSignal): Pro
     answer.catch(() => undefined); // nobody waits for it where nobody can be told
     // Full seconds, of which the present one has begun.
     const until = Math.floor((Date.now() + BEGIN_MS) / 1000) - 1;
-    return tell(join(folder, "ask"), `${verb} ${mark} ${until}\n`) ? await answer : null;
+    return tellPipe(join(folder, "ask"), `${verb} ${mark} ${until}`) ? await answer : null;
   } finally {
     answers.destroy();
-  }
-}
-
-/** An end of a pipe, or null where there is none. Waits for nobody at the other end, nor later for room or for words. */
-function openPipe(path: string, end: number): number | null {
-  try {
-    const fd = openSync(path, end | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    // A container can write to this folder: what it may have put there instead is nothing to write to.
-    if (fstatSync(fd).isFIFO()) return fd;
-    closeSync(fd);
-    return null;
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return null;
-  }
-}
-
-/** Whether somebody reads the pipe, or will. */
-function tell(path: string, line: string): boolean {
-  const fd = openPipe(path, constants.O_WRONLY);
-  if (fd === null) return false;
-  try {
-    writeSync(fd, line);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-    return false;
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -250,7 +250,7 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
     async close(id) {
       if (idOf(fileOf(id)) !== null) await folder.remove(gateOf(id));
-      return (await nginx.isIdle()) ? "idle" : "busy";
+      return (await nginx.counters())?.answering === 0 ? "idle" : "busy";
     },
 
     async remove(id) {

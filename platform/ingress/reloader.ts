@@ -32,7 +32,7 @@ export type ReloaderOptions = {
 };
 
 /** Reloads of the running Nginx, one at a time. */
-export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> & {
+export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "counters"> & {
   /**
    * Has every answer close its connection while `work`, which reloads, is under way: Nginx closes what is
    * kept idle with the reload, and would reset whoever is just using it again (docs/adr/0007). Where the disk does
@@ -58,10 +58,7 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "isIdle"> &
 
 export function createReloader(options: ReloaderOptions): Reloader {
   const { folder, ports, door, timeoutMs, cutOff, logger } = options;
-  const { ask, check, sees, isIdle, isQuiet, keepsConnections, awaitGeneration } = createRunningNginx(
-    options.internalUrl,
-    ports,
-  );
+  const { ask, check, sees, counters, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
   let reloads = 0;
   /** Generations signalled whose predecessors were not seen to be gone. */
   const unconfirmed = new Set<number>();
@@ -101,10 +98,11 @@ export function createReloader(options: ReloaderOptions): Reloader {
   }
 
   async function drained(began: number, atLeastMs: number): Promise<void> {
-    if (await isQuiet()) return;
+    const now = await counters();
+    if (now !== null && now.reading + now.answering + now.kept === 0) return;
     await delay(Math.max(0, began + atLeastMs - performance.now()), cutOff);
     const isOver = () => cutOff?.aborted === true || performance.now() - began >= LONGEST_DRAIN_MS;
-    while (!isOver() && (await keepsConnections())) await delay(DRAIN_POLL_MS, cutOff);
+    while (!isOver() && ((await counters())?.kept ?? 0) > 0) await delay(DRAIN_POLL_MS, cutOff);
   }
 
   function noteUndrained(error: unknown): void {
@@ -115,7 +113,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
     ask,
     check,
     sees,
-    isIdle,
+    counters,
     isWhole,
     mend,
 

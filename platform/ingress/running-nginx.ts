@@ -9,12 +9,15 @@ import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPort
 /** How long one question on the internal port may take. */
 const ANSWER_LIMIT_MS = 2_000;
 /** Who asks what it is doing is in a hurry. */
-const IDLE_LIMIT_MS = 200;
+const COUNTERS_LIMIT_MS = 200;
 /** Between two looks at a reload under way. */
 const POLL_MS = 3;
 
 /** What the internal port says; `generation` is null for a configuration without one. */
 type NginxAnswer = { answers: true; generation: number | null } | { answers: false; reason: string };
+
+/** Connections on which a request's head is coming in, a request is under way, or the next request is waited for. */
+export type NginxCounters = { reading: number; answering: number; kept: number };
 
 /** The running Nginx as seen from outside: which generation it serves, and when a reload is complete. */
 export type RunningNginx = {
@@ -22,12 +25,8 @@ export type RunningNginx = {
   ask(): Promise<NginxAnswer>;
   /** Whether it finds a file of this name in its conf.d; null where it does not say. Never throws. */
   sees(name: string): Promise<boolean | null>;
-  /** Whether no worker, old or new, has a request under way but this question. False where it does not say. Never throws. */
-  isIdle(): Promise<boolean>;
-  /** Whether a client's connection waits for a next request, in whatever worker. False where it does not say. Never throws. */
-  keepsConnections(): Promise<boolean>;
-  /** Whether it has neither: nobody's request, nobody's connection. False where it does not say. Never throws. */
-  isQuiet(): Promise<boolean>;
+  /** What all its workers, old and new, have in hand. Null where it does not say, within 0.2 s. Never throws. */
+  counters(): Promise<NginxCounters | null>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
@@ -56,12 +55,6 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
     }
   }
 
-  /** Its counters, this very question among them (https://nginx.org/en/docs/http/ngx_http_stub_status_module.html). */
-  async function counters(): Promise<string> {
-    const { body } = await get(url, "/up", url.host, IDLE_LIMIT_MS).catch(() => ({ body: "" }));
-    return body;
-  }
-
   return {
     ask,
 
@@ -70,9 +63,10 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       return status === 204 ? true : status === 410 ? false : null;
     },
 
-    isIdle: async () => /\bWriting: 1\b/.test(await counters()),
-    isQuiet: async () => /\bReading: 0 Writing: 1 Waiting: 0\b/.test(await counters()),
-    keepsConnections: async () => /\bWaiting: [1-9]/.test(await counters()),
+    async counters() {
+      const { body } = await get(url, "/up", url.host, COUNTERS_LIMIT_MS).catch(() => ({ body: "" }));
+      return readCounters(body);
+    },
 
     async check() {
       try {
@@ -104,6 +98,14 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       }
     },
   };
+}
+
+/** What an answer of stub_status says, less the question itself (https://nginx.org/en/docs/http/ngx_http_stub_status_module.html). */
+function readCounters(text: string): NginxCounters | null {
+  const [reading, writing, kept] =
+    /\bReading: (\d+) Writing: (\d+) Waiting: (\d+)\b/.exec(text)?.slice(1).map(Number) ?? [];
+  if (reading === undefined || writing === undefined || kept === undefined) return null;
+  return { reading, answering: writing - 1, kept };
 }
 
 /** One GET over a connection of its own: a kept one would go on being served by a worker that is on its way out. */

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, symlink, utimes, writeFile } from "node:fs/promises";
 import { constants } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -48,6 +48,17 @@ describe("rules that are to be dropped", () => {
     const { folder } = await folderWithPipe();
     for (const place of [folder, await temporaryFolder()])
       await expect(createFirewallFolder(place).dropRules("br-0123456789ab")).resolves.toBeUndefined();
+  });
+
+  test.each<[string, (path: string) => Promise<void>]>([
+    ["a file", (path) => writeFile(path, "precious")],
+    ["a link to a file", (path) => symlink("mine", path)],
+  ])("are left to the engine, and %s in the pipe's place as it is", async (_what, put) => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "mine"), "precious");
+    await put(join(folder, "leaving"));
+    await createFirewallFolder(folder).dropRules("br-0123456789ab");
+    expect(await readFile(join(folder, "leaving"), "utf8")).toBe("precious");
   });
 
   test("are left to the engine, at once, where the firewall has stopped reading", async () => {

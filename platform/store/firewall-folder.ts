@@ -1,8 +1,8 @@
-import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { FirewallWord } from "../domain/firewall-word.ts";
 import { errnoOf } from "../runtime/atomic-file.ts";
+import { tellPipe } from "../runtime/pipe.ts";
 import type { Firewall } from "./store.ts";
 
 /**
@@ -26,17 +26,7 @@ export function createFirewallFolder(folder: string): Firewall {
     },
 
     async dropRules(bridge): Promise<void> {
-      try {
-        // Without waiting, for a reader as for room in the pipe.
-        const pipe = await open(join(folder, "leaving"), constants.O_WRONLY | constants.O_NONBLOCK);
-        try {
-          await pipe.write(`${bridge}\n`);
-        } finally {
-          await pipe.close();
-        }
-      } catch (error) {
-        if (errnoOf(error) === null) throw error;
-      }
+      tellPipe(join(folder, "leaving"), bridge);
     },
   };
 }

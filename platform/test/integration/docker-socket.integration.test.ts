@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { ALLOWED_CALLS } from "../../../scripts/socket-proxy/allowed-calls.ts";
 import { visit } from "../support/api-client.ts";
-import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { SELDOM_RECONCILED, describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
 import { leftovers } from "../support/test-instance.ts";
@@ -60,8 +60,7 @@ function documentedCalls(): string[] {
 
 describePlatform(
   "with the socket filter",
-  // Whose container ends has three failed checks before it is degraded: the reconciler is not to be quicker.
-  { RECONCILE_SCHEDULE: "0 0 0 1 1 *" },
+  SELDOM_RECONCILED,
   (platform) => {
     test("everything works, with the very calls that are documented and no other", async () => {
       const proxy = `${platform.instance.name}-socket-proxy`;

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
-import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
+import { SELDOM_RECONCILED, describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
 import { quantile, startSteadyClients, type Tally } from "../support/steady-clients.ts";
@@ -89,8 +89,7 @@ function bytesOf(folder: string, prefix: string): number {
 
 describePlatform(
   "an environment's limits",
-  // Who is killed has three failed checks before it is degraded: the reconciler is not to be quicker.
-  { LOG_MAX_SIZE: String(LOG_MAX_SIZE), RECONCILE_SCHEDULE: "0 0 0 1 1 *" },
+  { ...SELDOM_RECONCILED, LOG_MAX_SIZE: String(LOG_MAX_SIZE) },
   (platform) => {
     async function makeAttacker(): Promise<{ id: string; container: string }> {
       const resources = { pids: PIDS, memory_mb: MEMORY_MB };

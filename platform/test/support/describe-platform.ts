@@ -14,6 +14,9 @@ export type PlatformUnderTest = {
   ): Promise<Awaited<ReturnType<ReturnType<typeof apiClient>["create"]>>["body"]>;
 };
 
+/** For what waits for three failed checks: they and not the reconciler, which is once a year here, are to see it. */
+export const SELDOM_RECONCILED = { RECONCILE_SCHEDULE: "0 0 0 1 1 *" };
+
 export const hostOf = (id: string): string => `${id}.localhost`;
 
 /**
