@@ -58,7 +58,7 @@ export function latenciesClearOf(spans: readonly Span[], { latencies, dues }: Lo
   return latencies.filter((ms, index) => isClearOf(spans, dues[index] ?? Number.NaN, ms));
 }
 
-/** Several open loops as one. */
+/** What several loops have met, as one. */
 export function joinLoops(loops: readonly LoopFigures[]): LoopFigures {
   const failures: Record<string, number> = {};
   for (const loop of loops)

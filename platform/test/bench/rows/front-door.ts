@@ -69,6 +69,7 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
     const note = `the machine itself was slow ${percentOf(slow, ms).toFixed(1)} % of the time`;
     return { lines: linesOf(reports, { busy, calm, slow }), raw: { reports, slow }, note };
   } finally {
+    pace.drop();
     await bench.destroy(environment.id);
   }
 }

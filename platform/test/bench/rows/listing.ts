@@ -34,13 +34,16 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   const readBoth = async (seconds: number): Promise<Pair> => {
     const turns: { platform: LoopFigures[]; control: LoopFigures[] } = { platform: [], control: [] };
     const pace = await watchPace();
-    for (let left = seconds; left > 0; left -= TURN_SECONDS) {
-      const turn = Math.min(left, TURN_SECONDS);
-      turns.platform.push(await read(platform, turn));
-      turns.control.push(await read(other, turn));
+    try {
+      for (let left = seconds; left > 0; left -= TURN_SECONDS) {
+        const turn = Math.min(left, TURN_SECONDS);
+        turns.platform.push(await read(platform, turn));
+        turns.control.push(await read(other, turn));
+      }
+      return { platform: joined(turns.platform), control: joined(turns.control), slow: await pace.stop() };
+    } finally {
+      pace.drop();
     }
-    const slow = await pace.stop();
-    return { platform: joined(turns.platform), control: joined(turns.control), slow };
   };
   try {
     await readBoth(2); // to warm up
