@@ -88,7 +88,7 @@ export async function createTestInstance(
     ...baseImages(),
     ...extra,
   };
-  const compose = await composeCommand();
+  const [compose, cgroupParent] = [await composeCommand(), await platformCgroupParent()];
   const composeArgs = [
     ...compose.slice(1),
     "-p",
@@ -99,14 +99,16 @@ export async function createTestInstance(
     "--project-directory",
     ROOT,
   ];
-  const environment = { ...process.env, ...variables };
-  const composeRun = (...args: string[]) => run(compose[0] ?? "", [...composeArgs, ...args], { env: environment });
+  const environment = { ...process.env, PLATFORM_CGROUP_PARENT: cgroupParent, ...variables };
+  const composeWith = (args: string[], more: Record<string, string>) =>
+    run(compose[0] ?? "", [...composeArgs, ...args], { env: { ...environment, ...more } });
+  const composeRun = (...args: string[]) => composeWith(args, {});
 
   // As `make up` and `make down` have it.
   const firewall = async (verb: "lock" | "down") =>
     (await run(join(ROOT, "scripts/firewall/firewall.sh"), [verb], { env: environment })).stdout.trim();
 
-  const runner = mode === "process" ? processRunner(environment) : containerRunner(`${name}-api`, composeRun);
+  const runner = mode === "process" ? processRunner(environment) : containerRunner(`${name}-api`, composeWith);
   const apiUrl = `http://127.0.0.1:${platformPort}`;
 
   const instance: TestInstance = {
@@ -211,6 +213,12 @@ export function baseImages(): Record<string, string> {
 async function composeCommand(): Promise<string[]> {
   const plugin = await run("docker", ["compose", "version"]).catch(() => null);
   return plugin === null ? ["docker-compose"] : ["docker", "compose"];
+}
+
+/** As scripts/lib/engine.sh has it. */
+async function platformCgroupParent(): Promise<string> {
+  const { stdout } = await run("docker", ["info", "--format", "{{.CgroupDriver}}"]);
+  return stdout.trim() === "cgroupfs" ? "/" : "";
 }
 
 /** A port that nobody listens on now. */
