@@ -23,6 +23,8 @@ export type BareEnvironment = { network: string; container: string; address: str
 
 /** The engine without a platform: the least that must be done for a container of one's own network to answer. */
 export type BareEngine = {
+  /** The label of what is made. */
+  instance: string;
   /** Network, container, start, first 200 from its address; as an environment's in image, labels, limits and subnet. */
   create(app?: { command: string[] }): Promise<BareEnvironment>;
   /** The container, killed and removed in one call; then the network. */
@@ -53,6 +55,7 @@ export function createBareEngine({ instance, image, pool, signal }: BareEngineOp
   }
 
   return {
+    instance,
     async create(app) {
       const subnet = subnets.take();
       if (subnet === null) throw new Error("Cannot create on the bare engine: its subnets are used up");

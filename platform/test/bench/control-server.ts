@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { docker, nodeImage } from "../support/docker.ts";
 
 const SCRIPT = `
 const body = Buffer.alloc(Number(process.argv[1]), "x");
@@ -8,11 +9,28 @@ server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 `;
 
 /**
- * A process that answers every request with so many bytes it has ready: what the machine gives at best at this
- * very moment, whoever else is at work on it.
+ * A server that answers every request with so many bytes it has ready: what the machine gives at best at this very
+ * moment, whoever else is at work on it. In a container with the place and the weight among the machine's groups that
+ * the container `like` has, and with `label`, by which it is found where it is left over.
  */
-export async function startControlServer(bytes: number): Promise<{ port: number; stop(): void }> {
-  const server = spawn(process.execPath, ["-e", SCRIPT, String(bytes)], { stdio: ["ignore", "pipe", "inherit"] });
-  const [printed] = (await once(server.stdout, "data")) as [Buffer];
-  return { port: Number(printed.toString()), stop: () => void server.kill("SIGKILL") };
+export async function startControlServer(
+  bytes: number,
+  { like, label }: { like: string; label: string },
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const group = "{{.HostConfig.CgroupParent}} {{.HostConfig.CpuShares}}";
+  const [parent = "", shares = ""] = (await docker("inspect", "-f", group, like)).split(" ");
+  const name = `${label}-control`;
+  const options = ["--rm", "--init", "--name", name, "--label", `sandbox.platform=${label}`, "--network", "host"];
+  const server = spawn(
+    "docker",
+    ["run", ...options, "--cgroup-parent", parent, "--cpu-shares", shares, nodeImage()].concat(
+      ["node", "-e", SCRIPT],
+      String(bytes),
+    ),
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const ended = once(server, "exit").then(() => Promise.reject(new Error("the control server has ended")));
+  ended.catch(() => {});
+  const [printed] = (await Promise.race([once(server.stdout, "data"), ended])) as [Buffer];
+  return { port: Number(printed.toString()), stop: async () => void (await docker("rm", "--force", name)) };
 }

@@ -67,7 +67,7 @@ export async function createWorkbench(options: BenchOptions): Promise<Workbench>
   const { signal } = options;
   // Nobody else's ranges, and room for some hundred environments; at random, so that two runs rarely meet.
   const range = (first: number): string => `10.${first + randomInt(4)}.${randomInt(8) * 32}.0/19`;
-  const instance = await createTestInstance({ ...SETTINGS, SUBNET_POOL: range(176) });
+  const instance = await createTestInstance({ ...SETTINGS, SUBNET_POOL: range(176) }, "container");
   const bare = createBareEngine({ instance: `${instance.name}-bare`, image: IMAGE, pool: range(180), signal });
   const watch = await watchQuiet(instance.name);
   const api = apiClient(instance);

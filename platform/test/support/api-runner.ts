@@ -1,6 +1,8 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -63,14 +65,19 @@ export function processRunner(environment: Variables): ApiRunner {
 }
 
 /** The API in its container, from the compose file, as `make up` runs it. */
-export function containerRunner(container: string, compose: (...args: string[]) => Promise<unknown>): ApiRunner {
+export function containerRunner(
+  container: string,
+  compose: (args: string[], extra: Record<string, string>) => Promise<unknown>,
+): ApiRunner {
   let output = "";
+  let pid: number | null = null;
   return {
     async start(extra) {
-      if (Object.keys(extra).length > 0) throw new Error("settings for one start alone are for the process runner");
-      await compose("up", "-d", "api");
+      await compose(["up", "-d", "api"], extra);
+      pid = await waitUntil("the API's process", () => childOfInit(container), 10_000);
     },
     async stop(signal) {
+      pid = null;
       const state = await run("docker", ["inspect", "-f", "{{.State.Running}}", container]).catch(() => ({
         stdout: "false",
       }));
@@ -89,7 +96,14 @@ export function containerRunner(container: string, compose: (...args: string[]) 
       throw new Error(`the API's container is ${stdout.trim()}: ${said}${stderr}`);
     },
     endedBy: () => null,
-    pid: () => null,
+    pid: () => pid,
     output: () => output,
   };
+}
+
+/** The process that a container with `init: true` is for; null while there is none. */
+async function childOfInit(container: string): Promise<number | null> {
+  const { stdout } = await run("docker", ["inspect", "-f", "{{.State.Pid}}", container]);
+  const init = stdout.trim();
+  return Number((await readFile(`/proc/${init}/task/${init}/children`, "utf8")).split(" ")[0]) || null;
 }

@@ -9,6 +9,7 @@ import { atLeast, atMost, ratioLine, type Line } from "../line.ts";
 import { logFilesOf } from "../log-files.ts";
 import { percentOf, watchPace, type Span } from "../machine-pace.ts";
 import { joinLoops, latenciesClearOf, openLoop, type LoopFigures } from "../open-loop.ts";
+import { withOwnTurn } from "../own-turn.ts";
 import { spreadOf, type Spread } from "../statistics.ts";
 import { frontDoor, type Workbench } from "../workbench.ts";
 import { hasWrk, runWrk, type WrkReport } from "../wrk.ts";
@@ -60,7 +61,7 @@ export async function measureFrontDoor(bench: Workbench): Promise<{ lines: Line[
       for (const way of ["straight", "port"] as const) {
         const target = await targetOf(bench, environment, way, "/health");
         const rate = { perSecond: PER_SECOND, seconds: SECONDS, signal: bench.signal };
-        calm[way].push(await openLoop(rate, () => ask(target)));
+        calm[way].push(await withOwnTurn(() => openLoop(rate, () => ask(target))));
       }
       bench.progress(`${round + 1} of ${ROUNDS}`);
     }

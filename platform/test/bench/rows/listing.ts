@@ -3,6 +3,7 @@ import { keptConnections, type KeptConnections } from "../kept-connections.ts";
 import { atMost, type Line } from "../line.ts";
 import { percentOf, watchPace, type Span } from "../machine-pace.ts";
 import { joinLoops, latenciesClearOf, openLoop, type LoopFigures } from "../open-loop.ts";
+import { withOwnTurn } from "../own-turn.ts";
 import { populate } from "../population.ts";
 import { spreadOf, type Spread } from "../statistics.ts";
 import type { Workbench } from "../workbench.ts";
@@ -19,18 +20,19 @@ type Pair = { platform: LoopFigures; control: LoopFigures; slow: Span[] };
 
 /**
  * `GET /envs` with many environments at a constant rate, alone and while others are created and destroyed; by
- * turns with it, at the same rate, as many bytes from a server that does nothing else.
+ * turns with it, at the same rate, as many bytes from a server that does nothing else and is treated as the API is.
  */
 export async function measureListing(bench: Workbench): Promise<{ lines: Line[]; raw: unknown; note?: string }> {
   await bench.withSettings({ WARM_POOL_SIZE: "0" });
   await populate(bench);
   const { hostname, port, host } = new URL(bench.instance.apiUrl);
   const answer = JSON.stringify(await bench.list());
-  const control = await startControlServer(Buffer.byteLength(answer));
+  const api = `${bench.instance.name}-api`;
+  const control = await startControlServer(Buffer.byteLength(answer), { like: api, label: bench.bare.instance });
   const platform = keptConnections({ address: hostname, port: Number(port), host, path: "/envs" });
   const other = keptConnections({ address: "127.0.0.1", port: control.port, host: "control", path: "/" });
   const read = (target: KeptConnections, seconds: number): Promise<LoopFigures> =>
-    openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => target.ask());
+    withOwnTurn(() => openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => target.ask()));
   const readBoth = async (seconds: number): Promise<Pair> => {
     const turns: { platform: LoopFigures[]; control: LoopFigures[] } = { platform: [], control: [] };
     const pace = await watchPace();
@@ -69,7 +71,7 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   } finally {
     platform.close();
     other.close();
-    control.stop();
+    await control.stop();
   }
 }
 
