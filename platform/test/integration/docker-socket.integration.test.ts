@@ -7,6 +7,7 @@ import { visit } from "../support/api-client.ts";
 import { SELDOM_RECONCILED, describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
+import { beside, containerGroup, processorGroupOf } from "../support/processor-groups.ts";
 import { leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -114,6 +115,13 @@ describePlatform(
         console.log(lstatSync("/var/run/docker.sock").isSocket(),
           attempt(() => writeFileSync("/app/scripts/up.sh", "")), attempt(() => writeFileSync("/app/platform/x", "")));`;
       expect(await runInside(api, look)).toBe("false EROFS EROFS");
+    });
+
+    test("the proxy has as much of the processors as the API, which waits for it", async () => {
+      const { name } = platform.instance;
+      const engine = await processorGroupOf(Number(readFileSync("/run/docker.pid", "utf8")));
+      const [proxy, api] = [await containerGroup(`${name}-socket-proxy`), await containerGroup(`${name}-api`)];
+      expect(await beside(proxy, engine)).toEqual(await beside(api, engine));
     });
 
     test("the API's container gets into no container that is not an environment's", async () => {
