@@ -11,6 +11,7 @@ const SCRIPTS_ONLY = new Set([
   "FIREWALL_IMAGE",
   "API_TOKEN",
   "SOCKET_FILTER",
+  "PLATFORM_CGROUP_PARENT",
 ]);
 
 test("without any setting everything has its default", () => {

@@ -27,13 +27,15 @@ compose_tool() {
 # platform_cgroup_parent: where the platform's containers stand among the groups that the kernel shares the processors
 # out to: at the top, beside the engine. A systemd engine has no group for all containers that they would be in.
 platform_cgroup_parent() {
-  [ "$(docker info --format '{{.CgroupDriver}}')" != cgroupfs ] || printf '/'
+  local driver
+  driver="$(docker info --format '{{.CgroupDriver}}')" || return
+  [ "$driver" != cgroupfs ] || printf '/'
 }
 
 compose() {
   local -a tool
-  PLATFORM_CGROUP_PARENT="$(platform_cgroup_parent)"
-  export PLATFORM_CGROUP_PARENT
+  export PLATFORM_CGROUP_PARENT="${PLATFORM_CGROUP_PARENT:-}"
+  [ -n "$PLATFORM_CGROUP_PARENT" ] || PLATFORM_CGROUP_PARENT="$(platform_cgroup_parent)" || return
   read -r -a tool <<<"$(compose_tool)"
   local -a files=(-f "$ROOT/docker-compose.yml")
   [ "${SOCKET_FILTER:-off}" != on ] || files+=(-f "$ROOT/docker-compose.filtered.yml")

@@ -17,17 +17,17 @@ export async function startControlServer(
   bytes: number,
   { like, label }: { like: string; label: string },
 ): Promise<{ port: number; stop(): Promise<void> }> {
-  const group = "{{.HostConfig.CgroupParent}} {{.HostConfig.CpuShares}}";
-  const [parent = "", shares = ""] = (await docker("inspect", "-f", group, like)).split(" ");
+  const [shares = "0", parent] = (
+    await docker("inspect", "-f", "{{.HostConfig.CpuShares}} {{.HostConfig.CgroupParent}}", like)
+  ).split(" ");
+  const group = ["--cpu-shares", shares, ...(parent === undefined ? [] : ["--cgroup-parent", parent])];
   const name = `${label}-control`;
   const options = ["--rm", "--init", "--name", name, "--label", `sandbox.platform=${label}`, "--network", "host"];
   const server = spawn(
     "docker",
-    ["run", ...options, "--cgroup-parent", parent, "--cpu-shares", shares, nodeImage()].concat(
-      ["node", "-e", SCRIPT],
-      String(bytes),
-    ),
-    { stdio: ["ignore", "pipe", "inherit"] },
+    ["run", ...options, ...group, nodeImage(), "node", "-e", SCRIPT, String(bytes)],
+    // Not for the terminal's Ctrl-C: it is ended by `stop`.
+    { stdio: ["ignore", "pipe", "inherit"], detached: true },
   );
   const ended = once(server, "exit").then(() => Promise.reject(new Error("the control server has ended")));
   ended.catch(() => {});

@@ -121,6 +121,7 @@ describePlatform(
       const { name } = platform.instance;
       const engine = await processorGroupOf(Number(readFileSync("/run/docker.pid", "utf8")));
       const [proxy, api] = [await containerGroup(`${name}-socket-proxy`), await containerGroup(`${name}-api`)];
+      expect(await beside(proxy, engine)).toMatchObject({ itself: true });
       expect(await beside(proxy, engine)).toEqual(await beside(api, engine));
     });
 

@@ -12,7 +12,7 @@ export async function processorGroupOf(pid: number): Promise<ProcessorGroup> {
   const groups = lines.map((line) => /^\d+:([^:]*):(.*)$/.exec(line)?.slice(1) ?? []);
   const places = (path = ""): string[] => path.split("/").filter(Boolean);
   const own = groups.find(([controllers]) => controllers?.split(",").includes("cpu"));
-  if (own !== undefined) return { mount: `${ROOT}/${own[0]}`, weightFile: "cpu.shares", path: places(own[1]) };
+  if (own !== undefined) return { mount: `${ROOT}/cpu`, weightFile: "cpu.shares", path: places(own[1]) };
   const unified = groups.find(([controllers]) => controllers === "");
   return { mount: ROOT, weightFile: "cpu.weight", path: places(unified?.[1]) };
 }

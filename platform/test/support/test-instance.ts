@@ -98,6 +98,9 @@ export async function createTestInstance(
     ...(mode === "filtered container" ? ["-f", join(ROOT, "docker-compose.filtered.yml")] : []),
     "--project-directory",
     ROOT,
+    // Compose reads .env by itself, whose settings are for the real platform.
+    "--env-file",
+    "/dev/null",
   ];
   const environment = { ...process.env, PLATFORM_CGROUP_PARENT: cgroupParent, ...variables };
   const composeWith = (args: string[], more: Record<string, string>) =>

@@ -31,6 +31,7 @@ export async function measureListing(bench: Workbench): Promise<{ lines: Line[];
   const control = await startControlServer(Buffer.byteLength(answer), { like: api, label: bench.bare.instance });
   const platform = keptConnections({ address: hostname, port: Number(port), host, path: "/envs" });
   const other = keptConnections({ address: "127.0.0.1", port: control.port, host: "control", path: "/" });
+  // Those who create meanwhile are part of this process, and ask as promptly.
   const read = (target: KeptConnections, seconds: number): Promise<LoopFigures> =>
     withOwnTurn(() => openLoop({ perSecond: PER_SECOND, seconds, signal: bench.signal }, () => target.ask()));
   const readBoth = async (seconds: number): Promise<Pair> => {
