@@ -100,7 +100,7 @@ export async function createTestInstance(
     ROOT,
     // Compose reads .env by itself, whose settings are for the real platform.
     "--env-file",
-    "/dev/null",
+    join(ROOT, "platform/test/support/no-settings.env"),
   ];
   const environment = { ...process.env, PLATFORM_CGROUP_PARENT: cgroupParent, ...variables };
   const composeWith = (args: string[], more: Record<string, string>) =>
