@@ -7,7 +7,7 @@ import { visit } from "../support/api-client.ts";
 import { SELDOM_RECONCILED, describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
-import { beside, containerGroup, processorGroupOf } from "../support/processor-groups.ts";
+import { beside, containerGroup, engineGroup } from "../support/processor-groups.ts";
 import { leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -119,7 +119,7 @@ describePlatform(
 
     test("the proxy has as much of the processors as the API, which waits for it", async () => {
       const { name } = platform.instance;
-      const engine = await processorGroupOf(Number(readFileSync("/run/docker.pid", "utf8")));
+      const engine = await engineGroup();
       const [proxy, api] = [await containerGroup(`${name}-socket-proxy`), await containerGroup(`${name}-api`)];
       expect(await beside(proxy, engine)).toMatchObject({ itself: true });
       expect(await beside(proxy, engine)).toEqual(await beside(api, engine));

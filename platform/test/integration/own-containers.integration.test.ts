@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { chmod, chown, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { apiClient, visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
-import { beside, containerGroup, processorGroupOf } from "../support/processor-groups.ts";
+import { beside, containerGroup, engineGroup } from "../support/processor-groups.ts";
 import { createTestInstance, rulesStand } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -61,7 +61,7 @@ describePlatform(
     test("have as much of the processors as the engine or all environments, and the API more", async () => {
       const { name } = platform.instance;
       const environment = await containerGroup((await platform.createDemo()).container);
-      const engine = await processorGroupOf(Number(await readFile("/run/docker.pid", "utf8")));
+      const engine = await engineGroup();
       const [nginx, api] = [await containerGroup(`${name}-nginx`), await containerGroup(`${name}-api`)];
       for (const other of [engine, environment]) {
         expect(await beside(nginx, other)).toEqual({ weight: 1, itself: true });

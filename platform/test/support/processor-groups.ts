@@ -4,10 +4,10 @@ import { docker } from "./docker.ts";
 const ROOT = "/sys/fs/cgroup";
 
 /** A process's place in the tree of groups that the kernel shares the processors out to, from the top. */
-export type ProcessorGroup = { mount: string; weightFile: string; path: string[] };
+type ProcessorGroup = { mount: string; weightFile: string; path: string[] };
 
 /** The group of a process of this machine, with version 1 or 2 of control groups. */
-export async function processorGroupOf(pid: number): Promise<ProcessorGroup> {
+async function processorGroupOf(pid: number): Promise<ProcessorGroup> {
   const lines = (await readFile(`/proc/${pid}/cgroup`, "utf8")).trim().split("\n");
   const groups = lines.map((line) => /^\d+:([^:]*):(.*)$/.exec(line)?.slice(1) ?? []);
   const places = (path = ""): string[] => path.split("/").filter(Boolean);
@@ -15,6 +15,11 @@ export async function processorGroupOf(pid: number): Promise<ProcessorGroup> {
   if (own !== undefined) return { mount: `${ROOT}/cpu`, weightFile: "cpu.shares", path: places(own[1]) };
   const unified = groups.find(([controllers]) => controllers === "");
   return { mount: ROOT, weightFile: "cpu.weight", path: places(unified?.[1]) };
+}
+
+/** The engine's own group. */
+export async function engineGroup(): Promise<ProcessorGroup> {
+  return processorGroupOf(Number(await readFile("/run/docker.pid", "utf8")));
 }
 
 /** The group of a container's first process. */
