@@ -10,7 +10,9 @@ import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPort
 const ANSWER_LIMIT_MS = 2_000;
 /** Who asks what it is doing is in a hurry. */
 const COUNTERS_LIMIT_MS = 200;
-/** Between two looks at a reload under way. */
+/** For so long Nginx's master lets its old workers be once it has begun new ones (`ngx_msleep(100)` in its ngx_process_cycle.c). */
+const OLD_WORKERS_STAY_MS = 100;
+/** Between two looks at a reload after that. */
 const POLL_MS = 3;
 
 /** What the internal port says; `generation` is null for a configuration without one. */
@@ -81,12 +83,14 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
     async awaitGeneration(generation, former, timeoutMs, signal) {
       const deadline = performance.now() + timeoutMs;
       const current = generationPort(generation, ports);
+      let pause = OLD_WORKERS_STAY_MS;
       for (const old of new Set([...former].map((number) => generationPort(number, ports)))) {
         if (old === current) continue; // so long ago that the ports have gone round: never to refuse again
         while (!(await refuses(url.hostname, old))) {
           if (performance.now() >= deadline) return false;
-          await delay(POLL_MS, signal);
+          await delay(pause, signal);
           signal?.throwIfAborted();
+          pause = POLL_MS;
         }
       }
       for (;;) {

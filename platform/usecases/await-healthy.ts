@@ -33,7 +33,7 @@ export async function awaitHealthy(
     started + Math.min(settings.createTimeout * 1000, stopping.aborted ? STOPPING_LIMIT_MS : Infinity);
   // A probe of a container that has just ended would wait for an address nobody answers at.
   const signal = AbortSignal.any([cancel.signal, died.signal]);
-  let inspectAt = 0;
+  let inspectAt = started + INSPECT_EVERY_MS;
   let pause = PAUSE_MS;
 
   while (!cancel.signal.aborted) {
