@@ -45,8 +45,8 @@ async function loadOne(bench: Workbench, { straight, door }: Loads["early"]): Pr
   const environment = (await bench.list()).find(({ name }) => name === member(0)["name"]);
   if (environment === undefined || !(await hasWrk(bench.signal))) return;
   for (let round = 0; round < LOADS; round++) {
-    straight.push((await load(bench, environment, "straight", "/")).perSecond);
-    door.push((await load(bench, environment, "door", "/")).perSecond);
+    straight.push((await load(bench, environment, { way: "straight", path: "/" })).perSecond);
+    door.push((await load(bench, environment, { way: "door", path: "/" })).perSecond);
   }
 }
 
