@@ -95,9 +95,9 @@ async function callOnAndOn(bench: Workbench, environment: EnvironmentView, busy:
     for (const way of ["straight", "door"] as const) {
       await logIsStill(bench, environment);
       const connections = keptConnections(await targetOf(bench, environment, way, path));
-      const load = { callers: CONNECTIONS, seconds: SECONDS, signal: bench.signal };
+      const loop = { callers: CONNECTIONS, seconds: SECONDS, signal: bench.signal };
       try {
-        busy[path][way].push(await closedLoop(load, () => connections.ask()));
+        busy[path][way].push(await closedLoop(loop, () => connections.ask()));
       } finally {
         connections.close();
       }
