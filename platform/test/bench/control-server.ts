@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { docker, nodeImage } from "../support/docker.ts";
+import { groupOptionsLike } from "./processor-group.ts";
 
 const SCRIPT = `
 const body = Buffer.alloc(Number(process.argv[1]), "x");
@@ -17,10 +18,7 @@ export async function startControlServer(
   bytes: number,
   { like, label }: { like: string; label: string },
 ): Promise<{ port: number; stop(): Promise<void> }> {
-  const [shares = "0", parent] = (
-    await docker("inspect", "-f", "{{.HostConfig.CpuShares}} {{.HostConfig.CgroupParent}}", like)
-  ).split(" ");
-  const group = ["--cpu-shares", shares, ...(parent === undefined ? [] : ["--cgroup-parent", parent])];
+  const group = await groupOptionsLike(like);
   const name = `${label}-control`;
   const options = ["--rm", "--init", "--name", name, "--label", `sandbox.platform=${label}`, "--network", "host"];
   const server = spawn(

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { SELDOM_RECONCILED, describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
-import { docker } from "../support/docker.ts";
+import { addressOf, docker } from "../support/docker.ts";
 import { runInside } from "../support/inside.ts";
 import { quantile, startSteadyClients, type Tally } from "../support/steady-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -155,8 +155,7 @@ describePlatform(
       const resources = { pids: PIDS, memory_mb: 4 * MEMORY_MB };
       const attacker = await platform.createDemo({ name: "attacker", resources });
       const neighbour = await platform.createDemo({ name: "neighbour" });
-      const format = `{{(index .NetworkSettings.Networks "${attacker.network}").IPAddress}}`;
-      const nginx = await docker("inspect", "-f", format, `${platform.instance.name}-nginx`);
+      const nginx = await addressOf(`${platform.instance.name}-nginx`, attacker.network);
       await whileOthersAsk(platform, neighbour.id, async () => {
         const attack = JSON.stringify([nginx, [80, 8081], CONNECTIONS, ATTACK_MS]);
         const flood = runInside(attacker.container, FLOOD, attack);

@@ -37,6 +37,11 @@ export async function dockerWithInput(input: string, ...args: string[]): Promise
   await running;
 }
 
+/** A container's address in one of its networks. */
+export async function addressOf(container: string, network: string): Promise<string> {
+  return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
+}
+
 /** The image with Node and a shell that set-up chose, or the one named by NODE_IMAGE. */
 export function nodeImage(): string {
   const chosen = resolve(ROOT, ".cache/images.env");

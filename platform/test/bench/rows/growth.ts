@@ -1,11 +1,11 @@
 import { BENCH_APP } from "../bench-app.ts";
 import type { BareEnvironment } from "../bare-engine.ts";
 import { atMost, ratioLine, type Line } from "../line.ts";
+import { load, waysTo, type Way } from "../load.ts";
 import { member, severalAtOnce } from "../population.ts";
 import { spreadOf } from "../statistics.ts";
 import { timed, type Workbench } from "../workbench.ts";
 import { hasWrk } from "../wrk.ts";
-import { load } from "./front-door.ts";
 
 /** How many creates around the 10th, and before the last, are measured, one at a time. */
 const MEASURED = 10;
@@ -13,6 +13,7 @@ const FIRST = 5;
 
 /** How often wrk asks one environment, when there are few and when there are all. */
 const LOADS = 3;
+const LOAD_SECONDS = 4;
 
 type Times = { early: number[]; late: number[] };
 /** Requests a second, straight to a container and through Nginx. */
@@ -44,9 +45,12 @@ export async function measureGrowth(bench: Workbench): Promise<{ lines: Line[]; 
 async function loadOne(bench: Workbench, { straight, door }: Loads["early"]): Promise<void> {
   const environment = (await bench.list()).find(({ name }) => name === member(0)["name"]);
   if (environment === undefined || !(await hasWrk(bench.signal))) return;
+  const ways = await waysTo(bench, environment);
+  const run = async (way: Way): Promise<number> =>
+    (await load(bench, environment, { way, path: "/", seconds: LOAD_SECONDS })).perSecond;
   for (let round = 0; round < LOADS; round++) {
-    straight.push((await load(bench, environment, { way: "straight", path: "/" })).perSecond);
-    door.push((await load(bench, environment, { way: "door", path: "/" })).perSecond);
+    straight.push(await run(ways.straight));
+    door.push(await run(ways.door));
   }
 }
 
