@@ -45,6 +45,10 @@ describePlatform(
       await waitUntil("old workers to be gone", async () => (await workers()) === half);
     });
 
+    test("does not pace what it sends, which stays on this machine", async () => {
+      expect(await docker("exec", nginx(), "cat", "/proc/sys/net/ipv4/tcp_congestion_control")).toBe("reno");
+    });
+
     test("is tested and reloaded from inside, without the engine", async () => {
       expect(await askedOfEngine(createAndDestroy)).toEqual([]);
     });
