@@ -13,7 +13,9 @@ stage_start() {
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   clear_outdated_routes
   remove_stopped_nginx
-  compose up -d nginx api || stage_fail "Compose could not start the platform; its words are below." \
+  # Where both are made anew, Nginx first: the API puts it on the environments' networks as it starts, and an Nginx that is
+  # replaced meanwhile would be on none of them until the next minute's pass.
+  { compose up -d nginx && compose up -d api; } || stage_fail "Compose could not start the platform; its words are below." \
     "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
     "range that is free on this machine. If it says that something exists with other settings or labels" \
     "(the settings or the compose tool have changed): run make down. Then run make up again."
