@@ -114,6 +114,34 @@ describe("a call to the engine", () => {
     expect(asked.filter(({ method }) => method === "DELETE")).toEqual([]);
   });
 
+  test.each([404, 409, 500])("goes to the successor of a container that leaves (%i)", async (status) => {
+    let id = "former";
+    const container = (): Answer =>
+      json(200, { Id: id, Name: "/x", Config: { Labels: { "sandbox.platform": "sandbox" } } });
+    const { engine, asked } = await serve({
+      "GET /containers/x/json": (request, response) => container()(request, response),
+      "POST /containers/former/pause": (request, response) =>
+        (id === "former" ? json(204, null) : json(status, { message: "it is marked for removal" }))(request, response),
+      "POST /containers/successor/pause": json(204, null),
+    });
+    await engine.containers.pause("x");
+    id = "successor";
+    await engine.containers.pause("x");
+    expect(asked.at(-1)?.url).toContain("/containers/successor/pause");
+  });
+
+  test("tells why a container that is still there is refused", async () => {
+    const { engine } = await serve({
+      "GET /containers/x/json": json(200, {
+        Id: "only",
+        Name: "/x",
+        Config: { Labels: { "sandbox.platform": "sandbox" } },
+      }),
+      "POST /containers/only/pause": json(500, { message: "no room left" }),
+    });
+    for (const _ of [1, 2]) await expect(engine.containers.pause("x")).rejects.toThrow("no room left");
+  });
+
   test.each(["../networks", "a/b", "a?force=1", "", "ä", "a b", "x".repeat(129)])(
     "refuses the name %j before the engine sees it",
     async (name) => {

@@ -31,13 +31,17 @@ export async function findNetwork(client: DockerClient, name: string): Promise<N
 export type ProvenIds = Record<ObjectKind, Map<string, string>>;
 export type ObjectKind = "container" | "network";
 
+/** With these the engine refuses what it was asked of an object that is gone, or going. */
+const LEFT: ReadonlySet<number | null> = new Set([404, 409, 500]);
+
 /** What there is of an object that is not there. */
 export const ABSENT = Symbol("absent");
 
 /**
  * Does `work` with the id of our container or network of this name. That it is ours is proven once, by its labels, or
  * by having made it: a name may change hands, labels of an id cannot. Where the engine does not know the id any more
- * (404), the name is looked up anew. ABSENT when nobody has the name, `protected_target` when somebody else has.
+ * (404), or refuses (409, 500) as it is one that leaves while its successor has the name already (so compose makes a
+ * container anew), the name is looked up anew. ABSENT when nobody has the name, `protected_target` when somebody else has.
  */
 export async function ifOwn<T>(
   client: DockerClient,
@@ -53,7 +57,7 @@ export async function ifOwn<T>(
     try {
       return await work(known);
     } catch (error) {
-      if (statusOf(error) !== 404) throw error;
+      if (!LEFT.has(statusOf(error))) throw error;
       proven.delete(name);
       unknown = error;
     }
