@@ -116,12 +116,11 @@ describe("a call to the engine", () => {
 
   test.each([404, 409, 500])("goes to the successor of a container that leaves (%i)", async (status) => {
     let id = "former";
-    const container = (): Answer =>
-      json(200, { Id: id, Name: "/x", Config: { Labels: { "sandbox.platform": "sandbox" } } });
+    const labels = { "sandbox.platform": "sandbox" };
     const { engine, asked } = await serve({
-      "GET /containers/x/json": (request, response) => container()(request, response),
-      "POST /containers/former/pause": (request, response) =>
-        (id === "former" ? json(204, null) : json(status, { message: "it is marked for removal" }))(request, response),
+      "GET /containers/x/json": (...call) => json(200, { Id: id, Name: "/x", Config: { Labels: labels } })(...call),
+      "POST /containers/former/pause": (...call) =>
+        (id === "former" ? json(204, null) : json(status, { message: "it is marked for removal" }))(...call),
       "POST /containers/successor/pause": json(204, null),
     });
     await engine.containers.pause("x");

@@ -52,20 +52,20 @@ export async function ifOwn<T>(
 ): Promise<T | typeof ABSENT> {
   const proven = client.proven[kind];
   const known = proven.get(name);
-  let unknown: unknown = null;
+  let refusal: unknown = null;
   if (known !== undefined) {
     try {
       return await work(known);
     } catch (error) {
       if (!LEFT.has(statusOf(error))) throw error;
       proven.delete(name);
-      unknown = error;
+      refusal = error;
     }
   }
   const id = await proveOwn(client, verb, kind, name);
   if (id === null) return ABSENT;
-  // It is there: the engine missed something else.
-  if (id === known) throw unknown;
+  // It is still the one: the engine had another reason.
+  if (id === known) throw refusal;
   return work(id);
 }
 
