@@ -16,7 +16,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["platform/**/*.test.ts"],
+          include: ["{platform,bench,socket-proxy}/**/*.test.ts"],
           exclude: [INTEGRATION],
           testTimeout: 10_000,
           maxWorkers: 2,

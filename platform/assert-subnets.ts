@@ -1,14 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { isEnvironmentId } from "./domain/ids.ts";
-import { refuseMovedSubnets, type Placed } from "./domain/moved-subnets.ts";
-import type { Engine, EngineFacts } from "./engine/engine.ts";
-import { errnoOf } from "./runtime/atomic-file.ts";
-import { delay } from "./runtime/delay.ts";
-import { QUARANTINE, readRecords } from "./store/disk-environment-store.ts";
-import { findSetAside } from "./store/quarantine.ts";
-import { networksOf } from "./usecases/hold-back.ts";
+import { isEnvironmentId } from "./domain/environment/ids.ts";
+import { refuseMovedSubnets, type Placed } from "./domain/network/subnet-change.ts";
+import type { Engine, EngineFacts } from "./workloads/docker/engine.ts";
+import { errnoOf } from "./kernel/atomic-file.ts";
+import { delay } from "./kernel/delay.ts";
+import { QUARANTINE, readRecords } from "./store/state/disk-environment-store.ts";
+import { findSetAside } from "./store/state/quarantine.ts";
+import { networksOf } from "./usecases/reconcile/protected-environments.ts";
 
 /** An engine that hangs must not keep the platform from starting and saying so. */
 const LOOK_LIMIT_MS = 3_000;

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Config } from "./config.ts";
-import { makeFolder } from "./runtime/atomic-file.ts";
-import { takeExclusiveLock, type ExclusiveLock } from "./runtime/exclusive-lock.ts";
+import { makeFolder } from "./kernel/atomic-file.ts";
+import { takeExclusiveLock, type ExclusiveLock } from "./host/instance-lock.ts";
 
 /**
  * Makes sure that this is the one API of its instance, and the one on its state folder, until it is released or the

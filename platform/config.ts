@@ -2,9 +2,9 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { isRegistryRule } from "./domain/image-registries.ts";
-import { MIN_TTL } from "./domain/lifetime.ts";
-import { MAX_PIDS_EACH } from "./domain/quota.ts";
-import { overlaps, parseAddress, parseSubnet } from "./domain/subnets.ts";
+import { MIN_TTL } from "./domain/environment/lifetime.ts";
+import { MAX_PIDS_EACH } from "./domain/access/quota.ts";
+import { overlaps, parseAddress, parseSubnet } from "./domain/network/subnets.ts";
 
 const seconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 /** A limit that is 0 for none, or empty where the machine decides. */
@@ -90,7 +90,7 @@ const SettingsSchema = z.object({
   PRUNE_SCHEDULE: text("45 * * * * *"),
   ENGINE_TIMEOUT: seconds(30),
   LOG_MAX_SIZE: z.coerce.number().int().min(1024).default(10_485_760),
-  /** For tests of crash recovery alone, so it has no default and no place in .env.example (runtime/crash-point.ts). */
+  /** For tests of crash recovery alone, so it has no default and no place in .env.example (kernel/failpoint.ts). */
   CRASH_AT_FILE: z.string().optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });

@@ -1,6 +1,6 @@
 import { flushCompileCache } from "node:module";
 import { loadConfig } from "./config.ts";
-import { createLogger } from "./runtime/logger.ts";
+import { createLogger } from "./kernel/logger.ts";
 import { startPlatform } from "./start-platform.ts";
 
 const SHUTDOWN_LIMIT_MS = 30_000;

@@ -5,11 +5,11 @@ import { describe, expect, test, vi } from "vitest";
 import { shutDown } from "./shut-down.ts";
 import { createFakeApp, INSTANCE, useFakeContext, type FakeContext } from "./test/support/fake-context.ts";
 import { waitUntil } from "./test/support/wait-until.ts";
-import { createEnvironment } from "./usecases/create-environment.ts";
-import { fillLater } from "./usecases/make-ahead.ts";
-import { reactToEngine } from "./usecases/react-to-engine.ts";
-import { reconcile } from "./usecases/reconcile.ts";
-import { onSpareTrouble } from "./usecases/review-ahead.ts";
+import { createEnvironment } from "./usecases/environments/create-environment.ts";
+import { fillLater } from "./usecases/pool/warm-pool.ts";
+import { reactToEngine } from "./usecases/reconcile/handle-engine-events.ts";
+import { reconcile } from "./usecases/reconcile/reconcile.ts";
+import { onSpareTrouble } from "./usecases/pool/reconcile-pools.ts";
 
 let context: FakeContext;
 

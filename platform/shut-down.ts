@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import { stopServer } from "./http/server.ts";
 import type { Scheduler } from "./loops/scheduler.ts";
-import type { ExclusiveLock } from "./runtime/exclusive-lock.ts";
+import type { ExclusiveLock } from "./host/instance-lock.ts";
 import type { Context } from "./usecases/context.ts";
 
 export type Running = { context: Context; server: Server; loops: Pick<Scheduler, "stop">; claim: ExclusiveLock };

@@ -4,50 +4,50 @@ import { join, relative, resolve } from "node:path";
 import { assertSubnetsHold } from "./assert-subnets.ts";
 import { claimInstance } from "./claim-instance.ts";
 import { splitList, type Config } from "./config.ts";
-import { describeError } from "./domain/errors.ts";
-import { createIdMaker, isEnvironmentId } from "./domain/ids.ts";
-import { createSubnetAllocator, parseSubnet } from "./domain/subnets.ts";
-import { createDockerEngine } from "./engine/docker-engine.ts";
+import { describeError } from "./kernel/errors.ts";
+import { createIdMaker, isEnvironmentId } from "./domain/environment/ids.ts";
+import { createSubnetAllocator, parseSubnet } from "./domain/network/subnets.ts";
+import { createDockerEngine } from "./workloads/docker/docker-engine.ts";
 import { createApp } from "./http/app.ts";
 import { startServer } from "./http/server.ts";
-import { createNginxIngress } from "./ingress/nginx-ingress.ts";
+import { createNginxIngress } from "./routing/nginx/nginx-router.ts";
 import { startLoops } from "./loops/start-loops.ts";
-import { quotaOf, thisMachine, type Machine } from "./machine.ts";
-import { createNginxControl } from "./nginx-control.ts";
-import { createNginxDesk } from "./ingress/nginx-desk.ts";
-import { createFrontDoorProbe } from "./probes/front-door-probe.ts";
-import { abortAfter } from "./runtime/abort-after.ts";
-import { systemClock } from "./runtime/clock.ts";
-import { createCrashPoint } from "./runtime/crash-point.ts";
-import { delay } from "./runtime/delay.ts";
-import { createKeyedLock } from "./runtime/keyed-lock.ts";
-import type { Logger } from "./runtime/logger.ts";
-import { machineRoutes } from "./runtime/routes.ts";
+import { quotaOf, thisMachine, type Machine } from "./host/machine.ts";
+import { createNginxControl } from "./workloads/docker/nginx-control.ts";
+import { createNginxDesk } from "./routing/nginx/nginx-desk.ts";
+import { createFrontDoorProbe } from "./probes/edge-probe.ts";
+import { abortAfter } from "./kernel/abort-after.ts";
+import { systemClock } from "./kernel/clock.ts";
+import { createCrashPoint } from "./kernel/failpoint.ts";
+import { delay } from "./kernel/delay.ts";
+import { createKeyedLock } from "./kernel/keyed-lock.ts";
+import type { Logger } from "./kernel/logger.ts";
+import { machineRoutes } from "./host/routes.ts";
 import { shutDown } from "./shut-down.ts";
-import { createDiskArchiveStore } from "./store/disk-archive-store.ts";
-import { createDiskAuditLog } from "./store/disk-audit-log.ts";
-import { createDiskEnvironmentStore } from "./store/disk-environment-store.ts";
-import { createDiskEventLog } from "./store/disk-event-log.ts";
-import { createDiskLogStore } from "./store/disk-log-store.ts";
-import { createDiskSecretStore } from "./store/disk-secret-store.ts";
-import { createDiskSpace } from "./store/disk-space.ts";
-import { createFirewallFolder } from "./store/firewall-folder.ts";
-import { openTokenFile } from "./store/token-file.ts";
-import { checkpointSaves } from "./usecases/checkpoint.ts";
-import { cleanupExpired } from "./usecases/cleanup-expired.ts";
+import { createDiskArchiveStore } from "./store/archive/disk-archive-store.ts";
+import { createDiskAuditLog } from "./store/journal/disk-audit-log.ts";
+import { createDiskEnvironmentStore } from "./store/state/disk-environment-store.ts";
+import { createDiskEventLog } from "./store/journal/disk-event-log.ts";
+import { createDiskLogStore } from "./store/logs/disk-log-store.ts";
+import { createDiskSecretStore } from "./store/secrets/disk-secret-store.ts";
+import { createDiskSpace } from "./host/disk-space.ts";
+import { createFirewallFolder } from "./host/firewall-heartbeat-file.ts";
+import { openTokenFile } from "./store/tokens/token-file.ts";
+import { checkpointSaves } from "./usecases/failpoint-saves.ts";
+import { cleanupExpired } from "./usecases/environments/cleanup-expired.ts";
 import { nothingUnderWay, type Context, type Settings } from "./usecases/context.ts";
-import { eventsWithOwners } from "./usecases/events-with-owners.ts";
-import { reconcile } from "./usecases/reconcile.ts";
-import { redactorOf } from "./usecases/secrets-of.ts";
-import { createLogShippers } from "./usecases/ship-logs.ts";
-import { createTakenSubnets } from "./usecases/taken-subnets.ts";
+import { eventsWithOwners } from "./usecases/environments/events-with-owners.ts";
+import { reconcile } from "./usecases/reconcile/reconcile.ts";
+import { redactorOf } from "./usecases/environments/secrets-of.ts";
+import { createLogShippers } from "./usecases/logs/ship-logs.ts";
+import { createTakenSubnets } from "./usecases/pool/taken-subnets.ts";
 
 /** A busy engine takes long to run `nginx -t`, and a busy machine to take a configuration up. */
 const RELOAD_TIMEOUT_MS = 30_000;
 const NGINX_INTERNAL_PORT = 8081;
 /**
  * How long a shutdown begins further steps, and waits for Nginx and for copies. The last of them, and the 15 s that a creation may still wait for its
- * first good check (usecases/await-healthy.ts), fit into what is left of the 30 s.
+ * first good check (usecases/health/await-healthy.ts), fit into what is left of the 30 s.
  */
 const CUT_OFF_MS = 10_000;
 /** How long the first reconcile may keep the API from answering. */

@@ -29,7 +29,7 @@ read -r -a args <<<"${ARGS:-}"
 status=0
 # Ctrl-C ends the measuring, which cleans up, and not this script before it.
 trap : INT
-"$(node_package_dir)/bin/node" "$ROOT/platform/test/bench/bench.ts" "${args[@]}" || status=$?
+"$(node_package_dir)/bin/node" "$ROOT/bench/bench.ts" "${args[@]}" || status=$?
 
 # A daemon that this run's set-up started is not left behind, unless others use it by now.
 if [ "$engine_was_running" = no ] && engine_is_ours; then

@@ -3,8 +3,8 @@ import { realpath } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
 import { assertSubnetsHold } from "../platform/assert-subnets.ts";
 import { loadConfig } from "../platform/config.ts";
-import { createDockerEngine } from "../platform/engine/docker-engine.ts";
-import { readTokenFile } from "../platform/store/token-file.ts";
+import { createDockerEngine } from "../platform/workloads/docker/docker-engine.ts";
+import { readTokenFile } from "../platform/store/tokens/token-file.ts";
 
 try {
   const config = loadConfig(process.env);

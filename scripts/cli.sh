@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs scripts/cli.ts with the project's Node 24 and the settings of .env.
+# Runs platform/cli/main.ts with the project's Node 24 and the settings of .env.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
@@ -10,7 +10,7 @@ node="$(node_package_dir)/bin/node"
 if [ "${1:-}" = logs ] && [ -t 0 ]; then
   # In a process group of its own, so that Ctrl-C ends the following and not make with an error.
   set -m
-  "$node" "$ROOT/scripts/cli.ts" "$@"
+  "$node" "$ROOT/platform/cli/main.ts" "$@"
 else
-  exec "$node" "$ROOT/scripts/cli.ts" "$@"
+  exec "$node" "$ROOT/platform/cli/main.ts" "$@"
 fi

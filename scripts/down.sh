@@ -19,7 +19,7 @@ lines() { wc -l | tr -d ' '; }
 stage_environments() {
   local node
   node="$(node_package_dir)/bin/node"
-  if [ -x "$node" ] && "$node" "$ROOT/scripts/cli.ts" destroy-all >&3; then
+  if [ -x "$node" ] && "$node" "$ROOT/platform/cli/main.ts" destroy-all >&3; then
     note "destroyed through the API"
   else
     # The next stage removes them by their label.
@@ -62,7 +62,7 @@ stage_files() {
     id="$(basename "${file%.lost}" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
-      # Whose they are, as platform/store/archive-owner.ts has it: the file that knows it goes next.
+      # Whose they are, as platform/store/archive/archive-owner.ts has it: the file that knows it goes next.
       sed -nE 's/^  "owner": "([^"\\]+)",$/\1/p' "$file" | tr -d '\n' >"$logs/$id/owner"
       mv "$logs/$id" "$logs/archived/$id"
     fi

@@ -45,7 +45,7 @@ stage_settings() {
 }
 
 stage_health() {
-  if ! "$(node_package_dir)/bin/node" "$ROOT/scripts/cli.ts" wait; then
+  if ! "$(node_package_dir)/bin/node" "$ROOT/platform/cli/main.ts" wait; then
     printf '\nThe API container (%s-api) says:\n' "$INSTANCE"
     docker logs --tail 12 "$INSTANCE-api" 2>&1 || true
     stage_fail "The platform started and is not healthy. What it says is below; more of it:" \

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Status } from "./environment-record.ts";
+import type { Status } from "./environment/record.ts";
 import { judgeHealth } from "./health-rule.ts";
 
 /** Runs checks (true: passed) through the rule and tells each status on the way. */

@@ -1,4 +1,4 @@
-import type { Status } from "./environment-record.ts";
+import type { Status } from "./environment/record.ts";
 
 /** Consecutive failures after which an environment counts as degraded. */
 export const FAILURES_TO_DEGRADE = 3;

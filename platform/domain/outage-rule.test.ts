@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { aRecord } from "../test/support/record.ts";
-import type { OutageMode } from "./environment-record.ts";
+import type { OutageMode } from "./environment/record.ts";
 import { hasVanished } from "./outage-rule.ts";
-import { NOTHING, type Observed } from "./plan.ts";
+import { NOTHING, type Observed } from "./plan/plan.ts";
 
 type State = Observed["containers"][string]["state"];
 

@@ -1,5 +1,5 @@
-import type { EnvironmentRecord } from "./environment-record.ts";
-import type { Observed } from "./plan.ts";
+import type { EnvironmentRecord } from "./environment/record.ts";
+import type { Observed } from "./plan/plan.ts";
 
 /**
  * Whether what an outage broke is not broken any more, though nobody recovered it: the machine or the engine was

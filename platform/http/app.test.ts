@@ -1,6 +1,6 @@
 import request from "supertest";
 import { describe, expect, test } from "vitest";
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 import { DEMO_IMAGE, createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 
 let context: FakeContext;

@@ -1,26 +1,26 @@
 import express, { type Express } from "express";
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 import type { Context } from "../usecases/context.ts";
-import type { PartHealth } from "../usecases/platform-health.ts";
-import { authenticate } from "./authenticate.ts";
-import { adminsOnly, changersOnly, ownersOnly } from "./authorize.ts";
+import type { PartHealth } from "../usecases/health/platform-health.ts";
+import { authenticate } from "./middleware/authenticate.ts";
+import { adminsOnly, changersOnly, ownersOnly } from "./middleware/authorize.ts";
 import type { CreateLimits } from "./contracts/create-environment.ts";
-import { countRefusals } from "./count-refusals.ts";
-import { jsonBody } from "./json-body.ts";
-import { createLargeAnswers } from "./large-answers.ts";
+import { countRefusals } from "./middleware/audit-throttle.ts";
+import { jsonBody } from "./middleware/json-body.ts";
+import { createLargeAnswers } from "./middleware/response-budget.ts";
 import { problemWriter } from "./problem.ts";
-import { limitChanges, limitRequests } from "./rate-limit.ts";
-import { recordRefusals } from "./record-changes.ts";
-import { refuseOtherSites } from "./refuse-other-sites.ts";
-import { requestId } from "./request-id.ts";
+import { limitChanges, limitRequests } from "./middleware/rate-limit.ts";
+import { recordRefusals } from "./middleware/audit-changes.ts";
+import { refuseOtherSites } from "./middleware/same-origin.ts";
+import { requestId } from "./middleware/request-id.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { environmentRoutes } from "./routes/environments.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { outageRoutes } from "./routes/outages.ts";
-import { securityHeaders } from "./security-headers.ts";
-import { createStreams } from "./streams.ts";
+import { securityHeaders } from "./middleware/security-headers.ts";
+import { createStreams } from "./streams/streams.ts";
 
 export type AccessSettings = {
   /** Names the API is reached by beside localhost and its addresses. */

@@ -1,10 +1,10 @@
 import request from "supertest";
 import { describe, expect, test } from "vitest";
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 import { createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
-import { cleanupExpired } from "../usecases/cleanup-expired.ts";
-import { destroyEnvironment } from "../usecases/destroy-environment.ts";
-import { reconcile } from "../usecases/reconcile.ts";
+import { cleanupExpired } from "../usecases/environments/cleanup-expired.ts";
+import { destroyEnvironment } from "../usecases/environments/destroy-environment.ts";
+import { reconcile } from "../usecases/reconcile/reconcile.ts";
 
 let context: FakeContext;
 

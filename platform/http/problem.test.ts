@@ -1,8 +1,8 @@
 import express from "express";
 import request from "supertest";
 import { expect, test } from "vitest";
-import { PlatformError } from "../domain/errors.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { PlatformError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
 import { problemWriter } from "./problem.ts";
 
 /** What the caller is told and what the log says of an error. */

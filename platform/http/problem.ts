@@ -1,6 +1,6 @@
 import type { NextFunction, Request, Response } from "express";
-import { CATALOGUE, PlatformError, describeError, isPlatformError } from "../domain/errors.ts";
-import type { Logger } from "../runtime/logger.ts";
+import { CATALOGUE, PlatformError, describeError, isPlatformError } from "../kernel/errors.ts";
+import type { Logger } from "../kernel/logger.ts";
 
 /** A problem document (RFC 9457). `type` points into the API's documentation; `code` is stable. */
 export type Problem = {

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response, Router } from "express";
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 
 type Method = "get" | "post" | "delete";
 export type Handler = (request: Request, response: Response) => Promise<void> | void;

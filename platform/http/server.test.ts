@@ -3,7 +3,7 @@ import { connect, type AddressInfo, type Socket } from "node:net";
 import express from "express";
 import { expect, onTestFinished, test } from "vitest";
 import { waitUntil } from "../test/support/wait-until.ts";
-import { streamEvents } from "./event-stream.ts";
+import { streamEvents } from "./streams/event-stream.ts";
 import { startServer, stopServer } from "./server.ts";
 
 const QUICK = { headersMs: 200, requestMs: 400, stallMs: 300, checkMs: 50 };

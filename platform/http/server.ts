@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { createServer, STATUS_CODES, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 import { toProblem } from "./problem.ts";
-import { rawSecurityHeaders } from "./security-headers.ts";
+import { rawSecurityHeaders } from "./middleware/security-headers.ts";
 
 /** How long a client may take, in milliseconds. */
 export type ClientLimits = {

@@ -1,4 +1,4 @@
-import type { Logger } from "../runtime/logger.ts";
+import type { Logger } from "../kernel/logger.ts";
 
 /** A piece of work that runs again and again. */
 export type Job = {

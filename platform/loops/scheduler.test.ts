@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createTask, type ScheduledTask } from "node-cron";
-import { createLogger } from "../runtime/logger.ts";
+import { createLogger } from "../kernel/logger.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
 const SECOND = 1_000;

@@ -1,5 +1,5 @@
 import { createTask, setLogger, type ScheduledTask } from "node-cron";
-import type { Logger } from "../runtime/logger.ts";
+import type { Logger } from "../kernel/logger.ts";
 import { createRuns, type Job } from "./runs.ts";
 
 export type Scheduler = {

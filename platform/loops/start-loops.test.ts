@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import { INSTANCE, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
 import { waitUntil } from "../test/support/wait-until.ts";
-import { createEnvironment } from "../usecases/create-environment.ts";
-import { injectOutage } from "../usecases/inject-outage.ts";
+import { createEnvironment } from "../usecases/environments/create-environment.ts";
+import { injectOutage } from "../usecases/chaos/inject-outage.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { startLoops } from "./start-loops.ts";
 

@@ -1,10 +1,10 @@
-import { checkAllHealth } from "../usecases/check-health.ts";
-import { cleanupExpired } from "../usecases/cleanup-expired.ts";
+import { checkAllHealth } from "../usecases/health/check-health.ts";
+import { cleanupExpired } from "../usecases/environments/cleanup-expired.ts";
 import type { Context } from "../usecases/context.ts";
-import { endOutages } from "../usecases/end-outages.ts";
-import { pruneArchives } from "../usecases/guard-disk.ts";
-import { reactToEngine } from "../usecases/react-to-engine.ts";
-import { reconcile } from "../usecases/reconcile.ts";
+import { endOutages } from "../usecases/chaos/end-outages.ts";
+import { pruneArchives } from "../usecases/environments/disk-pressure.ts";
+import { reactToEngine } from "../usecases/reconcile/handle-engine-events.ts";
+import { reconcile } from "../usecases/reconcile/reconcile.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
 /** When each loop runs, as cron expressions. */

@@ -1,4 +1,4 @@
-import type { OutageMode } from "../domain/environment-record.ts";
+import type { OutageMode } from "../domain/environment/record.ts";
 import { crash } from "./crash.ts";
 import type { Fault } from "./fault.ts";
 import { network } from "./network.ts";

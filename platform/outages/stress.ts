@@ -1,4 +1,4 @@
-import { PlatformError } from "../domain/errors.ts";
+import { PlatformError } from "../kernel/errors.ts";
 import type { Fault, FaultTarget } from "./fault.ts";
 
 /** Where the tools live, in their image and in the container: carried with their own libraries and loader, they run in any image. */

@@ -1,8 +1,8 @@
 import type { Archive } from "../domain/archive-rule.ts";
-import type { AuditEntry, NewAuditEntry } from "../domain/audit.ts";
-import type { Caller } from "../domain/caller.ts";
-import type { EnvironmentRecord } from "../domain/environment-record.ts";
-import type { FirewallWord } from "../domain/firewall-word.ts";
+import type { AuditEntry, NewAuditEntry } from "../domain/access/audit.ts";
+import type { Caller } from "../domain/access/caller.ts";
+import type { EnvironmentRecord } from "../domain/environment/record.ts";
+import type { FirewallWord } from "../domain/firewall-heartbeat.ts";
 import type { HealthCheck } from "../domain/health-rule.ts";
 import type { LogQuery } from "../domain/log-query.ts";
 import type { NewEvent, PlatformEvent } from "../domain/events.ts";

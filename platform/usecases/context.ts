@@ -1,14 +1,14 @@
-import type { EnvironmentRecord, NetworkRecord, Resources } from "../domain/environment-record.ts";
-import type { FrontDoor } from "../domain/environment-view.ts";
-import type { Promised, QuotaLimits } from "../domain/quota.ts";
-import type { SubnetAllocator } from "../domain/subnets.ts";
-import type { Engine } from "../engine/engine.ts";
-import type { Ingress } from "../ingress/ingress.ts";
+import type { EnvironmentRecord, NetworkRecord, Resources } from "../domain/environment/record.ts";
+import type { FrontDoor } from "../domain/environment/view.ts";
+import type { Promised, QuotaLimits } from "../domain/access/quota.ts";
+import type { SubnetAllocator } from "../domain/network/subnets.ts";
+import type { Engine } from "../workloads/docker/engine.ts";
+import type { Ingress } from "../routing/router.ts";
 import type { Probe } from "../probes/probe.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { KeyedLock } from "../runtime/keyed-lock.ts";
-import type { Logger } from "../runtime/logger.ts";
-import { createUnderWay, type UnderWay } from "../runtime/under-way.ts";
+import type { Clock } from "../kernel/clock.ts";
+import type { KeyedLock } from "../kernel/keyed-lock.ts";
+import type { Logger } from "../kernel/logger.ts";
+import { createUnderWay, type UnderWay } from "../kernel/task-tracker.ts";
 import type {
   ArchiveStore,
   AuditLog,
@@ -20,9 +20,9 @@ import type {
   SecretStore,
   TokenBook,
 } from "../store/store.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import type { LogShippers } from "./ship-logs.ts";
-import type { TakenSubnets } from "./taken-subnets.ts";
+import type { Checkpoint } from "./failpoint-saves.ts";
+import type { LogShippers } from "./logs/ship-logs.ts";
+import type { TakenSubnets } from "./pool/taken-subnets.ts";
 
 /** What the use-cases need to know of the configuration. Times in seconds. */
 export type Settings = {

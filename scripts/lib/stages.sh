@@ -4,7 +4,7 @@
 # Compose replaces a container whose labels change: these hashes, as labels, make an update of the
 # code reach the running platform, and leave everything alone otherwise.
 api_source_hash() {
-  find "$ROOT/platform" "$ROOT/scripts/socket-proxy" "$ROOT/scripts/firewall/after-firewall.sh" -name test -prune -o -type f ! -name '*.test.ts' -print0 | sort -z | xargs -0 -r cat |
+  find "$ROOT/platform" "$ROOT/socket-proxy" "$ROOT/scripts/firewall/after-firewall.sh" -name test -prune -o -type f ! -name '*.test.ts' -print0 | sort -z | xargs -0 -r cat |
     cat - "$ROOT/package-lock.json" | sha256sum | cut -c1-16
 }
 

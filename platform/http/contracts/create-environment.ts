@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { MIN_TTL } from "../../domain/lifetime.ts";
-import { MAX_PIDS_EACH } from "../../domain/quota.ts";
-import { isMaskable, MIN_SECRET_LENGTH, tooMuchToMask } from "../../domain/redaction.ts";
+import { MIN_TTL } from "../../domain/environment/lifetime.ts";
+import { MAX_PIDS_EACH } from "../../domain/access/quota.ts";
+import { isMaskable, MIN_SECRET_LENGTH, tooMuchToMask } from "../../domain/secret-masking.ts";
 
 const MAX_NAME = 64;
 const MAX_ENV_VALUE = 32_768;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PlatformError } from "../../domain/errors.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 
 /** How much of what is wrong is told, so that no answer is much larger than its request. */
 const MAX_ERRORS = 20;

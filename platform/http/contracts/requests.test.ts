@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { PlatformError } from "../../domain/errors.ts";
+import type { PlatformError } from "../../kernel/errors.ts";
 import { createEnvironmentSchema } from "./create-environment.ts";
 import { parseInput } from "./parse.ts";
 import { LogQuerySchema, parseSince } from "./requests.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { OUTAGE_MODES } from "../../domain/environment-record.ts";
+import { OUTAGE_MODES } from "../../domain/environment/record.ts";
 
 const MAX_OUTAGE_SECONDS = 86_400;
 const MAX_LINES = 10_000;

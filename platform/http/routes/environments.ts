@@ -1,18 +1,18 @@
 import { Router, type Request } from "express";
-import { viewEnvironment } from "../../domain/environment-view.ts";
-import type { EnvironmentRecord } from "../../domain/environment-record.ts";
+import { viewEnvironment } from "../../domain/environment/view.ts";
+import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import type { Context } from "../../usecases/context.ts";
-import { createEnvironment } from "../../usecases/create-environment.ts";
-import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
-import { extendEnvironment } from "../../usecases/extend-environment.ts";
-import { findEnvironment } from "../../usecases/find-environment.ts";
-import { callerOf } from "../caller.ts";
+import { createEnvironment } from "../../usecases/environments/create-environment.ts";
+import { destroyEnvironment } from "../../usecases/environments/destroy-environment.ts";
+import { extendEnvironment } from "../../usecases/environments/extend-environment.ts";
+import { findEnvironment } from "../../usecases/environments/find-environment.ts";
+import { callerOf } from "../middleware/caller.ts";
 import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-environment.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
-import { environmentId } from "../environment-id.ts";
-import { createListing } from "../listing.ts";
-import { recorded } from "../record-changes.ts";
+import { environmentId } from "./environment-id.ts";
+import { createListing } from "../list-cache.ts";
+import { recorded } from "../middleware/audit-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs` and `/envs/:id`: create, list, show, extend, destroy. */

@@ -1,11 +1,11 @@
 import { Router, type Request } from "express";
-import { maySee, type Caller } from "../../domain/caller.ts";
+import { maySee, type Caller } from "../../domain/access/caller.ts";
 import type { PlatformEvent } from "../../domain/events.ts";
 import type { Context } from "../../usecases/context.ts";
-import { callerOf } from "../caller.ts";
-import type { ServerSentEvent } from "../event-stream.ts";
+import { callerOf } from "../middleware/caller.ts";
+import type { ServerSentEvent } from "../streams/event-stream.ts";
 import { addRoute } from "../route-table.ts";
-import type { Streams } from "../streams.ts";
+import type { Streams } from "../streams/streams.ts";
 
 /** `/events`: everything that happens, as server-sent events; `Last-Event-ID` resumes. */
 export function eventRoutes(context: Context, streams: Streams): Router {

@@ -1,10 +1,10 @@
 import { Router, type Response } from "express";
-import type { Clock } from "../../runtime/clock.ts";
+import type { Clock } from "../../kernel/clock.ts";
 import type { Context } from "../../usecases/context.ts";
-import { platformHealth, type PartHealth, type PlatformHealth } from "../../usecases/platform-health.ts";
-import { readHealth } from "../../usecases/read-health.ts";
-import { knownCaller } from "../caller.ts";
-import { environmentId } from "../environment-id.ts";
+import { platformHealth, type PartHealth, type PlatformHealth } from "../../usecases/health/platform-health.ts";
+import { readHealth } from "../../usecases/health/read-health.ts";
+import { knownCaller } from "../middleware/caller.ts";
+import { environmentId } from "./environment-id.ts";
 import { addRoute } from "../route-table.ts";
 
 /** How long an answer is given again: a look asks the engine and Nginx and writes a file, and anybody may ask. */

@@ -1,15 +1,15 @@
 import { Router, type Request } from "express";
-import { PlatformError } from "../../domain/errors.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { LogQuery } from "../../domain/log-query.ts";
 import type { Context } from "../../usecases/context.ts";
-import { followLogs, readLogs } from "../../usecases/read-logs.ts";
+import { followLogs, readLogs } from "../../usecases/logs/read-logs.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { LogQuerySchema, parseSince } from "../contracts/requests.ts";
-import { environmentId } from "../environment-id.ts";
-import type { ServerSentEvent } from "../event-stream.ts";
-import type { LargeAnswers } from "../large-answers.ts";
+import { environmentId } from "./environment-id.ts";
+import type { ServerSentEvent } from "../streams/event-stream.ts";
+import type { LargeAnswers } from "../middleware/response-budget.ts";
 import { addRoute } from "../route-table.ts";
-import type { Streams } from "../streams.ts";
+import type { Streams } from "../streams/streams.ts";
 
 /** `/envs/:id/logs`: as JSON, as plain text, or followed as server-sent events, by the `Accept` header. */
 export function logRoutes(context: Context, streams: Streams, answers: LargeAnswers): Router {

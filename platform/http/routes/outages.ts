@@ -1,14 +1,14 @@
 import { Router } from "express";
-import { CATALOGUE } from "../../domain/errors.ts";
-import { viewEnvironment } from "../../domain/environment-view.ts";
+import { CATALOGUE } from "../../kernel/errors.ts";
+import { viewEnvironment } from "../../domain/environment/view.ts";
 import type { Context } from "../../usecases/context.ts";
-import { haltOutages, type HaltReport } from "../../usecases/halt-outages.ts";
-import { injectOutage } from "../../usecases/inject-outage.ts";
-import { recoverEnvironment } from "../../usecases/recover.ts";
+import { haltOutages, type HaltReport } from "../../usecases/chaos/halt-outages.ts";
+import { injectOutage } from "../../usecases/chaos/inject-outage.ts";
+import { recoverEnvironment } from "../../usecases/chaos/recover-environment.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { OutageSchema } from "../contracts/requests.ts";
-import { environmentId } from "../environment-id.ts";
-import { recorded } from "../record-changes.ts";
+import { environmentId } from "./environment-id.ts";
+import { recorded } from "../middleware/audit-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs/:id/outage`: break an environment on purpose, or recover it; `/halt`: end every outage there is. */

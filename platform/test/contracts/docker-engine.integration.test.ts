@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
-import { createDockerEngine } from "../../engine/docker-engine.ts";
+import { createDockerEngine } from "../../workloads/docker/docker-engine.ts";
 import {
   docker,
   DOCKER_SOCKET,

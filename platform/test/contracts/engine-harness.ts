@@ -1,6 +1,6 @@
 import { afterAll, afterEach } from "vitest";
-import { environmentLabels } from "../../domain/labels.ts";
-import type { ContainerSpec, Engine, EngineEvent, LogLine, NetworkSpec } from "../../engine/engine.ts";
+import { environmentLabels } from "../../domain/environment/labels.ts";
+import type { ContainerSpec, Engine, EngineEvent, LogLine, NetworkSpec } from "../../workloads/docker/engine.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 /** An engine, and what a test must be able to do to it from outside. */

@@ -1,5 +1,5 @@
-import { createNginxIngress } from "../../ingress/nginx-ingress.ts";
-import { createFrontDoorProbe } from "../../probes/front-door-probe.ts";
+import { createNginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createFrontDoorProbe } from "../../probes/edge-probe.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { describeProbeContract } from "./probe-contract.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Ingress, Route } from "../../ingress/ingress.ts";
+import type { Ingress, Route } from "../../routing/router.ts";
 
 /** A front door under test, with what it takes to see it from outside. */
 export type IngressSubject = {

@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { GATE_FOLDER, RELOAD_MARK } from "../../ingress/conf-folder.ts";
-import type { Route } from "../../ingress/ingress.ts";
-import { createNginxIngress, type NginxControl, type NginxIngress } from "../../ingress/nginx-ingress.ts";
+import { GATE_FOLDER, RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
+import type { Route } from "../../routing/router.ts";
+import { createNginxIngress, type NginxControl, type NginxIngress } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
 

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { createNginxIngress } from "../../ingress/nginx-ingress.ts";
+import { createNginxIngress } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { describeIngressContract } from "./ingress-contract.ts";

@@ -3,9 +3,9 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { DEFAULT_GENERATION_PORTS } from "../../ingress/generation.ts";
-import type { Route } from "../../ingress/ingress.ts";
-import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "../../ingress/nginx-ingress.ts";
+import { DEFAULT_GENERATION_PORTS } from "../../routing/nginx/config-version.ts";
+import type { Route } from "../../routing/router.ts";
+import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 
 const run = promisify(execFile);

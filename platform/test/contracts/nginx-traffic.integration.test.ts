@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Route } from "../../ingress/ingress.ts";
-import { createNginxIngress, type NginxIngress } from "../../ingress/nginx-ingress.ts";
+import type { Route } from "../../routing/router.ts";
+import { createNginxIngress, type NginxIngress } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { follow, upgrade, upload } from "../support/stream-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";

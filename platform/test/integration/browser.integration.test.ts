@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import type { EnvironmentView } from "../../domain/environment-view.ts";
+import type { EnvironmentView } from "../../domain/environment/view.ts";
 import { startBrowser } from "../support/browser.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
 import { waitUntil } from "../support/wait-until.ts";

@@ -3,7 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AuditEntry } from "../../domain/audit.ts";
+import type { AuditEntry } from "../../domain/access/audit.ts";
 import { apiClient, visit } from "../support/api-client.ts";
 import { makeToken } from "../support/make-token.ts";
 import { createTestInstance, leftovers, type TestInstance } from "../support/test-instance.ts";

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DEFAULT_GENERATION_PORTS, parseGeneration } from "../../ingress/generation.ts";
-import { createRunningNginx } from "../../ingress/running-nginx.ts";
+import { DEFAULT_GENERATION_PORTS, parseGeneration } from "../../routing/nginx/config-version.ts";
+import { createRunningNginx } from "../../routing/nginx/running-nginx.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { waitUntil } from "../support/wait-until.ts";

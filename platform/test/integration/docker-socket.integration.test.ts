@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
-import { ALLOWED_CALLS } from "../../../scripts/socket-proxy/allowed-calls.ts";
+import { ALLOWED_CALLS } from "../../../socket-proxy/allowed-calls.ts";
 import { visit } from "../support/api-client.ts";
 import { SELDOM_RECONCILED, describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";

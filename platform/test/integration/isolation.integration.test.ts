@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { describe, expect, test } from "vitest";
-import { DEFAULT_GENERATION_PORTS, GENERATION_HOST } from "../../ingress/generation.ts";
+import { DEFAULT_GENERATION_PORTS, GENERATION_HOST } from "../../routing/nginx/config-version.ts";
 import { visit } from "../support/api-client.ts";
 import {
   broadcastOf,

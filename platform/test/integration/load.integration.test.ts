@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { CATALOGUE } from "../../domain/errors.ts";
+import { CATALOGUE } from "../../kernel/errors.ts";
 import type { Answer } from "../support/api-client.ts";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";

@@ -4,12 +4,12 @@ import { appendFile, readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { createDockerEngine } from "../../engine/docker-engine.ts";
-import type { Engine } from "../../engine/engine.ts";
-import { environmentLabels } from "../../domain/labels.ts";
-import { createDiskLogStore } from "../../store/disk-log-store.ts";
+import { createDockerEngine } from "../../workloads/docker/docker-engine.ts";
+import type { Engine } from "../../workloads/docker/engine.ts";
+import { environmentLabels } from "../../domain/environment/labels.ts";
+import { createDiskLogStore } from "../../store/logs/disk-log-store.ts";
 import type { LogStore } from "../../store/store.ts";
-import { createLogShippers, type LogShippers } from "../../usecases/ship-logs.ts";
+import { createLogShippers, type LogShippers } from "../../usecases/logs/ship-logs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { OUTAGE_MODES } from "../../domain/environment-record.ts";
-import type { EnvironmentView } from "../../domain/environment-view.ts";
+import { OUTAGE_MODES } from "../../domain/environment/record.ts";
+import type { EnvironmentView } from "../../domain/environment/view.ts";
 import { apiClient, visit } from "../support/api-client.ts";
 import { createRandom } from "../support/random.ts";
 import {

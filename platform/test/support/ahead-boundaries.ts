@@ -1,5 +1,5 @@
-import { createEnvironment } from "../../usecases/create-environment.ts";
-import { fillLater } from "../../usecases/make-ahead.ts";
+import { createEnvironment } from "../../usecases/environments/create-environment.ts";
+import { fillLater } from "../../usecases/pool/warm-pool.ts";
 import { numbered } from "./crash-scenarios.ts";
 import { createFakeContext } from "./fake-context.ts";
 import { waitUntil } from "./wait-until.ts";

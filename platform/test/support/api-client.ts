@@ -1,5 +1,5 @@
 import { request as httpRequest } from "node:http";
-import type { EnvironmentView } from "../../domain/environment-view.ts";
+import type { EnvironmentView } from "../../domain/environment/view.ts";
 import type { TestInstance } from "./test-instance.ts";
 
 export type Answer<T = never> = { status: number; headers: Headers; body: T & Record<string, unknown> };

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { createDockerEngine } from "../../engine/docker-engine.ts";
-import type { Engine } from "../../engine/engine.ts";
+import { createDockerEngine } from "../../workloads/docker/docker-engine.ts";
+import type { Engine } from "../../workloads/docker/engine.ts";
 
 /**
  * What the real engine does not do on demand: hang, break off, announce other versions, fail half-way

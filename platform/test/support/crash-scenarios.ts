@@ -1,13 +1,13 @@
-import { OUTAGE_MODES, type OutageMode } from "../../domain/environment-record.ts";
-import { cleanupExpired } from "../../usecases/cleanup-expired.ts";
-import { createEnvironment } from "../../usecases/create-environment.ts";
-import { destroyEnvironment } from "../../usecases/destroy-environment.ts";
-import { endOutages } from "../../usecases/end-outages.ts";
-import { extendEnvironment } from "../../usecases/extend-environment.ts";
-import { haltOutages } from "../../usecases/halt-outages.ts";
-import { injectOutage } from "../../usecases/inject-outage.ts";
-import { reconcile } from "../../usecases/reconcile.ts";
-import { recoverEnvironment } from "../../usecases/recover.ts";
+import { OUTAGE_MODES, type OutageMode } from "../../domain/environment/record.ts";
+import { cleanupExpired } from "../../usecases/environments/cleanup-expired.ts";
+import { createEnvironment } from "../../usecases/environments/create-environment.ts";
+import { destroyEnvironment } from "../../usecases/environments/destroy-environment.ts";
+import { endOutages } from "../../usecases/chaos/end-outages.ts";
+import { extendEnvironment } from "../../usecases/environments/extend-environment.ts";
+import { haltOutages } from "../../usecases/chaos/halt-outages.ts";
+import { injectOutage } from "../../usecases/chaos/inject-outage.ts";
+import { reconcile } from "../../usecases/reconcile/reconcile.ts";
+import { recoverEnvironment } from "../../usecases/chaos/recover-environment.ts";
 import { createFakeContext, DEMO_IMAGE } from "./fake-context.ts";
 
 /** What a scenario can do, on the platform in memory and on the real one alike. */

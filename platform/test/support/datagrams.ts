@@ -1,5 +1,5 @@
 import { createSocket } from "node:dgram";
-import { formatAddress, parseSubnet } from "../../domain/subnets.ts";
+import { formatAddress, parseSubnet } from "../../domain/network/subnets.ts";
 import { docker } from "./docker.ts";
 import { runInside } from "./inside.ts";
 

@@ -3,9 +3,9 @@ import { randomBytes, randomInt } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
-import { environmentLabels, LABEL_ENV } from "../../domain/labels.ts";
-import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/subnets.ts";
-import type { ContainerSpec, Engine } from "../../engine/engine.ts";
+import { environmentLabels, LABEL_ENV } from "../../domain/environment/labels.ts";
+import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/network/subnets.ts";
+import type { ContainerSpec, Engine } from "../../workloads/docker/engine.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");

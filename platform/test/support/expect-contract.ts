@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { CATALOGUE, type ErrorCode } from "../../domain/errors.ts";
+import { CATALOGUE, type ErrorCode } from "../../kernel/errors.ts";
 import type { RawAnswer } from "./raw-http.ts";
 
 /** A refusal tells what is wrong; it does not send back what it was sent. */

@@ -1,4 +1,4 @@
-import type { Caller } from "../../domain/caller.ts";
+import type { Caller } from "../../domain/access/caller.ts";
 import type { TokenBook } from "../../store/store.ts";
 
 /** Ann and Bob are members, Eve is a viewer, Root an admin; `t-ann` is Ann's token. */

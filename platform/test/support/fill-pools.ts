@@ -1,5 +1,5 @@
 import type { Context } from "../../usecases/context.ts";
-import { fillLater } from "../../usecases/make-ahead.ts";
+import { fillLater } from "../../usecases/pool/warm-pool.ts";
 import { waitUntil } from "./wait-until.ts";
 
 export type PoolSizes = { networks?: number; spares?: number; images?: string[] };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { createSocketProxy } from "../../../scripts/socket-proxy/proxy.ts";
+import { createSocketProxy } from "../../../socket-proxy/proxy.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 type Seen = { method: string; url: string; headers: IncomingMessage["headers"]; body: string };

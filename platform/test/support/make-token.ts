@@ -6,7 +6,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 
 /** `make token` as a user runs it; returns what it showed. */
 export async function makeToken(file: string, name: string, role: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, "scripts/cli.ts"), "token"], {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, "platform/cli/main.ts"), "token"], {
     env: { ...process.env, API_TOKENS_FILE: file, NAME: name, ROLE: role },
   });
   return /^ {2}(sbx_[\w-]{43})$/m.exec(stdout)?.[1] ?? "";

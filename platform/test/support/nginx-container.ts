@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
-import type { NginxControl } from "../../ingress/nginx-ingress.ts";
+import type { NginxControl } from "../../routing/nginx/nginx-router.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);

@@ -1,4 +1,4 @@
-import type { EnvironmentRecord } from "../../domain/environment-record.ts";
+import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 
 /** A valid record of a running environment; tests change what they are about. */
 export function aRecord(changes: Partial<EnvironmentRecord> = {}): EnvironmentRecord {

@@ -4,13 +4,13 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GENERATION_FILE, parseGeneration } from "../../ingress/generation.ts";
+import { GENERATION_FILE, parseGeneration } from "../../routing/nginx/config-version.ts";
 import {
   createNginxIngress,
   type NginxControl,
   type NginxIngress,
   type NginxIngressOptions,
-} from "../../ingress/nginx-ingress.ts";
+} from "../../routing/nginx/nginx-router.ts";
 
 /** What answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
 export type StandInNginx = {

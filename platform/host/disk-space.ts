@@ -1,0 +1,25 @@
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { errnoOf, storageError } from "../kernel/atomic-file.ts";
+import type { DiskSpace } from "../store/store.ts";
+
+/** The free space where state files and logs are. A folder that is not there yet counts as its parent. */
+export function createDiskSpace({ state, logs }: { state: string; logs: string }): DiskSpace {
+  return {
+    async free() {
+      const [stateBytes, logBytes] = await Promise.all([freeBytes(state), freeBytes(logs)]);
+      return { state: stateBytes, logs: logBytes };
+    },
+  };
+}
+
+/** What an ordinary user may still write: the part reserved for root does not count. */
+async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" && dirname(folder) !== folder) return freeBytes(dirname(folder));
+    throw storageError("ask for free space in", folder, error);
+  }
+}

@@ -1,0 +1,110 @@
+import { request, type ClientRequest, type IncomingMessage } from "node:http";
+import { describeError } from "../kernel/errors.ts";
+import { errnoOf } from "../kernel/atomic-file.ts";
+import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
+
+/** Nginx adds it on its internal port to what an environment was asked for: proof that it was Nginx's answer to give. */
+const UPSTREAM_HEADER = "x-sandbox-upstream-status";
+
+/** What is read of a body before the connection is dropped: enough for any health page to be sent without a reset. */
+const BODY_LIMIT_BYTES = 64 * 1024;
+
+export type FrontDoorProbeOptions = {
+  /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
+  internalUrl: string;
+};
+
+/** How a request ended, before anyone is blamed for it. */
+type Ending =
+  | { kind: "answered"; status: number; upstream: boolean }
+  | { kind: "failed"; connected: boolean; reason: string }
+  | { kind: "aborted" };
+
+/**
+ * Probes through Nginx's internal port. A connection for each probe: a kept one would be cut by the
+ * next reload, and the environment blamed for it.
+ *
+ * Who is at fault: an answer without Nginx's mark is Nginx's own (no such host, refused), and so is a
+ * connection that fails; everything else, silence and garbage included, is the environment's.
+ * Never rejects.
+ */
+export function createFrontDoorProbe({ internalUrl }: FrontDoorProbeOptions): Probe {
+  const { hostname, port } = new URL(internalUrl);
+  return {
+    async check(target) {
+      const started = performance.now();
+      const ending = await ask(hostname, Number(port || 80), target);
+      return judge(ending, Math.round((performance.now() - started) * 10) / 10);
+    },
+  };
+}
+
+function judge(ending: Ending, latency_ms: number): ProbeResult {
+  if (ending.kind === "aborted")
+    return { status: null, latency_ms, ok: false, error: "probe was cancelled", fault: "ingress" };
+  if (ending.kind === "failed") {
+    const fault = ending.connected ? "environment" : "ingress";
+    return { status: null, latency_ms, ok: false, error: ending.reason, fault };
+  }
+  const { status, upstream } = ending;
+  if (!upstream) return { status, latency_ms, ok: false, error: `Nginx itself answered ${status}`, fault: "ingress" };
+  if (status >= 200 && status <= 399) return { status, latency_ms, ok: true, fault: null };
+  return { status, latency_ms, ok: false, error: `answered ${status}`, fault: "environment" };
+}
+
+/** One GET, until its headers are there. */
+function ask(host: string, port: number, { host: name, path, timeoutMs, signal }: ProbeTarget): Promise<Ending> {
+  return new Promise((resolve) => {
+    let connected = false;
+    const cancel = (): void => end({ kind: "aborted" });
+    const expire = (): void => end({ kind: "failed", connected, reason: `no answer within ${timeoutMs} ms` });
+    const timer = setTimeout(expire, timeoutMs);
+    let outgoing: ClientRequest | undefined;
+
+    function end(ending: Ending): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      if (ending.kind !== "answered") outgoing?.destroy();
+      resolve(ending);
+    }
+
+    signal?.addEventListener("abort", cancel);
+    if (signal?.aborted) return cancel();
+    try {
+      const headers = { host: name, "user-agent": "sandbox-probe", accept: "*/*", connection: "close" };
+      outgoing = request({ host, port, path, headers, agent: false });
+    } catch (error) {
+      // Node refuses a path with spaces or control characters, which is what the environment's record asks for.
+      return end({ kind: "failed", connected: true, reason: describeError(error) });
+    }
+    outgoing.once("socket", (socket) => socket.once("connect", () => (connected = true)));
+    outgoing.once("response", (response) => {
+      const upstream = (response.headers[UPSTREAM_HEADER] ?? "") !== "";
+      end({ kind: "answered", status: response.statusCode ?? 0, upstream });
+      drain(response, timeoutMs);
+    });
+    // Stays for good: a connection that is dropped after its answer can still report an error.
+    outgoing.on("error", (error) =>
+      end({ kind: "failed", connected: connected && !isReset(error), reason: describeError(error) }),
+    );
+    outgoing.end();
+  });
+}
+
+/** Takes in a small body and drops whatever is larger or slower: only the headers count. */
+function drain(response: IncomingMessage, limitMs: number): void {
+  let received = 0;
+  const timer = setTimeout(() => response.destroy(), limitMs);
+  response.once("close", () => clearTimeout(timer));
+  response.on("error", () => response.destroy());
+  response.on("data", (chunk: Buffer) => {
+    received += chunk.length;
+    if (received > BODY_LIMIT_BYTES) response.destroy();
+  });
+}
+
+/** Nginx answers 502 where an environment resets a connection; a reset that reaches us is Nginx going away. */
+function isReset(error: Error): boolean {
+  const code = errnoOf(error);
+  return code === "ECONNRESET" || code === "EPIPE";
+}

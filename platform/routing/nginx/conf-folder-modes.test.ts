@@ -1,0 +1,34 @@
+import { execFile } from "node:child_process";
+import { chmod, mkdir, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
+import { GATE_FOLDER, openConfFolder } from "./conf-folder.ts";
+
+const run = promisify(execFile);
+const MODULE = resolve(import.meta.dirname, "conf-folder.ts");
+
+const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o7777).toString(8);
+
+test("what a strict umask has made is opened to Nginx's workers, and what is open stays as it is", async () => {
+  const path = await temporaryFolder();
+  const gates = join(path, GATE_FOLDER);
+  await mkdir(gates);
+  for (const folder of [path, gates]) await chmod(folder, 0o700);
+  openConfFolder(path);
+  expect([await modeOf(path), await modeOf(gates)]).toEqual(["755", "755"]);
+  for (const folder of [path, gates]) await chmod(folder, 0o2775);
+  openConfFolder(path);
+  expect([await modeOf(path), await modeOf(gates)]).toEqual(["2775", "2775"]);
+});
+
+test("what is made under a strict umask is open to Nginx's workers", async () => {
+  const path = join(await temporaryFolder(), "conf.d");
+  // A umask is its whole process's.
+  const script = `process.umask(0o077);
+    const { gateOf, openConfFolder } = await import(process.argv[1]);
+    await openConfFolder(process.argv[2]).touch(gateOf("env-a"));`;
+  await run(process.execPath, ["--input-type=module", "-e", script, MODULE, path]);
+  expect([await modeOf(path), await modeOf(join(path, GATE_FOLDER))]).toEqual(["755", "755"]);
+});

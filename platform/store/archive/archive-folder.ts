@@ -1,0 +1,36 @@
+import { mkdir, readdir, rename, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { errnoOf } from "../../kernel/atomic-file.ts";
+import { rotate } from "../files/rotating-file.ts";
+
+/** How many old files of a log are kept beside the one being written. */
+export const KEPT_FILES = 3;
+
+/**
+ * Moves a folder of logs into the archive; none is fine. Where the archive has one already (lines came
+ * in after an archiving that was cut short), its files count as older and each move rotates them.
+ */
+export async function moveLogs(from: string, to: string): Promise<void> {
+  if (!(await isFolder(from))) return;
+  if (!(await isFolder(to))) {
+    await mkdir(dirname(to), { recursive: true });
+    await rename(from, to);
+    return;
+  }
+  // Backwards by name is oldest first: app.log.2, app.log.1, app.log.
+  for (const name of (await readdir(from)).sort().toReversed()) {
+    const path = join(to, name.replace(/\.\d+$/, ""));
+    await rotate(path, KEPT_FILES);
+    await rename(join(from, name), path);
+  }
+  await rmdir(from);
+}
+
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+import { randomUUID } from "node:crypto";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Archive } from "../../domain/archive-rule.ts";
+import { isEnvironmentId } from "../../domain/environment/ids.ts";
+import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
+import { assertEnvironmentId } from "../files/assert-id.ts";
+import type { ArchiveStore } from "../store.ts";
+
+/** Begins the names of archives on their way out; no id begins like it. */
+const LEAVING = ".leaving-";
+
+/** The archives below `<folder>/archived`. */
+export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveStore {
+  const place = join(folder, "archived");
+  // An archive is hardly ever written to again, so that it is measured once, not every minute.
+  const measured = new Map<string, Archive>();
+
+  async function names(): Promise<string[]> {
+    try {
+      return await readdir(place);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  async function measure(id: string): Promise<Archive | null> {
+    const known = measured.get(id);
+    if (known !== undefined) return known;
+    const archive = await measureFolder(id, join(place, id));
+    if (archive !== null) measured.set(id, archive);
+    return archive;
+  }
+
+  return {
+    async list() {
+      try {
+        const present = await names();
+        // Left by a platform that was killed while it removed them.
+        const leaving = present.filter((name) => name.startsWith(LEAVING));
+        await Promise.all(leaving.map((name) => rm(join(place, name), { recursive: true, force: true })));
+        const ids = new Set(present.filter(isEnvironmentId));
+        for (const id of measured.keys()) if (!ids.has(id)) measured.delete(id);
+        const archives: Archive[] = [];
+        for (const id of ids) {
+          const archive = await measure(id);
+          if (archive !== null) archives.push(archive);
+        }
+        return archives;
+      } catch (error) {
+        throw storageError("list archives in", place, error);
+      }
+    },
+    async remove(id) {
+      assertEnvironmentId(id, "remove archive");
+      const leaving = join(place, `${LEAVING}${randomUUID()}`);
+      try {
+        // Gone in one go for whoever reads; readers that have its files open read on.
+        await rename(join(place, id), leaving);
+        measured.delete(id);
+        await rm(leaving, { recursive: true, force: true });
+      } catch (error) {
+        if (errnoOf(error) !== "ENOENT") throw storageError("remove archive", join(place, id), error);
+      }
+    },
+  };
+}
+
+/** Null when it is gone or no folder. */
+async function measureFolder(id: string, path: string): Promise<Archive | null> {
+  try {
+    const files = await Promise.all((await readdir(path)).map((name) => stat(join(path, name))));
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    const lastWritten =
+      files.length === 0 ? (await stat(path)).mtimeMs : Math.max(...files.map((file) => file.mtimeMs));
+    return { id, bytes, lastWritten };
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    throw error;
+  }
+}

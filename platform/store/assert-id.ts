@@ -1,8 +1,0 @@
-import { PlatformError } from "../domain/errors.ts";
-import { isEnvironmentId } from "../domain/ids.ts";
-
-/** Ids become part of paths: what is none of ours never does. Throws `internal_error`, since callers have checked before. */
-export function assertEnvironmentId(id: string, verb: string): void {
-  if (!isEnvironmentId(id))
-    throw new PlatformError("internal_error", `Cannot ${verb} "${id}": that is no environment's id`);
-}

@@ -1,4 +1,0 @@
-import { describeEventLogContract } from "../test/contracts/event-log-contract.ts";
-import { createFakeEventLog } from "./fake-event-log.ts";
-
-describeEventLogContract("fake", async () => createFakeEventLog());

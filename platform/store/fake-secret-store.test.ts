@@ -1,7 +1,0 @@
-import { describeSecretStoreContract } from "../test/contracts/secret-store-contract.ts";
-import { createFakeSecretStore } from "./fake-secret-store.ts";
-
-describeSecretStoreContract("fake", async () => {
-  const store = createFakeSecretStore();
-  return { store, reopen: () => store };
-});

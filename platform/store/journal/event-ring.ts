@@ -1,0 +1,83 @@
+import type { PlatformEvent } from "../../domain/events.ts";
+
+/** The last events, and those who wait for the next one. */
+export type EventRing = {
+  push(event: PlatformEvent): void;
+  /** Id of the last event; 0 when there has been none. */
+  lastId(): number;
+  /** As `EventLog.subscribe`. */
+  subscribe(afterId: number | null, signal: AbortSignal): AsyncIterable<PlatformEvent>;
+  /** Ends every subscription once it has delivered what is held. */
+  close(): void;
+};
+
+/**
+ * Keeps the last `capacity` events. A subscriber is a place in the ring and no more: it reads at its
+ * own pace, costs no memory while it stalls, and ends when what it should read next has been dropped.
+ */
+export function createEventRing(capacity = 1_000): EventRing {
+  const events: PlatformEvent[] = [];
+  const sleepers = new Set<() => void>();
+  let lastId = 0;
+  let droppedId = 0;
+  let closed = false;
+
+  function wakeAll(): void {
+    for (const wake of sleepers) wake();
+  }
+
+  async function* read(start: number, signal: AbortSignal): AsyncGenerator<PlatformEvent> {
+    let place = start;
+    let wake: (() => void) | null = null;
+    const onAbort = () => wake?.();
+    signal.addEventListener("abort", onAbort);
+    try {
+      while (!signal.aborted && place >= droppedId) {
+        const event = events[firstAfter(events, place)];
+        if (event !== undefined) {
+          place = event.id;
+          yield event;
+          continue;
+        }
+        if (closed) return;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        sleepers.add(resolve);
+        await promise;
+        sleepers.delete(resolve);
+      }
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  return {
+    push(event) {
+      events.push(event);
+      lastId = event.id;
+      if (events.length > capacity) droppedId = events.shift()?.id ?? droppedId;
+      wakeAll();
+    },
+    lastId: () => lastId,
+    subscribe(afterId, signal) {
+      // An id that was never given comes from a log that has been wiped since: its reader has seen none of these.
+      const known = afterId === null || afterId <= lastId ? (afterId ?? lastId) : 0;
+      return read(Math.max(known, droppedId), signal);
+    },
+    close() {
+      closed = true;
+      wakeAll();
+    },
+  };
+}
+
+/** Index of the first event with a larger id; ids ascend. */
+function firstAfter(events: PlatformEvent[], id: number): number {
+  let [low, high] = [0, events.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((events[middle]?.id ?? 0) > id) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,252 @@
+import { readdir, rm } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { PlatformError } from "../../kernel/errors.ts";
+import { isEnvironmentId } from "../../domain/environment/ids.ts";
+import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
+import { systemClock, type Clock } from "../../kernel/clock.ts";
+import { createKeyedLock } from "../../kernel/keyed-lock.ts";
+import { assertEnvironmentId } from "../files/assert-id.ts";
+import { createLineFilter, formatLine } from "./app-log-line.ts";
+import { findFirstOfLastLines, findResumePoint, readLastLines, type Place } from "./app-log-reader.ts";
+import { isFolder, KEPT_FILES, moveLogs } from "../archive/archive-folder.ts";
+import { noteOwner, readOwner } from "../archive/archive-owner.ts";
+import { closeFiles, openChain, type OpenFile } from "../files/file-chain.ts";
+import { createFollowers } from "./followers.ts";
+import { readLastChecks } from "./health-log.ts";
+import { followLines } from "./log-follow.ts";
+import { createRotatingFile, type RotatingFile } from "../files/rotating-file.ts";
+import { createRetiredIds } from "../state/tombstones.ts";
+import type { FollowQuery, LogStore } from "../store.ts";
+
+const ARCHIVE = "archived";
+const APP_LOG = "app.log";
+const HEALTH_LOG = "health.log";
+const CLEANUP_LOG = "cleanup.log";
+/** A check every 30 s fills this in four days. */
+const HEALTH_LOG_BYTES = 1024 * 1024;
+const KEPT_HEALTH_FILES = 1;
+
+/**
+ * Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). `shownAs`: how the
+ * folder is called where people are told of it.
+ */
+export function createDiskLogStore({
+  folder,
+  maxSize,
+  shownAs = basename(resolve(folder)),
+  clock = systemClock,
+}: {
+  folder: string;
+  maxSize: number;
+  shownAs?: string;
+  clock?: Clock;
+}): LogStore {
+  // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
+  // whoever reads has a consistent set of files, whatever happens to their names afterwards.
+  const lock = createKeyedLock();
+  const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
+  const followers = createFollowers();
+  const retired = createRetiredIds();
+  const cleanup = createRotatingFile({ path: join(folder, CLEANUP_LOG), maxSize, keep: KEPT_FILES });
+  let closed = false;
+
+  const livePath = (id: string) => join(folder, id);
+  const archivedPath = (id: string) => join(folder, ARCHIVE, id);
+
+  function writersOf(id: string): { app: RotatingFile; health: RotatingFile } {
+    const known = writers.get(id);
+    if (known !== undefined) return known;
+    const made = {
+      // Its shipper, told of the loss, looks where to go on and ships again what the engine still has.
+      app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES, throwsOnLoss: true }),
+      health: createRotatingFile({
+        path: join(livePath(id), HEALTH_LOG),
+        maxSize: HEALTH_LOG_BYTES,
+        keep: KEPT_HEALTH_FILES,
+      }),
+    };
+    writers.set(id, made);
+    return made;
+  }
+
+  async function closeWriters(id: string): Promise<void> {
+    const files = writers.get(id);
+    writers.delete(id);
+    await Promise.all([files?.app.close(), files?.health.close()]);
+  }
+
+  /** Runs a change of one environment's files (or of the cleanup log), its failures in the catalogue's terms. */
+  function change<T>(key: string, verb: string, fn: () => Promise<T>): Promise<T> {
+    return lock.run(key, async () => {
+      if (closed) throw new PlatformError("shutting_down", `Cannot ${verb} "${key}": the platform is shutting down`);
+      return await guarded(verb, join(folder, key), fn);
+    });
+  }
+
+  /** The files of a log, living or archived; null when the environment has no logs at all. The caller closes them. */
+  async function openLog(
+    id: string,
+    name: string,
+    keep: number,
+  ): Promise<{ files: OpenFile[]; archived: boolean } | null> {
+    const living = await isFolder(livePath(id));
+    if (!living && !(await isFolder(archivedPath(id)))) return null;
+    const path = living ? livePath(id) : archivedPath(id);
+    return { files: await openChain(join(path, name), keep), archived: !living };
+  }
+
+  async function reading<T>(
+    id: string,
+    name: string,
+    keep: number,
+    none: T,
+    read: (files: OpenFile[]) => Promise<T>,
+  ): Promise<T> {
+    if (!isEnvironmentId(id)) return none;
+    return await guarded("read log", join(folder, id, name), async () => {
+      const log = await lock.run(id, () => openLog(id, name, keep));
+      if (log === null) return none;
+      try {
+        return await read(log.files);
+      } finally {
+        await closeFiles(log.files);
+      }
+    });
+  }
+
+  function endFollowers(id: string, archived: boolean): void {
+    for (const follower of followers.of(id)) {
+      if (archived) follower.archived = true;
+      follower.ended.abort();
+    }
+  }
+
+  async function* follow(
+    id: string,
+    { lines = 0, isOver = false, ...query }: FollowQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<string> {
+    if (!isEnvironmentId(id) || signal.aborted || closed) return;
+    const matches = createLineFilter(query);
+    const follower = followers.add(id);
+    if (isOver) follower.ended.abort();
+    try {
+      const start = await guarded("read log", livePath(id), async () => {
+        const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
+        if (log?.archived === true || retired.has(id)) endFollowers(id, log?.archived === true);
+        return await beginning(log?.files ?? [], lines, matches);
+      });
+      const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
+      const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
+      const { changed, ended } = follower;
+      yield* followLines({
+        path,
+        keep: KEPT_FILES,
+        start,
+        matches,
+        exclusively,
+        changed,
+        ended: ended.signal,
+        signal,
+      });
+    } finally {
+      followers.remove(id, follower);
+    }
+  }
+
+  return {
+    resumePoint: (id, service) => reading(id, APP_LOG, KEPT_FILES, null, (files) => findResumePoint(files, service)),
+    async append(id, lines) {
+      assertEnvironmentId(id, "keep logs of");
+      if (lines.length === 0) return;
+      const text = lines.map(formatLine).join("");
+      await change(id, "append to log", async () => {
+        if (retired.has(id))
+          throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
+        try {
+          await writersOf(id).app.append(text);
+        } finally {
+          for (const follower of followers.of(id)) follower.notify(); // part of a large batch may be there even so
+        }
+      });
+    },
+    read: (id, query) =>
+      reading(id, APP_LOG, KEPT_FILES, null, (files) => readLastLines(files, query.lines, createLineFilter(query))),
+    follow,
+    async appendHealth(id, check) {
+      assertEnvironmentId(id, "keep logs of");
+      await change(id, "append to health log", async () => {
+        if (!retired.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
+      });
+    },
+    readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
+    async archive(id, owner = null) {
+      assertEnvironmentId(id, "keep logs of");
+      await change(id, "archive logs", async () => {
+        await closeWriters(id);
+        await noteOwner(livePath(id), owner);
+        await moveLogs(livePath(id), archivedPath(id));
+        retired.add(id);
+        endFollowers(id, true);
+      });
+    },
+    async archivedOwner(id) {
+      if (!isEnvironmentId(id)) return null;
+      return await guarded("read owner of logs", archivedPath(id), () => readOwner(archivedPath(id)));
+    },
+    archivePath(id) {
+      assertEnvironmentId(id, "keep logs of");
+      return join(shownAs, ARCHIVE, id);
+    },
+    async discard(id) {
+      assertEnvironmentId(id, "keep logs of");
+      await change(id, "discard logs", async () => {
+        await closeWriters(id);
+        await rm(livePath(id), { recursive: true, force: true });
+        retired.add(id);
+        endFollowers(id, false);
+      });
+    },
+    list: () => guarded("read folder", folder, () => listFolders(folder)),
+    async appendCleanup(action) {
+      const { timestamp: _, ...rest } = action;
+      const line = `${JSON.stringify({ timestamp: clock.timestamp(), ...rest })}\n`;
+      await change(CLEANUP_LOG, "append to", () => cleanup.append(line));
+    },
+    async close() {
+      closed = true;
+      for (const id of followers.ids()) endFollowers(id, false);
+      await Promise.all([...writers.keys()].map((id) => lock.run(id, () => closeWriters(id))));
+      await lock.run(CLEANUP_LOG, () => cleanup.close());
+    },
+  };
+}
+
+/** Where the last lines begin. Every file but that one is closed. */
+async function beginning(files: OpenFile[], lines: number, matches: (line: string) => boolean): Promise<Place | null> {
+  let start: Place | null = null;
+  try {
+    start = await findFirstOfLastLines(files, lines, matches);
+    return start;
+  } finally {
+    await closeFiles(files.filter((file) => file !== start?.file));
+  }
+}
+
+async function listFolders(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && isEnvironmentId(entry.name)).map((entry) => entry.name);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function guarded<T>(verb: string, path: string, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    throw error instanceof PlatformError ? error : storageError(verb, path, error);
+  }
+}

@@ -1,0 +1,228 @@
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { createFakeClock } from "../../kernel/clock.ts";
+import { describeEnvironmentStoreContract } from "../../test/contracts/environment-store-contract.ts";
+import { aRecord } from "../../test/support/record.ts";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
+import { createDiskEnvironmentStore } from "./disk-environment-store.ts";
+
+describeEnvironmentStoreContract("disk", async () => {
+  const folder = join(await temporaryFolder(), "envs");
+  await mkdir(folder);
+  return {
+    store: createDiskEnvironmentStore({ folder }),
+    async failNextWrite() {
+      await rename(folder, `${folder}.away`);
+      await writeFile(folder, "no folder");
+    },
+    reopen: async () => createDiskEnvironmentStore({ folder }),
+  };
+});
+
+/** Loads a folder that holds these files; the clock stands at 2030-01-01T00:00:00.000Z. */
+async function loadFolder(files: Record<string, string>) {
+  const folder = await temporaryFolder();
+  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
+  const store = createDiskEnvironmentStore({ folder, clock: createFakeClock() });
+  return { folder, store, ...(await store.load()) };
+}
+
+const asFile = (record: object) => JSON.stringify(record);
+
+test("load makes a folder that is not there", async () => {
+  const folder = join(await temporaryFolder(), "a", "envs");
+  expect(await createDiskEnvironmentStore({ folder }).load()).toEqual({ loaded: 0, quarantined: [] });
+  expect((await stat(folder)).isDirectory()).toBe(true);
+});
+
+test("a state file is readable JSON that nobody else may read", async () => {
+  const folder = await temporaryFolder();
+  const record = aRecord();
+  await createDiskEnvironmentStore({ folder }).save(record);
+  const path = join(folder, `${record.id}.json`);
+  expect(JSON.parse(await readFile(path, "utf8"))).toEqual(record);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  expect(await readdir(folder)).toEqual([`${record.id}.json`]);
+});
+
+test.each([
+  ["is empty", ""],
+  ["is empty", " \n"],
+  ["is not a JSON object with a version", "{"],
+  ["is not a JSON object with a version", "null"],
+  ["is not a JSON object with a version", "[]"],
+  ["is not a JSON object with a version", "\u0000\u0000\u0000\u0000"],
+  ["is not a JSON object with a version", '{"version":"1"}'],
+  ["is not a JSON object with a version", '{"version":-1}'],
+  ["has version 0; this platform reads version 1", asFile({ ...aRecord(), version: 0 })],
+  ["has version 2; this platform reads version 1", asFile({ ...aRecord(), version: 2 })],
+  ["is not a record: services: ", asFile({ ...aRecord(), services: [] })],
+  ["is not a record: ttl: ", asFile({ ...aRecord(), ttl: "soon", expires_at: 5 })],
+  ["is not a record: ", asFile({ ...aRecord(), surprise: true })],
+  ['holds another environment, "env-other-1"', asFile(aRecord({ id: "env-other-1" }))],
+])("a file that %s is set aside whole", async (reason, content) => {
+  const name = `${aRecord().id}.json`;
+  const { folder, store, loaded, quarantined } = await loadFolder({
+    [name]: content,
+    "env-good-1.json": asFile(aRecord({ id: "env-good-1" })),
+  });
+  expect(loaded).toBe(1);
+  expect(store.all().map(({ id }) => id)).toEqual(["env-good-1"]);
+  expect(quarantined).toEqual([{ file: name, reason: expect.stringContaining(reason) }]);
+  const place = `${name}.2030-01-01T00-00-00.000Z`;
+  expect(quarantined[0]?.reason).toContain(`moved to quarantine/${place}`);
+  expect(await readFile(join(folder, "quarantine", place), "utf8")).toBe(content);
+  expect(await readdir(folder)).toEqual(["env-good-1.json", "quarantine"]);
+});
+
+test("a file whose name is no environment's is set aside", async () => {
+  const { quarantined } = await loadFolder({ "notes.json": asFile(aRecord()), "..json": "{}", "env-UPPER.json": "{}" });
+  expect(quarantined.map(({ file }) => file).sort()).toEqual(["..json", "env-UPPER.json", "notes.json"]);
+  for (const { reason } of quarantined) expect(reason).toContain("is not named after an environment");
+});
+
+test("a file far too large to be a record is set aside unread", async () => {
+  const { quarantined } = await loadFolder({ "env-big-1.json": " ".repeat(5 * 1024 * 1024) });
+  expect(quarantined[0]?.reason).toContain("is too large");
+});
+
+test("what is set aside never overwrites what was set aside before", async () => {
+  const folder = await temporaryFolder();
+  const name = "env-broken-1.json";
+  const store = createDiskEnvironmentStore({ folder, clock: createFakeClock() });
+  for (const content of ["first", "second", "third"]) {
+    await writeFile(join(folder, name), content);
+    await store.load();
+  }
+  const kept = await readdir(join(folder, "quarantine"));
+  const contents = await Promise.all(kept.map((file) => readFile(join(folder, "quarantine", file), "utf8")));
+  expect(contents.sort()).toEqual(["first", "second", "third"]);
+});
+
+test("what cannot be read is reported and left where it is", async () => {
+  const folder = await temporaryFolder();
+  await mkdir(join(folder, "env-folder-1.json"));
+  await symlink(join(folder, "nowhere"), join(folder, "env-dangling-1.json"));
+  const { loaded, quarantined } = await createDiskEnvironmentStore({ folder }).load();
+  expect(loaded).toBe(0);
+  expect(quarantined).toEqual([
+    { file: "env-dangling-1.json", reason: "cannot be read (ENOENT); left where it is" },
+    { file: "env-folder-1.json", reason: "is not a file; left where it is" },
+  ]);
+  expect(await readdir(folder)).toHaveLength(2);
+});
+
+test("a file that cannot be moved to the quarantine is reported, left, and not fatal", async () => {
+  const { folder, store } = await loadFolder({ "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
+  await writeFile(join(folder, "quarantine"), "no folder");
+  await writeFile(join(folder, "env-broken-1.json"), "{");
+  const { quarantined } = await store.load();
+  expect(quarantined[0]?.reason).toContain("left where it is, since it cannot be moved");
+  expect(await readFile(join(folder, "env-broken-1.json"), "utf8")).toBe("{");
+});
+
+test("half-written files of a killed process are swept, other files are left alone", async () => {
+  const { folder, quarantined } = await loadFolder({
+    ".env-a-1.json.0123456789abcdef.tmp": '{"ver',
+    ".gitkeep": "",
+    "README.txt": "hello",
+  });
+  expect(quarantined).toEqual([]);
+  expect(await readdir(folder)).toEqual([".gitkeep", "README.txt"]);
+});
+
+test("a probe file left by a killed check is no state file", async () => {
+  const { folder, quarantined, store } = await loadFolder({ ".write-check": "" });
+  expect(quarantined).toEqual([]);
+  expect(await store.check()).toMatchObject({ ok: true });
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("a folder that is taken away under the store is made anew with all that it knows", async () => {
+  const { folder, store } = await loadFolder({
+    "env-broken-1.json": "{",
+    "env-good-1.json": asFile(aRecord({ id: "env-good-1" })),
+  });
+  await store.setAside();
+  await rm(folder, { recursive: true });
+  expect(await store.damaged()).toEqual(["env-good-1"]);
+  await store.save(aRecord({ id: "env-good-1" }));
+  expect((await store.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
+  const later = createDiskEnvironmentStore({ folder });
+  expect(await later.load()).toEqual({ loaded: 1, quarantined: [] });
+  expect((await later.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
+});
+
+test("a folder that is taken away under the store can be written to", async () => {
+  const { folder, store } = await loadFolder({});
+  await rm(folder, { recursive: true });
+  expect(await store.check()).toMatchObject({ ok: true });
+});
+
+describe("a folder without state files", () => {
+  const doubtOf = async (folder: string) => {
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    return store.doubt();
+  };
+
+  test("is told from one in which the platform was before", async () => {
+    const folder = join(await temporaryFolder(), "envs");
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    expect(store.doubt()).toBe("folder");
+    expect(await doubtOf(folder)).toBe("folder");
+    await store.noteLost([]);
+    expect(await doubtOf(folder)).toBe("files");
+    await store.save(aRecord());
+    expect(await doubtOf(folder)).toBeNull();
+    await rm(folder, { recursive: true });
+    expect(await doubtOf(folder)).toBe("folder");
+  });
+
+  test("keeps what was noted as lost across restarts, until its note is deleted or its file is back", async () => {
+    const folder = join(await temporaryFolder(), "envs");
+    const store = createDiskEnvironmentStore({ folder });
+    await store.load();
+    await store.noteLost(["env-a-1", "env-b-1", aRecord().id]);
+    const later = createDiskEnvironmentStore({ folder });
+    const setAside = async () => (await later.setAside()).map(({ id }) => id).toSorted();
+    await later.load();
+    expect(await setAside()).toEqual(["env-a-1", "env-b-1", aRecord().id].toSorted());
+    await rm(join(folder, "quarantine", "env-a-1.json.lost"));
+    await writeFile(join(folder, `${aRecord().id}.json`), asFile(aRecord()));
+    await later.load();
+    expect(await setAside()).toEqual(["env-b-1"]);
+  });
+
+  test("in which the mark cannot be seen is no reason to doubt it, but to fail", async () => {
+    const { folder, store } = await loadFolder({});
+    await symlink(".sandbox", join(folder, ".sandbox"));
+    await expect(store.load()).rejects.toMatchObject({ code: "storage_failed" });
+  });
+});
+
+test("two hundred environments are saved at once and loaded again", async () => {
+  const folder = await temporaryFolder();
+  const ids = Array.from({ length: 200 }, (_, index) => `env-many-${String(index).padStart(3, "0")}`);
+  const store = createDiskEnvironmentStore({ folder });
+  await Promise.all(ids.map((id) => store.save(aRecord({ id }))));
+  const later = createDiskEnvironmentStore({ folder });
+  expect(await later.load()).toEqual({ loaded: 200, quarantined: [] });
+  expect(later.all().map(({ id }) => id)).toEqual(ids);
+});
+
+test("damaged() tells files that are gone or no records any more, and not those that were edited", async () => {
+  const { folder, store } = await loadFolder({});
+  for (const id of ["env-fine-1", "env-edited-1", "env-removed-1", "env-cut-1", "env-empty-1"]) {
+    await store.save(aRecord({ id }));
+  }
+  const pathOf = (id: string) => join(folder, `${id}.json`);
+  expect(await store.damaged()).toEqual([]);
+  await writeFile(pathOf("env-edited-1"), asFile(aRecord({ id: "env-edited-1", name: "edited" })));
+  await rm(pathOf("env-removed-1"));
+  await writeFile(pathOf("env-cut-1"), asFile(aRecord({ id: "env-cut-1" })).slice(0, 40));
+  await writeFile(pathOf("env-empty-1"), "");
+  expect((await store.damaged()).sort()).toEqual(["env-cut-1", "env-empty-1", "env-removed-1"]);
+});

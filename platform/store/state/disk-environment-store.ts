@@ -1,0 +1,173 @@
+import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { EnvironmentRecord } from "../../domain/environment/record.ts";
+import { describeError, PlatformError } from "../../kernel/errors.ts";
+import {
+  errnoOf,
+  makeFolder,
+  moveFile,
+  removeFile,
+  storageError,
+  sweepTemporaryFiles,
+  writeFileAtomic,
+} from "../../kernel/atomic-file.ts";
+import { systemClock, type Clock } from "../../kernel/clock.ts";
+import { createKeyedLock } from "../../kernel/keyed-lock.ts";
+import { assertEnvironmentId } from "../files/assert-id.ts";
+import { createFolderMark } from "./state-dir-sentinel.ts";
+import { findSetAside } from "./quarantine.ts";
+import { createRecordMemory } from "./record-memory.ts";
+import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
+import type { EnvironmentStore } from "../store.ts";
+
+const SUFFIX = ".json";
+/** In the state folder: what cannot be read as a state file. */
+export const QUARANTINE = "quarantine";
+/** Misses the suffix of state files, so that one left by a killed process is never read as one. */
+const PROBE_FILE = ".write-check";
+/** A full disk still takes an empty file. */
+const PROBE_TEXT = "x".repeat(4096);
+/** State files hold the environment variables that users give, so they are nobody else's to read. */
+const MODE = 0o600;
+/** Far above any record; what is larger is not ours and not worth the memory. */
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+type Quarantined = { file: string; reason: string };
+
+/** State files `<folder>/<id>.json`, all of them in memory. What cannot be read as one goes to `<folder>/quarantine/`. */
+export function createDiskEnvironmentStore({
+  folder,
+  clock = systemClock,
+}: {
+  folder: string;
+  clock?: Clock;
+}): EnvironmentStore {
+  const memory = createRecordMemory();
+  // Held while a file of that id is written or removed: memory changes in the order in which the disk did.
+  const lock = createKeyedLock();
+  const mark = createFolderMark(folder, join(folder, QUARANTINE));
+  const pathOf = (id: string) => join(folder, `${id}${SUFFIX}`);
+
+  async function isDamaged(id: string): Promise<boolean> {
+    if (memory.get(id) === null) return false; // removed while this waited
+    return !("record" in (await readStateFile(folder, `${id}${SUFFIX}`)));
+  }
+
+  return {
+    async load() {
+      const names = await prepareFolder(folder);
+      await mark.look(names.length);
+      const quarantined: Quarantined[] = [];
+      for (const file of names) {
+        const parsed = await readStateFile(folder, file);
+        if ("record" in parsed) memory.put(parsed.record);
+        else
+          quarantined.push({
+            file,
+            reason: parsed.left ? parsed.reason : await setAside(folder, file, parsed.reason, clock),
+          });
+      }
+      return { loaded: names.length - quarantined.length, quarantined };
+    },
+    all: memory.all,
+    get: memory.get,
+    save(record) {
+      return lock.run(record.id, async () => {
+        const text = formatStateFile(record);
+        await makeFolder(folder); // somebody may have taken it away
+        await writeFileAtomic(pathOf(record.id), text, { mode: MODE });
+        memory.put(record);
+      });
+    },
+    async remove(id) {
+      assertEnvironmentId(id, "remove environment");
+      await lock.run(id, async () => {
+        await removeFile(pathOf(id));
+        memory.delete(id);
+      });
+    },
+    async setAside() {
+      await mark.restore();
+      const aside = await findSetAside(folder, join(folder, QUARANTINE));
+      const held = aside.filter(({ id }) => memory.get(id) === null);
+      mark.remember(held.map(({ id }) => id));
+      return held;
+    },
+    doubt: mark.doubt,
+    noteLost: mark.noteLost,
+    async damaged() {
+      const looked = memory.all().map(({ id }) => lock.run(id, async () => ((await isDamaged(id)) ? id : null)));
+      return (await Promise.all(looked)).filter((id) => id !== null);
+    },
+    async check() {
+      const probe = join(folder, PROBE_FILE);
+      try {
+        await makeFolder(folder);
+        await writeFileAtomic(probe, PROBE_TEXT, { mode: MODE, durable: false });
+        await removeFile(probe);
+        return { ok: true, detail: "the state folder can be written to" };
+      } catch (error) {
+        return { ok: false, detail: describeError(error) };
+      }
+    },
+  };
+}
+
+/** The records in a state folder, as far as they can be read; changes nothing. None where there is no folder. */
+export async function readRecords(folder: string): Promise<EnvironmentRecord[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw storageError("read folder", folder, error);
+  });
+  const files = names.filter((name) => name.endsWith(SUFFIX)).map((file) => readStateFile(folder, file));
+  return (await Promise.all(files)).flatMap((file) => ("record" in file ? [file.record] : []));
+}
+
+/** Makes the folder, clears half-written files and returns the names of what should be state files, in a stable order. */
+async function prepareFolder(folder: string): Promise<string[]> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await sweepTemporaryFiles(folder);
+    return (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort();
+  } catch (error) {
+    throw error instanceof PlatformError ? error : storageError("read folder", folder, error);
+  }
+}
+
+/** `left`: it cannot even be read, so it stays where it is. */
+async function readStateFile(folder: string, file: string): Promise<ParsedStateFile & { left?: boolean }> {
+  const path = join(folder, file);
+  try {
+    const facts = await stat(path);
+    if (!facts.isFile()) return { reason: "is not a file; left where it is", left: true };
+    if (facts.size > MAX_FILE_BYTES) return { reason: `is too large (${facts.size} bytes)` };
+    return parseStateFile(file.slice(0, -SUFFIX.length), await readFile(path, "utf8"));
+  } catch (error) {
+    return { reason: `cannot be read (${errnoOf(error) ?? describeError(error)}); left where it is`, left: true };
+  }
+}
+
+/** Moves a file to the quarantine, where nothing is ever overwritten. Returns the reason and what became of the file. */
+async function setAside(folder: string, file: string, reason: string, clock: Clock): Promise<string> {
+  try {
+    const place = await reservePlace(join(folder, QUARANTINE), `${file}.${clock.timestamp().replaceAll(":", "-")}`);
+    await moveFile(join(folder, file), join(folder, QUARANTINE, place));
+    return `${reason}; moved to ${QUARANTINE}/${place}`;
+  } catch (error) {
+    return `${reason}; left where it is, since it cannot be moved: ${describeError(error)}`;
+  }
+}
+
+/** Takes a free name by making an empty file of it, which the move then replaces: a check alone could be outrun. */
+async function reservePlace(folder: string, name: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (let attempt = 0; ; attempt++) {
+    const place = attempt === 0 ? name : `${name}.${attempt}`;
+    try {
+      await (await open(join(folder, place), "wx")).close();
+      return place;
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw storageError("create file", join(folder, place), error);
+    }
+  }
+}

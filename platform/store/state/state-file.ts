@@ -1,0 +1,64 @@
+import { z } from "zod";
+import { EnvironmentRecordSchema, RECORD_VERSION, type EnvironmentRecord } from "../../domain/environment/record.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import { isEnvironmentId } from "../../domain/environment/ids.ts";
+
+/** What a state file turned out to be: a record, or why it is none of ours. */
+export type ParsedStateFile = { record: EnvironmentRecord } | { reason: string };
+
+/** Turns a record of one version into the next one's shape; the `version` itself is raised by the caller. */
+type Migration = (record: Record<string, unknown>) => Record<string, unknown>;
+
+/** By the version they start from. A version without an entry cannot be read any more. */
+const MIGRATIONS: Readonly<Record<number, Migration>> = {};
+
+const VersionedSchema = z.looseObject({ version: z.int().nonnegative() });
+
+/** The text of the state file of environment `id`, brought to the present version. Never throws. */
+export function parseStateFile(id: string, text: string, migrations = MIGRATIONS): ParsedStateFile {
+  if (!isEnvironmentId(id)) return { reason: "is not named after an environment" };
+  const versioned = VersionedSchema.safeParse(parseJson(text));
+  if (!versioned.success) return { reason: text.trim() === "" ? "is empty" : "is not a JSON object with a version" };
+  const migrated = migrate(versioned.data, migrations);
+  if (migrated === null)
+    return { reason: `has version ${versioned.data.version}; this platform reads version ${RECORD_VERSION}` };
+  const parsed = EnvironmentRecordSchema.safeParse(migrated);
+  if (!parsed.success) return { reason: `is not a record: ${describeIssues(parsed.error)}` };
+  if (parsed.data.id !== id) return { reason: `holds another environment, "${parsed.data.id}"` };
+  return { record: parsed.data };
+}
+
+/** The text of a record's state file. Throws `internal_error` when it would not be read again: that is a defect of the caller. */
+export function formatStateFile(record: EnvironmentRecord): string {
+  const text = `${JSON.stringify(record, null, 2)}\n`;
+  const parsed = parseStateFile(record.id, text);
+  if ("reason" in parsed)
+    throw new PlatformError(
+      "internal_error",
+      `Cannot save environment "${record.id}": its state file ${parsed.reason}`,
+    );
+  return text;
+}
+
+function migrate(record: { version: number }, migrations: Readonly<Record<number, Migration>>): unknown {
+  let current: { version: number } = record;
+  while (current.version < RECORD_VERSION) {
+    const migration = migrations[current.version];
+    if (migration === undefined) return null;
+    current = { ...migration(current), version: current.version + 1 };
+  }
+  return current.version === RECORD_VERSION ? current : null;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function describeIssues(error: z.ZodError): string {
+  const [first, ...rest] = error.issues.map(({ path, message }) => `${path.join(".") || "record"}: ${message}`);
+  return rest.length === 0 ? `${first}` : `${first} (and ${rest.length} more)`;
+}

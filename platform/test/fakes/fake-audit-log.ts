@@ -1,0 +1,14 @@
+import { lastWords, type AuditEntry } from "../../domain/access/audit.ts";
+import type { AuditLog } from "../../store/store.ts";
+
+/** An AuditLog without a disk; `entries` is all of it. */
+export function createFakeAuditLog(): AuditLog & { readonly entries: AuditEntry[] } {
+  const entries: AuditEntry[] = [];
+  return {
+    entries,
+    append: (entry) => void entries.push({ timestamp: new Date().toISOString(), ...entry }),
+    flush: () => Promise.resolve(),
+    read: async (limit) => entries.toReversed().filter(lastWords()).slice(0, limit).toReversed(),
+    close: () => Promise.resolve(),
+  };
+}

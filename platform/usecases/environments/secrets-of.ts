@@ -1,0 +1,76 @@
+import { inspect } from "node:util";
+import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
+import { createLineRedactor, createRedactor, type Piece } from "../../domain/secret-masking.ts";
+import type { Context } from "../context.ts";
+
+/**
+ * The secrets of an environment, which its containers get as environment variables. `storage_failed`
+ * when its record says that it has some and they are gone: a container without them would only seem well.
+ */
+export async function secretsOf(
+  { environments, secrets }: Pick<Context, "environments" | "secrets">,
+  id: string,
+): Promise<Record<string, string>> {
+  const names = environments.get(id)?.secrets ?? [];
+  if (names.length === 0) return {};
+  const values = await secrets.read(id);
+  if (values !== null) return values;
+  throw new PlatformError(
+    "storage_failed",
+    `Cannot find the secrets of environment "${id}": their file is gone. Destroy the environment and create it anew.`,
+  );
+}
+
+/** What masks an environment's secrets in the lines of one reading of a log. */
+export async function redactorOf<T extends Piece>(
+  context: Pick<Context, "environments" | "secrets">,
+  id: string,
+): Promise<(lines: T[]) => T[]> {
+  return createLineRedactor(Object.values(await secretsOf(context, id)));
+}
+
+/**
+ * The error as it is, or, where it holds a secret of the environment, one without. What the engine says of a container
+ * may quote its environment variables; where nobody can tell whether it does, its words are left out.
+ */
+export async function withoutSecrets(
+  { environments, secrets }: Pick<Context, "environments" | "secrets">,
+  id: string,
+  error: unknown,
+): Promise<unknown> {
+  if ((environments.get(id)?.secrets ?? []).length === 0) return error;
+  const values = await secrets.read(id).catch(() => null);
+  if (values !== null) return redactError(error, createRedactor(Object.values(values)));
+  // That they are gone is the disk's word, not the engine's.
+  if (isPlatformError(error, "storage_failed")) return error;
+  const code = isPlatformError(error) ? error.code : "internal_error";
+  return new PlatformError(
+    code,
+    `Cannot change environment "${id}" (${code}): why is not told, since it may quote secrets that cannot be read and so not be masked.`,
+  );
+}
+
+/** The error as it is, or, where it or what caused it holds a secret, one without; that one has no cause. */
+export function redactError(error: unknown, redact: (text: string) => string): unknown {
+  if (!textsOf(error).some((text) => redact(text) !== text)) return error;
+  const message = redact(describeError(error));
+  if (!isPlatformError(error)) return new Error(message);
+  const { code, headers } = error;
+  const errors = error.errors?.map(({ path, message: words }) => ({ path, message: redact(words) }));
+  return new PlatformError(code, message, { headers, ...(errors === undefined ? {} : { errors }) });
+}
+
+/** All that a log line could show of an error: its words, its own fields, and those of what caused it. */
+function textsOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  const { message, stack = "", cause } = error;
+  return [message, stack, fieldsOf(error), ...(cause === undefined ? [] : textsOf(cause))];
+}
+
+function fieldsOf(error: object): string {
+  try {
+    return JSON.stringify({ ...error });
+  } catch {
+    return inspect(error, { depth: 6 }); // what refers to itself is no JSON
+  }
+}

@@ -1,0 +1,24 @@
+import type { EnvironmentStore } from "../store/store.ts";
+
+/**
+ * Told the name of every step boundary as it is passed: `before:` and `after:` each step's kind
+ * (domain/plan/step.ts), `save-record` and `inject-fault`. Does nothing in production; crash tests stop
+ * the process there (kernel/failpoint.ts), and learn from it which boundaries a use-case has.
+ */
+export type Checkpoint = (boundary: string) => void;
+
+/** Runs one side effect between its two boundaries. */
+export async function between<T>(checkpoint: Checkpoint, name: string, effect: () => Promise<T>): Promise<T> {
+  checkpoint(`before:${name}`);
+  const result = await effect();
+  checkpoint(`after:${name}`);
+  return result;
+}
+
+/** The store, with a boundary before and after every save. */
+export function checkpointSaves<S extends EnvironmentStore>(environments: S, checkpoint: Checkpoint): S {
+  return {
+    ...environments,
+    save: (record) => between(checkpoint, "save-record", () => environments.save(record)),
+  };
+}

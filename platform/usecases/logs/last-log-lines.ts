@@ -1,0 +1,69 @@
+import type { LogLine, LogOptions } from "../../workloads/docker/engine.ts";
+import type { Context } from "../context.ts";
+
+const LINES = 20;
+const WAIT_MS = 2_000;
+/** Bytes of a line that the engine counts as one of its `tail`. */
+const PIECE_BYTES = 16_384;
+/** As much as that many pieces hold; a line that is read again from where it began may have no end. */
+const MAX_LENGTH = LINES * PIECE_BYTES;
+const TOO_LONG = `[a line of more than ${MAX_LENGTH} characters]`;
+
+/**
+ * The last lines a container wrote, straight from the engine; none when it cannot tell. Each is whole, so that what
+ * hides secrets in a text finds them: one that came in pieces is put together, and one that may have begun before what
+ * was read is read again from where it began.
+ */
+export async function lastLogLines(
+  { engine, logger }: Pick<Context, "engine" | "logger">,
+  container: string,
+): Promise<string[]> {
+  const options = { follow: false, signal: AbortSignal.timeout(WAIT_MS) };
+  const [end, all] = [createAssembly(), createAssembly()];
+  const read = async (assembly: Assembly, from: Partial<LogOptions>): Promise<void> => {
+    for await (const batch of engine.containers.logs(container, { ...options, ...from })) batch.forEach(assembly.add);
+  };
+  try {
+    await read(end, { tail: LINES });
+    // All pieces of a line bear its timestamp.
+    const since = end.since();
+    if (since === null) return end.lines();
+    await read(all, { since });
+    if (!options.signal.aborted) return all.lines();
+  } catch (error) {
+    logger.debug({ err: error, container }, "no last log lines, or not all");
+  }
+  return end.lines({ certain: true });
+}
+
+type Assembly = {
+  add(piece: LogLine): void;
+  /** The last lines. `certain`: none that may have begun before the first piece. */
+  lines(options?: { certain: boolean }): string[];
+  /** When the first of the lines began that may not be whole; null where there are so few that nothing was left out. */
+  since(): string | null;
+};
+
+/** Puts lines together from their pieces and keeps the last ones. */
+function createAssembly(): Assembly {
+  const begun = { stdout: "", stderr: "" };
+  /** The first line of each stream: where pieces were left out before it, it may be the rest of one. */
+  const firsts = new Map<LogLine["stream"], string>();
+  let lines: { text: string; isFirst: boolean }[] = [];
+  let pieces = 0;
+
+  return {
+    add({ stream, text, timestamp, continued }) {
+      pieces += Math.floor((Buffer.byteLength(text) + 2) / PIECE_BYTES) + 1; // at most: with its line end, cut at the worst place
+      const isFirst = (firsts.get(stream) ?? timestamp) === timestamp;
+      if (isFirst) firsts.set(stream, timestamp);
+      const whole = begun[stream] + text;
+      begun[stream] = continued === true ? whole.slice(0, MAX_LENGTH + 1) : "";
+      if (continued === true) return;
+      lines = [...lines, { text: whole.length > MAX_LENGTH ? TOO_LONG : whole, isFirst }].slice(-LINES);
+    },
+    lines: ({ certain } = { certain: false }) =>
+      lines.filter(({ isFirst }) => !(certain && isFirst && pieces >= LINES)).map(({ text }) => text),
+    since: () => (pieces < LINES ? null : ([...firsts.values()].toSorted()[0] ?? null)),
+  };
+}

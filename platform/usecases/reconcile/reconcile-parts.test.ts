@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { PlatformError } from "../../kernel/errors.ts";
+import { INSTANCE, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { createEnvironment } from "../environments/create-environment.ts";
+import { reconcile } from "./reconcile.ts";
+
+let context: FakeContext;
+
+useFakeContext((fresh) => {
+  context = fresh;
+});
+
+const pass = () => reconcile(context, { startup: false });
+const down = () => new PlatformError("engine_unavailable", "away");
+const told = (type: string) => context.events.emitted.filter((event) => event.type === type);
+
+/** An environment that lost its container: any pass that gets to it repairs it. */
+async function givenDamage(): Promise<string> {
+  const { id, services } = await createEnvironment(context, {});
+  context.engine.removeBehindOurBack(services[0]?.container ?? "");
+  return id;
+}
+
+describe("an environment is repaired although", () => {
+  test.each(["192.168.50.1/24", "172.20.0.1/16", "not-a-range"])("somebody's network says %s", async (subnet) => {
+    const id = await givenDamage();
+    context.engine.addForeignNetwork("theirs", subnet);
+    expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
+  });
+
+  test("a network of ours has no subnet that could be read", async () => {
+    const id = await givenDamage();
+    const observe = context.engine.observe;
+    context.engine.observe = async () => {
+      const facts = await observe();
+      const labels = { "sandbox.platform": INSTANCE };
+      return { ...facts, networks: [...facts.networks, { name: `${INSTANCE}-v6`, labels, subnet: "" }] };
+    };
+    expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
+  });
+
+  test("the taken subnets cannot be looked at, which is told", async () => {
+    const id = await givenDamage();
+    context.engine.networks.foreignSubnets = () => Promise.reject(down());
+    const what = "look for subnets that are taken";
+    expect(await pass()).toMatchObject({ repaired: [id], failed: [what] });
+    expect(told("drift.unrepaired")).toMatchObject([
+      { env_id: null, data: { reason: expect.stringContaining(`Cannot ${what}`) } },
+    ]);
+  });
+
+  test("the state files cannot be looked at", async () => {
+    const id = await givenDamage();
+    context.environments.damaged = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
+    expect(await pass()).toMatchObject({ repaired: [id], failed: ["look at the state files"] });
+  });
+});
+
+test("where it cannot be known what is held back, no orphan is removed", async () => {
+  const { id } = await createEnvironment(context, {});
+  await context.environments.remove(id);
+  context.environments.setAside = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
+  expect(await pass()).toMatchObject({ orphans: [], failed: ["remove orphans"] });
+  expect(await context.engine.containers.inspect(`${INSTANCE}-${id}-app`)).not.toBeNull();
+});

@@ -1,0 +1,145 @@
+import { isOurs, LABEL_ENV, LABEL_PLATFORM, LABEL_ROLE } from "../../domain/environment/labels.ts";
+import { delay } from "../../kernel/delay.ts";
+import type { DockerClient } from "./client.ts";
+import type { EngineEvent, EngineEventAction } from "./engine.ts";
+import { readJsonLines } from "./json-lines.ts";
+
+const CONTAINER_ACTIONS: ReadonlySet<string> = new Set(["start", "die", "oom", "pause", "unpause", "kill", "destroy"]);
+const NETWORK_ACTIONS: ReadonlySet<string> = new Set(["connect", "disconnect"]);
+
+/** `create` is heard only to learn the container's name, which its network events do not tell. */
+const HEARD = ["create", ...CONTAINER_ACTIONS, ...NETWORK_ACTIONS];
+
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5_000;
+
+/** How far back a new connection begins, as events are not quite in the order of their stamps. */
+const READ_BACK_MS = 1_000;
+
+/** Engines remember 256 events; remembering more of what was seen is enough to drop what comes twice. */
+const REMEMBERED = 1_024;
+
+/** One message of the engine's, as far as it is looked at. Newer engines send nothing else that could be used. */
+export type EngineMessage = {
+  Type: string;
+  Action: string;
+  Actor: { ID: string; Attributes: Record<string, string> };
+  timeNano: number;
+};
+
+/** Containers of ours by id: what a network event's container is called and whose it is. */
+export type KnownContainers = Map<string, { name: string; env: string }>;
+
+/** What happens to this instance's containers, on a Docker engine; see Engine.events. */
+export function readDockerEvents(client: DockerClient, signal: AbortSignal): AsyncIterable<EngineEvent> {
+  // Taken now, not when the first event is asked for.
+  return follow(client, Date.now(), signal);
+}
+
+async function* follow(
+  client: DockerClient,
+  start: number,
+  signal: AbortSignal,
+): AsyncGenerator<EngineEvent, void, undefined> {
+  const known: KnownContainers = new Map();
+  const isNew = createMemory(REMEMBERED);
+  let since = start;
+  let wait = FIRST_RETRY_MS;
+  while (!signal.aborted) {
+    try {
+      const source = await subscribe(client, since, signal);
+      try {
+        await learnContainers(client, known);
+        wait = FIRST_RETRY_MS;
+        for await (const value of readJsonLines(source)) {
+          const message = parseMessage(value);
+          if (message === null || !isNew(identify(message))) continue;
+          since = Math.max(since, milliseconds(message) - READ_BACK_MS);
+          const event = translate(message, client.instance, known);
+          if (event !== null) yield event;
+        }
+      } finally {
+        source.destroy();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      // A defect of ours: trying again would only hide it.
+      if (error instanceof TypeError) throw error;
+    }
+    await delay(wait, signal);
+    wait = Math.min(wait * 2, LAST_RETRY_MS);
+  }
+}
+
+function subscribe(client: DockerClient, since: number, signal: AbortSignal) {
+  const filters = { type: ["container", "network"], event: HEARD };
+  const options = { since: (since / 1000).toFixed(3), filters: JSON.stringify(filters) };
+  return client.stream(
+    "follow the engine's events",
+    (docker, abortSignal) =>
+      docker.getEvents({ ...options, abortSignal } as unknown as { filters: string; abortSignal: AbortSignal }),
+    {},
+    signal,
+  );
+}
+
+/** Containers that were there before: their creation is not among the events. */
+async function learnContainers(client: DockerClient, known: KnownContainers): Promise<void> {
+  const filters = { label: [`${LABEL_PLATFORM}=${client.instance}`] };
+  const containers = await client.call("list containers", (docker) => docker.listContainers({ all: true, filters }));
+  for (const { Id, Names, Labels } of containers) {
+    const name = Names.find((candidate) => candidate.lastIndexOf("/") === 0)?.slice(1);
+    if (name !== undefined) learn(known, Id, name, Labels);
+  }
+}
+
+/** One message as an event of ours, or null: someone else's, or not to be told. Keeps `known` up to date. */
+export function translate(message: EngineMessage, instance: string, known: KnownContainers): EngineEvent | null {
+  const { Type: type, Action: action, Actor: actor } = message;
+  const time = milliseconds(message);
+  if (type === "network") {
+    const container = known.get(actor.Attributes["container"] ?? "");
+    if (container === undefined || !NETWORK_ACTIONS.has(action)) return null;
+    const { name, env } = container;
+    return { action: action as EngineEventAction, container: name, env, network: actor.Attributes["name"] ?? "", time };
+  }
+  if (type !== "container" || !isOurs(actor.Attributes, instance)) return null;
+  learn(known, actor.ID, actor.Attributes["name"] ?? "", actor.Attributes);
+  const container = known.get(actor.ID);
+  if (action === "destroy") known.delete(actor.ID);
+  if (container === undefined || !CONTAINER_ACTIONS.has(action)) return null;
+  return { action: action as EngineEventAction, container: container.name, env: container.env, network: null, time };
+}
+
+function learn(known: KnownContainers, id: string, name: string, labels: Record<string, string>): void {
+  // The adapter's own helpers are nobody's business.
+  if (labels[LABEL_ROLE] === "tool") return;
+  known.set(id, { name, env: labels[LABEL_ENV] ?? "" });
+}
+
+function parseMessage(value: unknown): EngineMessage | null {
+  const { Type, Action, Actor, timeNano } = (value ?? {}) as Partial<EngineMessage>;
+  if (typeof Type !== "string" || typeof Action !== "string" || typeof timeNano !== "number") return null;
+  return { Type, Action, Actor: { ID: Actor?.ID ?? "", Attributes: Actor?.Attributes ?? {} }, timeNano };
+}
+
+/** Nanoseconds do not fit a number exactly, but the same digits always give the same one. */
+function identify({ Type, Action, Actor, timeNano }: EngineMessage): string {
+  return `${timeNano} ${Type} ${Action} ${Actor.ID} ${Actor.Attributes["container"] ?? ""}`;
+}
+
+function milliseconds(message: EngineMessage): number {
+  return Math.floor(message.timeNano / 1_000_000);
+}
+
+/** A function that tells whether a key comes for the first time, as far as the last `size` ones go. */
+function createMemory(size: number): (key: string) => boolean {
+  const keys = new Set<string>();
+  return (key) => {
+    if (keys.has(key)) return false;
+    keys.add(key);
+    const [oldest] = keys;
+    if (keys.size > size && oldest !== undefined) keys.delete(oldest);
+    return true;
+  };
+}

@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import {
+  APP,
+  ask,
+  command,
+  CREATE,
+  LIST,
+  NETWORKS,
+  OURS,
+  startProxy,
+  TOOL,
+  withVersion,
+} from "../platform/test/support/filtered-engine.ts";
+
+const LOG = { "max-size": "50m", "max-file": "2" };
+const container = (host: object = {}, more: object = {}) => ({
+  Image: "demo",
+  Labels: APP,
+  HostConfig: {
+    NetworkMode: "sandbox-env-x",
+    Memory: 2 ** 26,
+    MemorySwap: 2 ** 26,
+    NanoCpus: 1e9,
+    PidsLimit: 64,
+    CapDrop: ["ALL"],
+    SecurityOpt: ["no-new-privileges:true"],
+    LogConfig: { Type: "json-file", Config: LOG },
+    ...host,
+  },
+  ...more,
+});
+/** A container's log with other options. */
+const log = (options: object | undefined) => container({ LogConfig: { Type: "json-file", Config: options } });
+const endpoint = (network: string, more: object = {}) => ({
+  NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: "10.172.0.3" }, ...more } } },
+});
+const tool = (host: object = {}, labels: object = TOOL) => ({
+  Image: "demo",
+  Labels: labels,
+  Cmd: ["/never-started"],
+  HostConfig: { NetworkMode: "none", ...host },
+});
+const masquerade = (value: string) => ({ "com.docker.network.bridge.enable_ip_masquerade": value });
+const network = (more: object = {}) => ({
+  Name: "sandbox-env-x",
+  Driver: "bridge",
+  Labels: NETWORKS["sandbox-env-x"],
+  Options: masquerade("false"),
+  IPAM: { Driver: "default", Config: [{ Subnet: "10.172.0.16/28", Gateway: "10.172.0.17" }] },
+  ...more,
+});
+
+/** A call that must not get further, as the title, the method, the path and what goes with it. */
+type Refused = [title: string, method: string, path: string, body?: unknown];
+
+const onNetwork = (name: string, who: string, more: object = {}): [string, string, object] => [
+  "POST",
+  `/networks/${name}/connect`,
+  { Container: who, EndpointConfig: { IPAMConfig: { IPv4Address: "10.172.0.2" }, ...more } },
+];
+
+const NOT_TO_BE_TOUCHED = [
+  "sandbox-api",
+  "sandbox-socket-proxy",
+  "sandbox-firewall",
+  "without-a-role",
+  "another-platforms",
+  "database",
+];
+
+const REFUSED: Refused[] = [
+  ...NOT_TO_BE_TOUCHED.flatMap((name): Refused[] => [
+    [`a command in ${name}`, "POST", `/containers/${name}/exec`, command("node", "-e", "0")],
+    [`the end of ${name}`, "POST", `/containers/${name}/kill?signal=SIGKILL`],
+    [`a pause of ${name}`, "POST", `/containers/${name}/pause`],
+    [`the removal of ${name}`, "DELETE", `/containers/${name}?force=true&v=true`],
+    [`a file out of ${name}`, "GET", `/containers/${name}/archive?path=/`],
+    [`a file into ${name}`, "PUT", `/containers/${name}/archive?path=/`, "tar"],
+    [`the output of ${name}`, "GET", `/containers/${name}/logs?stdout=true`],
+    [`a way onto a network for ${name}`, ...onNetwork("sandbox-env-x", name)],
+  ]),
+
+  ["another command in Nginx's container", "POST", "/containers/sandbox-nginx/exec", command("sh", "-c", "nginx -t")],
+  ["more of the same command", "POST", "/containers/sandbox-nginx/exec", command("nginx", "-t", "-c", "/tmp/x")],
+  ["another signal for Nginx", "POST", "/containers/sandbox-nginx/kill?signal=SIGSTOP"],
+  ["the usual signal for Nginx", "POST", "/containers/sandbox-nginx/kill"],
+  ["the removal of Nginx", "DELETE", "/containers/sandbox-nginx?force=true"],
+  ["a file into Nginx", "PUT", "/containers/sandbox-nginx/archive?path=/", "tar"],
+  ["the start of a helper", "POST", "/containers/sandbox-tool-1/start"],
+  ["a network for a helper", ...onNetwork("sandbox-env-x", "sandbox-tool-1")],
+  ["a command that was prepared elsewhere", "POST", "/exec/abc/start", { Detach: false }],
+  ["its end", "GET", "/exec/abc/json"],
+
+  ["somebody's network for an app", ...onNetwork("databases", "sandbox-env-x-app")],
+  ["the platform's network for an app", ...onNetwork("sandbox", "sandbox-env-x-app")],
+  ["another network than the one named", ...onNetwork("sandbox-env-x", "sandbox-env-x-app", { NetworkID: "abc" })],
+  ["a container whose name is a path", ...onNetwork("sandbox-env-x", "../networks/sandbox-env-x")],
+  ["the removal of somebody's network", "DELETE", "/networks/databases"],
+  ["the removal of the platform's network", "DELETE", "/networks/sandbox"],
+  ["being put off somebody's network", "POST", "/networks/databases/disconnect", { Container: "database" }],
+  ["Nginx off the platform's network", "POST", "/networks/sandbox/disconnect", { Container: "sandbox-nginx" }],
+  ["letting go of a network that was nobody's", "POST", "/networks/gone/disconnect", { Container: "sandbox-nginx" }],
+  ["the same for somebody's container", "POST", "/networks/sandbox-env-gone/disconnect", { Container: "database" }],
+  ["everybody's containers", "GET", "/containers/json?all=true"],
+  ["other containers", "GET", LIST.replace("platform", "role")],
+
+  ["a call that is not in the list", "GET", "/info"],
+  ["another method", "POST", "/containers/json"],
+  ["a path that goes up", "GET", "/containers/../images/x/json"],
+  ["an image that goes up", "GET", "/images/x/../../info/json"],
+  ["an encoded path", "GET", "/containers/%2e%2e/json"],
+  ["an old version, whose calls take more", "POST", "/v1.23/containers/sandbox-env-x-app/start"],
+  ["a build", "POST", "/build"],
+  ["an address to fetch from", "POST", "/images/create?fromSrc=http://10.0.0.1/x"],
+  ["the same beside an image", "POST", "/images/create?fromImage=demo&tag=1&fromSrc=http://10.0.0.1/x"],
+  ["a parameter given twice", "POST", "/containers/sandbox-nginx/kill?signal=SIGHUP&signal=SIGKILL"],
+
+  ["a container without our label", "POST", CREATE, container({}, { Labels: { ...APP, "sandbox.platform": "x" } })],
+  ["a container without labels", "POST", CREATE, container({}, { Labels: undefined })],
+  ["a container of no environment", "POST", CREATE, container({}, { Labels: { ...OURS, "sandbox.role": "app" } })],
+  ["a helper in Nginx's role", "POST", CREATE, tool({}, { ...OURS, "sandbox.role": "nginx" })],
+  ["a container in Nginx's role", "POST", CREATE, container({}, { Labels: { ...APP, "sandbox.role": "nginx" } })],
+  ["the proxy's name", "POST", "/containers/create?name=sandbox-socket-proxy", container()],
+  ["no name", "POST", "/containers/create", container()],
+  ["a helper with a network", "POST", "/containers/create?name=sandbox-tool-1", tool({ NetworkMode: "sandbox-env-x" })],
+  ["a helper in an app's name", "POST", CREATE, tool()],
+  ["the machine's folders", "POST", CREATE, container({ Binds: ["/:/host"] })],
+  ["the same for a helper", "POST", "/containers/create?name=sandbox-tool-1", tool({ Binds: ["/:/host"] })],
+  ["the same in other letters", "POST", CREATE, container({}, { hostconfig: { Privileged: true } })],
+  ["privileges", "POST", CREATE, container({ Privileged: true })],
+  ["the machine's network", "POST", CREATE, container({ NetworkMode: "host" })],
+  ["somebody's network", "POST", CREATE, container({ NetworkMode: "databases" })],
+  ["the platform's network", "POST", CREATE, container({ NetworkMode: "sandbox" })],
+  ["another container's network", "POST", CREATE, container({ NetworkMode: "container:sandbox-env-x-app" })],
+  ["a second network", "POST", CREATE, container({}, endpoint("databases"))],
+  ["a network in another's name", "POST", CREATE, container({}, endpoint("sandbox-env-x", { NetworkID: "abc" }))],
+  ["more capabilities", "POST", CREATE, container({ CapAdd: ["SYS_ADMIN"] })],
+  ["the engine's own capabilities", "POST", CREATE, container({ CapDrop: undefined })],
+  ["less protection", "POST", CREATE, container({ SecurityOpt: ["seccomp=unconfined"] })],
+  ["protection that is left out", "POST", CREATE, container({ SecurityOpt: undefined })],
+  ["an empty list of protection", "POST", CREATE, container({ SecurityOpt: [] })],
+  ...["Memory", "MemorySwap", "NanoCpus", "PidsLimit"].flatMap((limit): Refused[] => [
+    [`no ${limit}`, "POST", CREATE, container({ [limit]: undefined })],
+    ...[0, -1, 0.5, "64", null].map((value): Refused => {
+      return [`${limit} of ${JSON.stringify(value)}`, "POST", CREATE, container({ [limit]: value })];
+    }),
+  ]),
+  ["swap on top of the memory", "POST", CREATE, container({ MemorySwap: 2 ** 27 })],
+  ["another log", "POST", CREATE, container({ LogConfig: { Type: "json-file", type: "syslog", Config: LOG } })],
+  ["another kind of log", "POST", CREATE, container({ LogConfig: { Type: "syslog", Config: LOG } })],
+  ["the engine's own log", "POST", CREATE, container({ LogConfig: undefined })],
+  ["a log without options", "POST", CREATE, log(undefined)],
+  ["a log without a size", "POST", CREATE, log({ "max-file": "2" })],
+  ["a log of any number of files", "POST", CREATE, log({ "max-size": "50m" })],
+  ["a larger log", "POST", CREATE, log({ ...LOG, "max-size": "-1" })],
+  ["a log with more options", "POST", CREATE, log({ ...LOG, tag: "x" })],
+  ["a container without limits of any kind", "POST", CREATE, { Image: "demo", Labels: APP }],
+  ["a body that is not an object", "POST", CREATE, "text"],
+  ["a privileged command", "POST", "/containers/sandbox-env-x-app/exec", { Cmd: ["id"], Privileged: true }],
+  ["a network without our label", "POST", "/networks/create", network({ Labels: { "sandbox.role": "network" } })],
+  ["a network that looks like the platform's", "POST", "/networks/create", network({ Labels: OURS })],
+  ["a network in another's name", "POST", "/networks/create", network({ Name: "databases" })],
+  ["a network of the machine's", "POST", "/networks/create", network({ Driver: "macvlan" })],
+  ["a bridge of the machine's", "POST", "/networks/create", network({ Options: { x: "docker0" } })],
+  ["no options", "POST", "/networks/create", network({ Options: {} })],
+  ["Docker's masquerading", "POST", "/networks/create", network({ Options: masquerade("true") })],
+  ...["10.0.0.0/8", "10.172.0.0/8", "192.0.2.0/28", "10.172.0.0", "text"].map((subnet): Refused => {
+    const IPAM = { Driver: "default", Config: [{ Subnet: subnet }] };
+    return [`addresses outside the pool, ${subnet}`, "POST", "/networks/create", network({ IPAM })];
+  }),
+];
+
+test("the container that the rows above vary is let through as it is", async () => {
+  const { path } = await startProxy();
+  expect(await ask(path, "POST", CREATE, container())).toMatchObject({ status: 200 });
+});
+
+describe("the socket proxy refuses with 403, and the engine hears nothing of", () => {
+  test.each(REFUSED)("%s", async (_, method, url, body) => {
+    const { path, seen, refusals } = await startProxy();
+    const { status, text } = await ask(path, method, url, body);
+    expect({ status, seen }).toEqual({ status: 403, seen: [] });
+    expect(JSON.parse(text)).toEqual({ message: expect.stringContaining("socket proxy") });
+    expect(refusals).toEqual([expect.stringContaining(`${method} ${withVersion(url).split("?", 1)[0]}`)]);
+  });
+});
+
+test.each([...NOT_TO_BE_TOUCHED.map((name) => `/containers/${name}/json`), "/networks/databases"])(
+  "the socket proxy says that nothing is there when it is asked to show %s",
+  async (url) => {
+    const { path, refusals } = await startProxy();
+    const { status, text } = await ask(path, "GET", url);
+    expect({ status, body: JSON.parse(text) }).toEqual({ status: 404, body: { message: expect.any(String) } });
+    expect(text).not.toContain("A=b");
+    expect(refusals).toHaveLength(1);
+  },
+);
