@@ -7,7 +7,7 @@ import { createFakeApp, INSTANCE, useFakeContext, type FakeContext } from "./tes
 import { waitUntil } from "./test/support/wait-until.ts";
 import { createEnvironment } from "./usecases/environments/create-environment.ts";
 import { fillLater } from "./usecases/pool/warm-pool.ts";
-import { reactToEngine } from "./usecases/reconcile/handle-engine-events.ts";
+import { handleEngineEvents } from "./usecases/reconcile/handle-engine-events.ts";
 import { reconcile } from "./usecases/reconcile/reconcile.ts";
 import { onSpareTrouble } from "./usecases/pool/reconcile-pools.ts";
 
@@ -51,7 +51,7 @@ test.each(["work", "filling", "lock"])(
   async (what) => {
     const { id } = await createEnvironment(context, {});
     const { trace, gates, gate, end } = await stopping();
-    if (what === "work") void context.work.track(gate(what));
+    if (what === "work") void context.tasks.track(gate(what));
     if (what === "filling") context.ahead.filling = gate(what);
     if (what === "lock") void context.locks.run(id, () => gate(what));
     const ending = end();
@@ -75,12 +75,12 @@ describe("nobody waits for", () => {
     const { observe } = context.engine;
     const look = vi.fn<typeof observe>(() => looked.promise.then(observe));
     context.engine.observe = look;
-    void reactToEngine(context, context.stopping);
+    void handleEngineEvents(context, context.stopping);
     await context.engine.containers.kill(nginx, "SIGKILL");
     await context.engine.containers.start(nginx);
     await waitUntil("the reconcile", () => look.mock.calls.length > 0);
     const isIdle = vi.fn<() => void>();
-    const idle = context.work.whenIdle().then(isIdle);
+    const idle = context.tasks.whenIdle().then(isIdle);
     await inTurn();
     expect(isIdle).not.toHaveBeenCalled();
     looked.resolve();
@@ -100,7 +100,7 @@ describe("nobody waits for", () => {
     await waitUntil("the creation", () => look.mock.calls.length > 0);
     client.destroy();
     await once(server.close(), "close");
-    const idle = context.work.whenIdle();
+    const idle = context.tasks.whenIdle();
     found.resolve();
     await idle;
     expect(context.environments.all()).toMatchObject([{ status: "running" }]);
@@ -112,7 +112,7 @@ describe("nobody waits for", () => {
     await waitUntil("a spare", () => context.ahead.spares.some(({ state }) => state === "ready"));
     const [spare] = context.ahead.spares;
     onSpareTrouble(context, spare?.record.id ?? "");
-    await context.work.whenIdle();
+    await context.tasks.whenIdle();
     expect(context.ahead.spares).not.toContain(spare);
   });
 });

@@ -11,9 +11,9 @@ export type Running = { context: Context; server: Server; loops: Pick<Scheduler,
  * begun, whether or not anybody waits for it, and only then what all of it writes to.
  */
 export async function shutDown({ context, server, loops, claim }: Running): Promise<void> {
-  const { ahead, audit, events, locks, logs, shippers, work } = context;
+  const { ahead, audit, events, locks, logs, shippers, tasks } = context;
   await Promise.all([stopServer(server), loops.stop()]);
-  await work.whenIdle();
+  await tasks.whenIdle();
   await ahead.filling;
   await locks.whenIdle();
   await shippers.stopAll();

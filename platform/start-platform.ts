@@ -10,15 +10,15 @@ import { createSubnetAllocator, parseSubnet } from "./domain/network/subnets.ts"
 import { createDockerEngine } from "./workloads/docker/docker-engine.ts";
 import { createApp } from "./http/app.ts";
 import { startServer } from "./http/server.ts";
-import { createNginxIngress } from "./routing/nginx/nginx-router.ts";
+import { createNginxRouter } from "./routing/nginx/nginx-router.ts";
 import { startLoops } from "./loops/start-loops.ts";
 import { quotaOf, thisMachine, type Machine } from "./host/machine.ts";
 import { createNginxControl } from "./workloads/docker/nginx-control.ts";
 import { createNginxDesk } from "./routing/nginx/nginx-desk.ts";
-import { createFrontDoorProbe } from "./probes/edge-probe.ts";
+import { createEdgeProbe } from "./probes/edge-probe.ts";
 import { abortAfter } from "./kernel/abort-after.ts";
 import { systemClock } from "./kernel/clock.ts";
-import { createCrashPoint } from "./kernel/failpoint.ts";
+import { createFailpoint } from "./kernel/failpoint.ts";
 import { delay } from "./kernel/delay.ts";
 import { createKeyedLock } from "./kernel/keyed-lock.ts";
 import type { Logger } from "./kernel/logger.ts";
@@ -33,7 +33,7 @@ import { createDiskSecretStore } from "./store/secrets/disk-secret-store.ts";
 import { createDiskSpace } from "./host/disk-space.ts";
 import { createFirewallFolder } from "./host/firewall-heartbeat-file.ts";
 import { openTokenFile } from "./store/tokens/token-file.ts";
-import { checkpointSaves } from "./usecases/failpoint-saves.ts";
+import { failpointSaves } from "./usecases/failpoint-saves.ts";
 import { cleanupExpired } from "./usecases/environments/cleanup-expired.ts";
 import { nothingUnderWay, type Context, type Settings } from "./usecases/context.ts";
 import { eventsWithOwners } from "./usecases/environments/events-with-owners.ts";
@@ -79,7 +79,7 @@ export async function startPlatform(
   await assertSubnetsHold(config, context.engine);
   await loadState(context);
   // Whoever asks is answered from memory meanwhile: an engine that hangs must not hide that it does.
-  await Promise.race([context.work.track(firstReconcile(context)), delay(START_LIMIT_MS, stopping.signal)]);
+  await Promise.race([context.tasks.track(firstReconcile(context)), delay(START_LIMIT_MS, stopping.signal)]);
 
   const loops = startLoops(context, {
     cleanup: config.CLEANUP_SCHEDULE,
@@ -126,9 +126,9 @@ async function listen({ PLATFORM_HOST, PLATFORM_PORT }: Config, app: RequestList
 }
 
 async function buildContext(config: Config, machine: Machine, logger: Logger, stopping: AbortSignal): Promise<Context> {
-  const cutOff = abortAfter(stopping, CUT_OFF_MS);
+  const shutdownDeadline = abortAfter(stopping, CUT_OFF_MS);
   const engine = createDockerEngine({
-    cutOff,
+    cutOff: shutdownDeadline,
     socketPath: config.DOCKER_SOCKET,
     instance: config.INSTANCE,
     timeoutMs: config.ENGINE_TIMEOUT * 1000,
@@ -138,10 +138,10 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
   const settings = settingsOf(config, machine);
   const pool = parseSubnet(config.SUBNET_POOL);
   const takenSubnets = createTakenSubnets(pool);
-  const checkpoint = createCrashPoint(config.CRASH_AT_FILE);
+  const failpoint = createFailpoint(config.CRASH_AT_FILE);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
   const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
-  const ingress = createNginxIngress({
+  const router = createNginxRouter({
     confDir: config.NGINX_CONF_DIR,
     internalUrl,
     deniedSubnets: [config.SUBNET_POOL],
@@ -151,12 +151,12 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
       // Where compose puts it for Nginx's container.
       desk: createNginxDesk(resolve(".cache/nginx", config.INSTANCE)),
       testLimitMs: RELOAD_TIMEOUT_MS,
-      cutOff,
+      cutOff: shutdownDeadline,
       logger,
     }),
     logger,
     reloadTimeoutMs: RELOAD_TIMEOUT_MS,
-    cutOff,
+    cutOff: shutdownDeadline,
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
     onRestarted(reason) {
       const steps = [`restart-container ${settings.nginxContainer}`];
@@ -165,15 +165,15 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
   });
   const shownAs = fromHere(config.LOGS_DIR);
   const logs = createDiskLogStore({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, shownAs });
-  const environments = checkpointSaves(createDiskEnvironmentStore({ folder: config.ENVS_DIR }), checkpoint);
+  const environments = failpointSaves(createDiskEnvironmentStore({ folder: config.ENVS_DIR }), failpoint);
   const secrets = createDiskSecretStore({ folder: join(config.ENVS_DIR, "secrets") });
   return {
     settings,
     clock: systemClock,
     logger,
     engine,
-    ingress,
-    probe: createFrontDoorProbe({ internalUrl }),
+    router,
+    probe: createEdgeProbe({ internalUrl }),
     environments,
     logs,
     archives: createDiskArchiveStore({ folder: config.LOGS_DIR }),
@@ -197,9 +197,9 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
     routes: machineRoutes,
     makeId: createIdMaker(),
     ...nothingUnderWay(),
-    checkpoint,
+    failpoint,
     stopping,
-    cutOff,
+    shutdownDeadline,
   };
 }
 
@@ -212,7 +212,7 @@ function fromHere(path: string): string {
 function settingsOf(config: Config, machine: Machine): Settings {
   return {
     instance: config.INSTANCE,
-    door: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
+    publicAddress: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
     nginxContainer: `${config.INSTANCE}-nginx`,
     nginxAddress: config.NGINX_ADDRESS,
     defaultImage: config.DEFAULT_IMAGE,

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { judgeFirewall } from "./firewall-heartbeat.ts";
 
 const AT = Date.parse("2026-11-25T10:00:00Z");
-const say = (said: string, laterMs = 2_000) => judgeFirewall({ said, at: AT }, AT + laterMs, "sandbox");
+const say = (state: string, laterMs = 2_000) => judgeFirewall({ state, at: AT }, AT + laterMs, "sandbox");
 const STANDS = "boot-1 0123456789abcdef ours\n";
 
 test("the firewall is well when it has just said which rules stand", () => {

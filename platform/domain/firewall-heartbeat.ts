@@ -1,5 +1,5 @@
 /** The last that the firewall's container said of its rules, and when. */
-export type FirewallWord = { said: string; at: number };
+export type FirewallHeartbeat = { state: string; at: number };
 
 /** It looks at the rules, and says so, every two seconds; a busy machine may take some more. In milliseconds. */
 const SILENCE_MS = 15_000;
@@ -9,14 +9,14 @@ const SILENCE_MS = 15_000;
  * machine's network only. scripts/firewall/firewall.sh says what it says. Null: it has said nothing.
  */
 export function judgeFirewall(
-  word: FirewallWord | null,
+  word: FirewallHeartbeat | null,
   now: number,
   instance: string,
 ): { ok: boolean; detail: string } {
   const container = `${instance}-firewall`;
   const remedy = `Environments may reach this machine. See docker logs ${container}, then: make up`;
   if (word === null) return { ok: false, detail: `${container} has said nothing of its rules. ${remedy}` };
-  const [, rules = "", isolation] = word.said.trim().split(" ");
+  const [, rules = "", isolation] = word.state.trim().split(" ");
   if (rules === "" || rules === "failed") {
     return { ok: false, detail: `${container} cannot set its rules. ${remedy}` };
   }

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { aRecord } from "../test/support/record.ts";
 import type { OutageMode } from "./environment/record.ts";
-import { hasVanished } from "./outage-rule.ts";
+import { isOutageGone } from "./outage-rule.ts";
 import { NOTHING, type Observed } from "./plan/plan.ts";
 
 type State = Observed["containers"][string]["state"];
 
 function seen(mode: OutageMode, state: State, connected = true): boolean {
   const record = aRecord({ outage: { mode, service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } });
-  return hasVanished(record, { ...NOTHING, containers: { [`sandbox-${record.id}-app`]: { state, connected } } });
+  return isOutageGone(record, { ...NOTHING, containers: { [`sandbox-${record.id}-app`]: { state, connected } } });
 }
 
 test.each([
@@ -28,7 +28,7 @@ test.each([
 });
 
 test("an outage whose container is gone has not vanished, and none is none", () => {
-  expect(hasVanished(aRecord(), NOTHING)).toBe(false);
+  expect(isOutageGone(aRecord(), NOTHING)).toBe(false);
   const outage = { mode: "crash", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } as const;
-  expect(hasVanished(aRecord({ outage }), NOTHING)).toBe(false);
+  expect(isOutageGone(aRecord({ outage }), NOTHING)).toBe(false);
 });

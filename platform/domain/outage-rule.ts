@@ -6,7 +6,7 @@ import type { Observed } from "./plan/plan.ts";
  * restarted, or somebody put it right by hand. A record that went on claiming it would be a lie until its end.
  * Stress shows in no state; it only ends with its container's run.
  */
-export function hasVanished({ outage, services }: EnvironmentRecord, observed: Observed): boolean {
+export function isOutageGone({ outage, services }: EnvironmentRecord, observed: Observed): boolean {
   const service = services.find(({ name }) => name === outage?.service);
   const container = service === undefined ? undefined : observed.containers[service.container];
   if (outage === null || container === undefined) return false;

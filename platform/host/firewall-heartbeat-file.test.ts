@@ -11,7 +11,7 @@ test("the firewall's word is what is in its file, and as old as the last touch",
   const folder = await temporaryFolder();
   await writeFile(join(folder, "state"), "boot-1 0123 ours\n");
   await utimes(join(folder, "state"), 1_000, 2_000);
-  expect(await createFirewallFolder(folder).last()).toEqual({ said: "boot-1 0123 ours\n", at: 2_000_000 });
+  expect(await createFirewallFolder(folder).last()).toEqual({ state: "boot-1 0123 ours\n", at: 2_000_000 });
 });
 
 test("without its file, or the folder, the firewall has said nothing", async () => {

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { FirewallWord } from "../domain/firewall-heartbeat.ts";
+import type { FirewallHeartbeat } from "../domain/firewall-heartbeat.ts";
 import { errnoOf } from "../kernel/atomic-file.ts";
 import { tellPipe } from "./pipe.ts";
 import type { Firewall } from "../store/store.ts";
@@ -11,11 +11,11 @@ import type { Firewall } from "../store/store.ts";
  */
 export function createFirewallFolder(folder: string): Firewall {
   return {
-    async last(): Promise<FirewallWord | null> {
+    async last(): Promise<FirewallHeartbeat | null> {
       try {
         const file = await open(join(folder, "state"));
         try {
-          return { said: await file.readFile("utf8"), at: (await file.stat()).mtimeMs };
+          return { state: await file.readFile("utf8"), at: (await file.stat()).mtimeMs };
         } finally {
           await file.close();
         }

@@ -90,7 +90,7 @@ describe("POST /envs", () => {
   });
 
   test("when Nginx refuses the route everything is undone", async () => {
-    context.ingress.put = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
+    context.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
     expect((await create()).body.code).toBe("ingress_rejected");
     const { containers, networks } = await context.engine.observe();
     expect(containers.map(({ name }) => name)).toEqual(["sandbox-nginx"]);
@@ -272,7 +272,7 @@ describe("GET /healthz", () => {
   });
 
   test("is 503 when the firewall has not looked at its rules of late", async () => {
-    context.firewall.word = { said: "boot-1 0123 ours\n", at: context.clock.now() - 60_000 };
+    context.firewall.word = { state: "boot-1 0123 ours\n", at: context.clock.now() - 60_000 };
     const response = await request(app).get("/healthz");
     expect(response.status).toBe(503);
     expect(response.body.parts.firewall).toEqual({ ok: false, detail: expect.stringContaining("make up") });

@@ -2,20 +2,20 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
-import { createCrashPoint } from "./failpoint.ts";
+import { createFailpoint } from "./failpoint.ts";
 
 const kill = vi.spyOn(process, "kill").mockReturnValue(true);
 
 afterEach(() => void kill.mockClear());
 
 test("without a file nothing ever happens", () => {
-  createCrashPoint(undefined)("before:start-container");
+  createFailpoint(undefined)("before:start-container");
   expect(kill).not.toHaveBeenCalled();
 });
 
 test("the process kills itself at the boundary the file names, once", async () => {
   const file = join(await temporaryFolder(), "crash-at");
-  const checkpoint = createCrashPoint(file);
+  const checkpoint = createFailpoint(file);
   checkpoint("after:start-container");
   writeFileSync(file, "after:start-container\n");
   checkpoint("before:start-container");
@@ -29,7 +29,7 @@ test("the process kills itself at the boundary the file names, once", async () =
 
 test("a number chooses the time it is passed", async () => {
   const file = join(await temporaryFolder(), "crash-at");
-  const checkpoint = createCrashPoint(file);
+  const checkpoint = createFailpoint(file);
   writeFileSync(file, "after:save-record#2");
   checkpoint("after:save-record");
   expect(readFileSync(file, "utf8")).toBe("after:save-record#1");

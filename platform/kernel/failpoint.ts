@@ -8,7 +8,7 @@ import { errnoOf } from "./atomic-file.ts";
  * removed as it fires, so that the next start goes on. Without a file (as in production, where
  * CRASH_AT_FILE is not set) nothing is read and nothing happens.
  */
-export function createCrashPoint(file: string | undefined): (boundary: string) => void {
+export function createFailpoint(file: string | undefined): (boundary: string) => void {
   if (file === undefined) return () => {};
   return (boundary) => {
     const [name, times] = readWanted(file).split("#");

@@ -1,8 +1,8 @@
 import { expect, test, vi } from "vitest";
-import { createUnderWay } from "./task-tracker.ts";
+import { createTaskTracker } from "./task-tracker.ts";
 
 test("whenIdle waits for what has failed, what goes on, and what began meanwhile", async () => {
-  const underWay = createUnderWay();
+  const underWay = createTaskTracker();
   await underWay.whenIdle();
   const [first, later] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()];
   const tracked = underWay.track(first.promise);

@@ -3,7 +3,7 @@ import { cleanupExpired } from "../usecases/environments/cleanup-expired.ts";
 import type { Context } from "../usecases/context.ts";
 import { endOutages } from "../usecases/chaos/end-outages.ts";
 import { pruneArchives } from "../usecases/environments/disk-pressure.ts";
-import { reactToEngine } from "../usecases/reconcile/handle-engine-events.ts";
+import { handleEngineEvents } from "../usecases/reconcile/handle-engine-events.ts";
 import { reconcile } from "../usecases/reconcile/reconcile.ts";
 import { startScheduler, type Scheduler } from "./scheduler.ts";
 
@@ -15,7 +15,7 @@ const OUTAGES_MS = 1_000;
 
 /** Starts everything that happens by itself. It ends when the scheduler is stopped and `context.stopping` has aborted. */
 export function startLoops(context: Context, schedules: Schedules): Scheduler {
-  void reactToEngine(context, context.stopping).catch((error: unknown) => {
+  void handleEngineEvents(context, context.stopping).catch((error: unknown) => {
     context.logger.error({ err: error }, "engine events ended; health is polled only");
   });
   return startScheduler(

@@ -1,7 +1,7 @@
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { createFrontDoorProbe } from "./edge-probe.ts";
+import { createEdgeProbe } from "./edge-probe.ts";
 
 /** What a well-behaved Nginx never sends; the rest is proven on the real one, in test/contracts/. */
 const servers: Server[] = [];
@@ -21,12 +21,12 @@ const UPSTREAM = { "x-sandbox-upstream-status": "200" };
 
 async function probeHttp(listener: RequestListener, changes: Partial<typeof TARGET> = {}) {
   const internalUrl = await listen(createHttpServer(listener));
-  return createFrontDoorProbe({ internalUrl }).check({ ...TARGET, ...changes });
+  return createEdgeProbe({ internalUrl }).check({ ...TARGET, ...changes });
 }
 
 async function probeRaw(onConnection: (socket: Socket) => void) {
   const internalUrl = await listen(createServer((socket) => onConnection(socket.on("error", () => undefined))));
-  return createFrontDoorProbe({ internalUrl }).check(TARGET);
+  return createEdgeProbe({ internalUrl }).check(TARGET);
 }
 
 describe("createFrontDoorProbe", () => {
@@ -96,7 +96,7 @@ describe("createFrontDoorProbe", () => {
     const note = (warning: Error): void => void warnings.push(warning);
     process.on("warning", note);
     const internalUrl = await listen(createHttpServer((_, response) => response.writeHead(200, UPSTREAM).end()));
-    const probe = createFrontDoorProbe({ internalUrl });
+    const probe = createEdgeProbe({ internalUrl });
     const { signal } = new AbortController();
     const results = await Promise.all(
       Array.from({ length: 256 }, () => probe.check({ ...TARGET, timeoutMs: 8_000, signal })),

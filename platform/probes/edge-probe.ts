@@ -28,7 +28,7 @@ type Ending =
  * connection that fails; everything else, silence and garbage included, is the environment's.
  * Never rejects.
  */
-export function createFrontDoorProbe({ internalUrl }: FrontDoorProbeOptions): Probe {
+export function createEdgeProbe({ internalUrl }: FrontDoorProbeOptions): Probe {
   const { hostname, port } = new URL(internalUrl);
   return {
     async check(target) {

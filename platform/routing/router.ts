@@ -1,10 +1,10 @@
-import type { DoorState } from "../domain/plan/plan.ts";
+import type { TrafficState } from "../domain/plan/plan.ts";
 
 /**
  * The front door. A change counts as done when the running Nginx answers with it; changes that
  * arrive while a reload is under way share the next one.
  */
-export interface Ingress {
+export interface Router {
   /**
    * Has Nginx load an environment's route, replacing its former one. It stays closed, answering as an unknown
    * host does (but to probes, on the internal port), until it is opened; one that is open stays open. Resolves
@@ -12,21 +12,21 @@ export interface Ingress {
    * aside, everyone else's routes stay), `ingress_unavailable` when Nginx does not answer, `shutting_down` when
    * the platform ends and has no time left to wait for it; in each case the former state is back.
    */
-  put(route: Route): Promise<void>;
+  upsert(route: Route): Promise<void>;
   /** Lets requests through to a loaded route, from now on and without a reload. Open already is fine. */
-  open(id: string): Promise<void>;
+  enable(id: string): Promise<void>;
   /**
    * Closes an environment's route at once and without a reload; none is fine. Tells whether any request, to whomever,
    * is still under way then; `busy` also where that cannot be known.
    */
-  close(id: string): Promise<DoorState>;
+  disable(id: string): Promise<TrafficState>;
   /**
    * Closes an environment's route at once, before anything is waited for, then has Nginx unload it; none is
    * fine. The files go even where Nginx is down. `shutting_down` as above: the next start finishes it.
    */
   remove(id: string): Promise<void>;
-  /** The environments that have a file now with what was put into it, and whether requests are let through. */
-  list(): Promise<{ id: string; open: boolean }[]>;
+  /** The routes whose file is there now with what was written into it. */
+  list(): Promise<RouteState[]>;
   /**
    * Removes the files of environments that are not `known` and returns the routes' names. A file of somebody
    * else's stays while Nginx accepts it, and is set aside where Nginx refuses it.
@@ -41,6 +41,9 @@ export interface Ingress {
   /** Whether Nginx answers on its internal port, and why not. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }
+
+/** A route as it is: where it leads, and whether requests are let through. */
+export type RouteState = Route & { enabled: boolean };
 
 /** What the front door must know of an environment. */
 export type Route = {

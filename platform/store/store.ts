@@ -2,7 +2,7 @@ import type { Archive } from "../domain/archive-rule.ts";
 import type { AuditEntry, NewAuditEntry } from "../domain/access/audit.ts";
 import type { Caller } from "../domain/access/caller.ts";
 import type { EnvironmentRecord } from "../domain/environment/record.ts";
-import type { FirewallWord } from "../domain/firewall-heartbeat.ts";
+import type { FirewallHeartbeat } from "../domain/firewall-heartbeat.ts";
 import type { HealthCheck } from "../domain/health-rule.ts";
 import type { LogQuery } from "../domain/log-query.ts";
 import type { NewEvent, PlatformEvent } from "../domain/events.ts";
@@ -119,7 +119,7 @@ export interface DiskSpace {
 /** The firewall's container, which keeps environments from this machine. */
 export interface Firewall {
   /** The last that it said of its rules; null when it has said nothing. */
-  last(): Promise<FirewallWord | null>;
+  last(): Promise<FirewallHeartbeat | null>;
   /**
    * Has it take away, in one go, the engine's rules about the bridge of a network that nobody needs any more and that
    * is about to be removed (docs/adr/0010). Resolves when it is asked. Where it does not listen, nothing happens: the
@@ -164,7 +164,7 @@ export interface AuditLog {
 }
 
 /** The tokens that open the API, from a file that may change while the platform runs. */
-export interface TokenBook {
+export interface TokenStore {
   /** Whose token this is; null when it is nobody's. */
   identify(token: string): Promise<Caller | null>;
   /** Whether the file can be used, and what holds where it cannot. */

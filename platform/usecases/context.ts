@@ -1,14 +1,14 @@
 import type { EnvironmentRecord, NetworkRecord, Resources } from "../domain/environment/record.ts";
-import type { FrontDoor } from "../domain/environment/view.ts";
-import type { Promised, QuotaLimits } from "../domain/access/quota.ts";
+import type { PublicAddress } from "../domain/environment/view.ts";
+import type { Commitment, QuotaLimits } from "../domain/access/quota.ts";
 import type { SubnetAllocator } from "../domain/network/subnets.ts";
 import type { Engine } from "../workloads/docker/engine.ts";
-import type { Ingress } from "../routing/router.ts";
+import type { Router } from "../routing/router.ts";
 import type { Probe } from "../probes/probe.ts";
 import type { Clock } from "../kernel/clock.ts";
 import type { KeyedLock } from "../kernel/keyed-lock.ts";
 import type { Logger } from "../kernel/logger.ts";
-import { createUnderWay, type UnderWay } from "../kernel/task-tracker.ts";
+import { createTaskTracker, type TaskTracker } from "../kernel/task-tracker.ts";
 import type {
   ArchiveStore,
   AuditLog,
@@ -18,16 +18,16 @@ import type {
   Firewall,
   LogStore,
   SecretStore,
-  TokenBook,
+  TokenStore,
 } from "../store/store.ts";
-import type { Checkpoint } from "./failpoint-saves.ts";
+import type { Failpoint } from "./failpoint-saves.ts";
 import type { LogShippers } from "./logs/ship-logs.ts";
 import type { TakenSubnets } from "./pool/taken-subnets.ts";
 
 /** What the use-cases need to know of the configuration. Times in seconds. */
 export type Settings = {
   instance: string;
-  door: FrontDoor;
+  publicAddress: PublicAddress;
   nginxContainer: string;
   /** Nginx's own in the platform's network. */
   nginxAddress: string;
@@ -71,7 +71,7 @@ export type Ongoing = {
   /** Creations that count towards the quotas before their record is saved, by id. */
   admitted: Map<string, EnvironmentRecord>;
   /** Places of creations whose image is being looked for. */
-  reserved: Set<Promised>;
+  reserved: Set<Commitment>;
 };
 
 /** What may cut the health gate of a creation short: somebody destroys it, or the engine reports that its container ended. */
@@ -110,7 +110,7 @@ export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_l
 /** What is under way and noticed, as a platform starts: nothing. */
 export function nothingUnderWay(): Pick<
   Context,
-  "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "unsettled" | "watches" | "ongoing" | "ahead" | "work"
+  "failures" | "outageRetries" | "heldBack" | "heldNetworks" | "unsettled" | "watches" | "ongoing" | "ahead" | "tasks"
 > {
   return {
     failures: new Map(),
@@ -128,7 +128,7 @@ export function nothingUnderWay(): Pick<
       reserved: new Set(),
     },
     ahead: { networks: [], withoutIngress: new Set(), spares: [], changing: new Set(), filling: null, trouble: null },
-    work: createUnderWay(),
+    tasks: createTaskTracker(),
   };
 }
 
@@ -138,7 +138,7 @@ export type Context = {
   clock: Clock;
   logger: Logger;
   engine: Engine;
-  ingress: Ingress;
+  router: Router;
   probe: Probe;
   environments: EnvironmentStore;
   logs: LogStore;
@@ -149,7 +149,7 @@ export type Context = {
   secrets: SecretStore;
   audit: AuditLog;
   /** Null: there are no tokens, and every caller is the machine's own user. */
-  tokens: TokenBook | null;
+  tokens: TokenStore | null;
   shippers: LogShippers;
   /** One operation at a time per environment id. */
   locks: KeyedLock;
@@ -172,10 +172,10 @@ export type Context = {
   ongoing: Ongoing;
   ahead: Ahead;
   /** Changes asked for over HTTP, and what nobody waits for: the end of the platform does. */
-  work: UnderWay;
-  checkpoint: Checkpoint;
+  tasks: TaskTracker;
+  failpoint: Failpoint;
   /** Aborts when the platform shuts down: waits end, work under way is finished. */
   stopping: AbortSignal;
   /** Aborts some seconds later: no further step is begun, and no long one waited for, as that may be too much for the time that is left. */
-  cutOff: AbortSignal;
+  shutdownDeadline: AbortSignal;
 };

@@ -5,10 +5,10 @@ import type { EnvironmentStore } from "../store/store.ts";
  * (domain/plan/step.ts), `save-record` and `inject-fault`. Does nothing in production; crash tests stop
  * the process there (kernel/failpoint.ts), and learn from it which boundaries a use-case has.
  */
-export type Checkpoint = (boundary: string) => void;
+export type Failpoint = (boundary: string) => void;
 
 /** Runs one side effect between its two boundaries. */
-export async function between<T>(checkpoint: Checkpoint, name: string, effect: () => Promise<T>): Promise<T> {
+export async function withFailpoint<T>(checkpoint: Failpoint, name: string, effect: () => Promise<T>): Promise<T> {
   checkpoint(`before:${name}`);
   const result = await effect();
   checkpoint(`after:${name}`);
@@ -16,9 +16,9 @@ export async function between<T>(checkpoint: Checkpoint, name: string, effect: (
 }
 
 /** The store, with a boundary before and after every save. */
-export function checkpointSaves<S extends EnvironmentStore>(environments: S, checkpoint: Checkpoint): S {
+export function failpointSaves<S extends EnvironmentStore>(environments: S, checkpoint: Failpoint): S {
   return {
     ...environments,
-    save: (record) => between(checkpoint, "save-record", () => environments.save(record)),
+    save: (record) => withFailpoint(checkpoint, "save-record", () => environments.save(record)),
   };
 }

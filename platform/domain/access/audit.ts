@@ -1,7 +1,7 @@
 import type { Role } from "./caller.ts";
 
 /** The result of a change that has begun: what became of it is an entry of its own, unless the platform was killed. */
-export const ASKED = "asked";
+export const PENDING = "asked";
 
 /** One change that somebody made or tried to make, as `logs/audit.jsonl` holds it. */
 export type AuditEntry = {
@@ -31,18 +31,18 @@ export type NewAuditEntry = Omit<AuditEntry, "timestamp">;
  * Which entries, newest first, are the last word about a change: `asked` is not once its end has been
  * seen. One that stays has not ended: the change is under way, or the platform was killed meanwhile.
  */
-export function lastWords(): (entry: AuditEntry) => boolean {
+export function latestPerChange(): (entry: AuditEntry) => boolean {
   const ended = new Set<string>();
   return ({ change_id, result }) => {
     if (change_id === undefined) return true;
-    if (result === ASKED) return !ended.has(change_id);
+    if (result === PENDING) return !ended.has(change_id);
     ended.add(change_id);
     return true;
   };
 }
 
 /** An entry for what the platform did by itself. `failure` is null when it went well. */
-export function platformDeed(what: string, envId: string, failure: string | null): NewAuditEntry {
+export function platformAction(what: string, envId: string, failure: string | null): NewAuditEntry {
   return {
     who: "platform",
     role: "platform",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { aRecord } from "../../test/support/record.ts";
-import { checkQuota, countInTheWay, type QuotaLimits } from "./quota.ts";
+import { checkQuota, countToEvict, type QuotaLimits } from "./quota.ts";
 
 const NONE: QuotaLimits = { environments: 0, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 };
 const RESOURCES = { memory_mb: 256, cpus: 0.1, pids: 64 };
@@ -53,7 +53,7 @@ describe("an owner's environments", () => {
 
 test("of what was made ahead as many must go as what is promised leaves no room for", () => {
   const inTheWay = (promised: number, limits: Partial<QuotaLimits>) =>
-    countInTheWay(environments(promised), environments(2), { ...NONE, ...limits });
+    countToEvict(environments(promised), environments(2), { ...NONE, ...limits });
   expect([1, 2, 3, 4].map((promised) => inTheWay(promised, { memoryMb: 1024 }))).toEqual([0, 0, 1, 2]);
   expect(inTheWay(3, { pids: 256 })).toBe(1);
   expect(inTheWay(500, { environments: 1 })).toBe(0);

@@ -19,14 +19,14 @@ export type QuotaLimits = {
 export type QuotaRefusal = { code: Extract<ErrorCode, "quota_exceeded" | "capacity_exhausted">; detail: string };
 
 /** What counts: whose it is and what is promised to it. */
-export type Promised = Pick<EnvironmentRecord, "id" | "owner"> & { services: { resources: Resources }[] };
+export type Commitment = Pick<EnvironmentRecord, "id" | "owner"> & { services: { resources: Resources }[] };
 
 /**
  * Whether one more environment fits beside those there are, which count until they are gone; null
  * when it does. An owner's own limit is told first: that one the owner can do something about.
  */
 export function checkQuota(
-  present: readonly Promised[],
+  present: readonly Commitment[],
   wanted: { owner: string | null; resources: Resources },
   limits: QuotaLimits,
 ): QuotaRefusal | null {
@@ -45,7 +45,7 @@ export function checkQuota(
 
 /** Whether the machine has room for one more, whosever it is and however many there are; null when it does. */
 export function checkMachine(
-  present: readonly Promised[],
+  present: readonly Commitment[],
   wanted: Resources,
   limits: Pick<QuotaLimits, "memoryMb" | "cpus" | "pids">,
 ): QuotaRefusal | null {
@@ -68,9 +68,9 @@ export function checkMachine(
 }
 
 /** How many of what was made ahead, the oldest first, must go so that the machine has room for the rest beside what is promised. */
-export function countInTheWay(
-  promised: readonly Promised[],
-  ahead: readonly Promised[],
+export function countToEvict(
+  promised: readonly Commitment[],
+  ahead: readonly Commitment[],
   limits: Pick<QuotaLimits, "memoryMb" | "cpus" | "pids">,
 ): number {
   const nothingMore = { memory_mb: 0, cpus: 0, pids: 0 };
@@ -91,7 +91,7 @@ function isOver(amount: number, limit: number): boolean {
   return limit > 0 && rounded(amount) > limit;
 }
 
-function sum(present: readonly Promised[], amountOf: (resources: Resources) => number): number {
+function sum(present: readonly Commitment[], amountOf: (resources: Resources) => number): number {
   return present.flatMap(({ services }) => services).reduce((total, { resources }) => total + amountOf(resources), 0);
 }
 

@@ -5,10 +5,15 @@ const LABEL_SERVICE = "sandbox.service";
 export const LABEL_ROLE = "sandbox.role";
 
 /** What an object of ours is for: an environment's app or network, the platform's own parts, a helper container. */
-export type Role = "app" | "network" | "nginx" | "api" | "tool";
+export type ObjectRole = "app" | "network" | "nginx" | "api" | "tool";
 
 /** Labels of an object that belongs to one environment. */
-export function environmentLabels(instance: string, id: string, role: Role, service?: string): Record<string, string> {
+export function environmentLabels(
+  instance: string,
+  id: string,
+  role: ObjectRole,
+  service?: string,
+): Record<string, string> {
   return {
     [LABEL_PLATFORM]: instance,
     [LABEL_ENV]: id,

@@ -1,5 +1,5 @@
 import type { EnvironmentRecord } from "./record.ts";
-import { SET_BACK_MS } from "./clock-skew.ts";
+import { MAX_CLOCK_SKEW_MS } from "./clock-skew.ts";
 
 /** The shortest lifetime that may be asked for, in seconds. */
 export const MIN_TTL = 10;
@@ -36,5 +36,5 @@ export function extendLifetime(
  */
 export function isOutageOver({ outage }: EnvironmentRecord, now: number): boolean {
   if (outage === null || outage.ends_at === null) return false;
-  return Date.parse(outage.ends_at) <= now || now < Date.parse(outage.started_at) - SET_BACK_MS;
+  return Date.parse(outage.ends_at) <= now || now < Date.parse(outage.started_at) - MAX_CLOCK_SKEW_MS;
 }

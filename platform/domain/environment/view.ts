@@ -24,7 +24,7 @@ export type EnvironmentView = {
 };
 
 /** Where environments are found from outside. */
-export type FrontDoor = { baseDomain: string; port: number };
+export type PublicAddress = { baseDomain: string; port: number };
 
 /** The host name an environment answers to. */
 export function environmentHost(id: string, baseDomain: string): string {
@@ -32,12 +32,12 @@ export function environmentHost(id: string, baseDomain: string): string {
 }
 
 /** The URL an environment answers at; port 80 is left out. */
-export function environmentUrl(id: string, door: FrontDoor): string {
+export function environmentUrl(id: string, door: PublicAddress): string {
   return `http://${environmentHost(id, door.baseDomain)}${door.port === 80 ? "" : `:${door.port}`}`;
 }
 
 /** What callers see of a record. Environment variables stay inside: they may hold what others should not read. */
-export function viewEnvironment(record: EnvironmentRecord, door: FrontDoor, now: number): EnvironmentView {
+export function viewEnvironment(record: EnvironmentRecord, door: PublicAddress, now: number): EnvironmentView {
   const { container, image, port, health_path } = primaryService(record);
   return {
     id: record.id,

@@ -36,27 +36,27 @@ describe("bringing up", () => {
   test("creates network and container, connects Nginx and starts, has the route loaded meanwhile, and only then opens it", () => {
     expect(kinds(planUp(record, NOTHING, NOW))).toEqual([
       [
-        "put-route",
+        "upsert-route",
         [
           ["create-network", "create-container"],
           ["connect-ingress", "start-container"],
         ],
       ],
-      ["open-route", "start-shipper"],
+      ["enable-route", "start-shipper"],
     ]);
   });
 
   test("on a network that was made ahead, only the container is made", () => {
     expect(kinds(planUp(record, { ...NOTHING, network: true, ingressConnected: true }, NOW))).toEqual([
-      ["put-route", [["create-container"], ["start-container"]]],
-      ["open-route", "start-shipper"],
+      ["upsert-route", [["create-container"], ["start-container"]]],
+      ["enable-route", "start-shipper"],
     ]);
   });
 
   test("one that is made ahead is everything but open and logged", () => {
     const all = stepsOf(planUp(record, NOTHING, NOW)).map(({ kind }) => kind);
     const spare = new Set(stepsOf(planSpare(record, NOTHING, NOW)).map(({ kind }) => kind));
-    expect(all.filter((kind) => !spare.has(kind))).toEqual(["open-route", "start-shipper"]);
+    expect(all.filter((kind) => !spare.has(kind))).toEqual(["enable-route", "start-shipper"]);
     expect(planSpare(record, { ...whole, open: false, shipping: [] }, NOW)).toEqual([]);
   });
 
@@ -89,8 +89,8 @@ describe("bringing up", () => {
       [["create-container"], ["start-container"], ["start-shipper"]],
     ],
     ["Nginx is put back on the network", { ...whole, ingressConnected: false }, [["connect-ingress"]]],
-    ["a route that is missing is put", { ...whole, routed: false }, [["put-route"]]],
-    ["a route that is closed is opened", { ...whole, open: false }, [["open-route"]]],
+    ["a route that is missing is put", { ...whole, routed: false }, [["upsert-route"]]],
+    ["a route that is closed is opened", { ...whole, open: false }, [["enable-route"]]],
     ["a shipper that is missing is started", { ...whole, shipping: [] }, [["start-shipper"]]],
     [
       "without its network, the container is made anew on a new one",

@@ -45,7 +45,7 @@ export function planUp(desired: EnvironmentRecord, observed: Observed, now: numb
   const services = desired.services.map((service) => planService(desired, service, observed, now));
   return compact([
     ...planParts(desired, observed, services),
-    [...when(!observed.open, { kind: "open-route", env }), ...services.flatMap((steps) => steps.ship)],
+    [...when(!observed.open, { kind: "enable-route", env }), ...services.flatMap((steps) => steps.ship)],
   ]);
 }
 
@@ -77,20 +77,20 @@ function planParts(desired: EnvironmentRecord, observed: Observed, services: Ser
     ],
   ]);
   return beside(
-    when(!observed.routed, { kind: "put-route", env, address: primary.address, port: primary.port }),
+    when(!observed.routed, { kind: "upsert-route", env, address: primary.address, port: primary.port }),
     objects,
   );
 }
 
 /** Whether any request, to whomever, is under way at the front door. */
-export type DoorState = "idle" | "busy";
+export type TrafficState = "idle" | "busy";
 
 /**
  * Takes everything of an environment down, in reverse: log shipper first, state file last. The route is closed
  * before anything is waited for, and unloaded beside the removal of what it led to. Each step accepts that its
  * object is gone. What never ran leaves no archive. `door` is how the front door was once the route was closed.
  */
-export function planDown(record: EnvironmentRecord, door: DoorState = "busy"): Plan {
+export function planDown(record: EnvironmentRecord, door: TrafficState = "busy"): Plan {
   const env = record.id;
   const network = record.network.name;
   const kills = record.services.map(({ container }): Step => ({ kind: "kill-container", env, container }));

@@ -12,8 +12,8 @@ export type Step =
   | { kind: "start-container"; env: string; container: string }
   | { kind: "unpause-container"; env: string; container: string }
   | { kind: "stop-stress"; env: string; container: string }
-  | { kind: "put-route"; env: string; address: string; port: number }
-  | { kind: "open-route"; env: string }
+  | { kind: "upsert-route"; env: string; address: string; port: number }
+  | { kind: "enable-route"; env: string }
   | { kind: "start-shipper"; env: string; service: string; container: string }
   | { kind: "stop-shippers"; env: string }
   | { kind: "kill-container"; env: string; container: string }

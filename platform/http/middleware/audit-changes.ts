@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { NextFunction, Request, RequestHandler, Response } from "express";
-import { ASKED, type NewAuditEntry } from "../../domain/access/audit.ts";
+import { PENDING, type NewAuditEntry } from "../../domain/access/audit.ts";
 import { CATALOGUE, isPlatformError } from "../../kernel/errors.ts";
 import type { Context } from "../../usecases/context.ts";
 import { callerOf, clientAddress, isChange, setRecorded, wasRecorded } from "./caller.ts";
@@ -23,12 +23,12 @@ type Asked = { request: Request; response: Response };
  * whether or not anybody waited for the answer. The platform does, before it ends.
  */
 export function recorded<T extends object>(
-  context: Pick<Context, "audit" | "work">,
+  context: Pick<Context, "audit" | "tasks">,
   asked: Asked,
   change: Change<T>,
   work: () => Promise<T>,
 ): Promise<T> {
-  return context.work.track(record(context, asked, change, work));
+  return context.tasks.track(record(context, asked, change, work));
 }
 
 async function record<T extends object>(
@@ -42,7 +42,7 @@ async function record<T extends object>(
   const note = (result: number | string, env_id = envId ?? null) =>
     audit.append({ ...entry({ what, env_id, result }), change_id });
   setRecorded(response);
-  note(ASKED);
+  note(PENDING);
   await audit.flush();
   try {
     const outcome = await work();

@@ -19,7 +19,8 @@ import { addRoute } from "../route-table.ts";
 export function environmentRoutes(context: Context, limits: CreateLimits): Router {
   const router = Router();
   const schema = createEnvironmentSchema(limits);
-  const viewAt = (record: EnvironmentRecord, now: number) => viewEnvironment(record, context.settings.door, now);
+  const viewAt = (record: EnvironmentRecord, now: number) =>
+    viewEnvironment(record, context.settings.publicAddress, now);
   const view = (record: EnvironmentRecord) => viewAt(record, context.clock.now());
   const list = createListing(viewAt);
 

@@ -22,7 +22,7 @@ export function outageRoutes(context: Context): Router {
       const record = await recorded(context, { request, response }, { what, envId: id }, () =>
         mode === "recover" ? recoverEnvironment(context, id) : injectOutage(context, id, { mode, ...rest }),
       );
-      response.json(viewEnvironment(record, context.settings.door, context.clock.now()));
+      response.json(viewEnvironment(record, context.settings.publicAddress, context.clock.now()));
     },
   });
   addRoute(router, "/halt", {

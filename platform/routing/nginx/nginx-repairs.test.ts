@@ -5,13 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startStandInNginx, type StandInNginx } from "../../test/support/stand-in-nginx.ts";
 import { GENERATION_FILE } from "./config-version.ts";
 import type { Route } from "../router.ts";
-import type { NginxIngress } from "./nginx-router.ts";
+import type { NginxRouter } from "./nginx-router.ts";
 
 let door: StandInNginx;
 let confDir = "";
 let live: StandInNginx["live"];
 let log: StandInNginx["log"];
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 
 beforeEach(async () => {
   door = await startStandInNginx();
@@ -35,20 +35,20 @@ describe("a configuration that Nginx does not take up", () => {
     const clashing = door.makeIngress({
       reload: async () => (existsSync(theirs()) ? undefined : door.control.reload()),
     });
-    await clashing.put(makeRoute("a"));
+    await clashing.upsert(makeRoute("a"));
     await writeFile(theirs(), "server { listen 8100; }\n");
-    await clashing.put(makeRoute("b"));
+    await clashing.upsert(makeRoute("b"));
     expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
     expect(door.told).toEqual([expect.stringMatching(/^theirs\.conf: Nginx does not take up/)]);
     expect(await readdir(join(confDir, "rejected"))).toHaveLength(1);
   });
 
   it("is given up with those files where they were, when it is not taken up without them either", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await writeFile(theirs(), "# theirs\n");
     const deaf = door.makeIngress({ reload: async () => undefined, restart: async () => undefined });
     for (let times = 0; times < 2; times++) {
-      await expect(deaf.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await expect(deaf.upsert(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
       expect(existsSync(theirs())).toBe(true);
     }
     expect(door.told.filter((told) => told.startsWith("theirs.conf"))).toEqual([]);
@@ -67,9 +67,9 @@ describe("a configuration that Nginx does not take up", () => {
         await writeFile(theirs(), "broken");
       },
     });
-    await tested.put(makeRoute("a"));
+    await tested.upsert(makeRoute("a"));
     await writeFile(theirs(), "# theirs\n");
-    await tested.put(makeRoute("b"));
+    await tested.upsert(makeRoute("b"));
     breaks = true;
     log.length = 0;
     await tested.remove("env-a");
@@ -79,14 +79,16 @@ describe("a configuration that Nginx does not take up", () => {
   });
 
   it("is given up where there is nothing else to blame, and nothing is set aside where Nginx cannot be door.told", async () => {
-    await ingress.put(makeRoute("a"));
-    await expect(door.makeIngress({ reload: async () => undefined }).put(makeRoute("b"))).rejects.toMatchObject({
+    await ingress.upsert(makeRoute("a"));
+    await expect(door.makeIngress({ reload: async () => undefined }).upsert(makeRoute("b"))).rejects.toMatchObject({
       code: "ingress_unavailable",
       message: expect.stringContaining("within 200 ms"),
     });
     await writeFile(theirs(), "# theirs\n");
     for (const broken of [{ test: failing }, { reload: failing }]) {
-      await expect(door.makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await expect(door.makeIngress(broken).upsert(makeRoute("b"))).rejects.toMatchObject({
+        code: "ingress_unavailable",
+      });
     }
     expect(door.told).toEqual([]);
     expect(existsSync(theirs())).toBe(true);
@@ -95,7 +97,7 @@ describe("a configuration that Nginx does not take up", () => {
 
 describe("an Nginx that keeps an address of somebody's file", () => {
   let isBlocked = false;
-  let stubborn: NginxIngress;
+  let stubborn: NginxRouter;
   const restarts = () => log.filter((call) => call === "restart").length;
 
   beforeEach(() => {
@@ -110,7 +112,7 @@ describe("an Nginx that keeps an address of somebody's file", () => {
   });
 
   it("is restarted once that file is gone and a reload is of no use, and that is told", async () => {
-    await stubborn.put(makeRoute("a"));
+    await stubborn.upsert(makeRoute("a"));
     await writeFile(join(confDir, "theirs.conf"), "server { listen 80; }\n");
     await stubborn.removeStrays(new Set(["env-a"]));
     isBlocked = true;
@@ -118,7 +120,7 @@ describe("an Nginx that keeps an address of somebody's file", () => {
     await stubborn.removeStrays(new Set(["env-a"]));
     expect(restarts()).toBe(1);
     expect(door.told).toEqual([expect.stringContaining("somebody's `listen`")]);
-    await stubborn.put(makeRoute("b"));
+    await stubborn.upsert(makeRoute("b"));
     expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
     expect(restarts()).toBe(1);
   });
@@ -137,7 +139,7 @@ describe("an Nginx that keeps an address of somebody's file", () => {
         await door.control.restart();
       },
     });
-    await hasty.put(makeRoute("a"));
+    await hasty.upsert(makeRoute("a"));
     await writeFile(theirs, "server { listen 80; }\n");
     await hasty.removeStrays(new Set(["env-a"]));
     expect(restarts()).toBe(0);
@@ -154,7 +156,7 @@ describe("an Nginx that keeps an address of somebody's file", () => {
         await door.control.restart();
       },
     });
-    await hasty.put(makeRoute("a"));
+    await hasty.upsert(makeRoute("a"));
     isBlocked = true;
     await writeFile(theirs, "server { listen 80; }\n");
     await hasty.removeStrays(new Set(["env-a"]));
@@ -163,26 +165,27 @@ describe("an Nginx that keeps an address of somebody's file", () => {
 
   it("is restarted once the file was set aside and a second reload is of no use either", async () => {
     await writeFile(join(confDir, "theirs.conf"), "server { listen 80; }\n");
-    await stubborn.put(makeRoute("a"));
+    await stubborn.upsert(makeRoute("a"));
     isBlocked = true;
-    await stubborn.put(makeRoute("b"));
+    await stubborn.upsert(makeRoute("b"));
     expect(restarts()).toBe(1);
     expect(live.has("env-b.conf")).toBe(true);
     expect(door.told).toEqual([expect.stringContaining("`listen`"), expect.stringMatching(/^theirs\.conf:/)]);
   });
 
   it("is given time once where there is no file to suspect, and restarted the second time in a row", async () => {
-    await stubborn.put(makeRoute("a"));
+    await stubborn.upsert(makeRoute("a"));
     isBlocked = true;
-    await expect(stubborn.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(stubborn.upsert(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(restarts()).toBe(0);
-    await stubborn.put(makeRoute("b"));
+    await stubborn.upsert(makeRoute("b"));
     expect(restarts()).toBe(1);
   });
 
   it("is restarted no second time where the first did not help", async () => {
     const hopeless = door.makeIngress({ reload: async () => undefined, restart: async () => void log.push("restart") });
-    for (let times = 0; times < 4; times++) await expect(hopeless.put(makeRoute("b"))).rejects.toThrow("within 200 ms");
+    for (let times = 0; times < 4; times++)
+      await expect(hopeless.upsert(makeRoute("b"))).rejects.toThrow("within 200 ms");
     expect(restarts()).toBe(1);
   });
 });
@@ -199,7 +202,7 @@ describe("a folder that was removed or replaced, while Nginx keeps the former on
   }
 
   it("is noticed with the next change, and Nginx restarted: once, and told", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     expect(await ingress.check()).toMatchObject({ ok: true });
     await replace();
     expect(await ingress.check()).toEqual({
@@ -207,17 +210,17 @@ describe("a folder that was removed or replaced, while Nginx keeps the former on
       detail: expect.stringMatching(/removed or replaced.*restarted$/),
     });
     log.length = 0;
-    await ingress.put(makeRoute("b"));
+    await ingress.upsert(makeRoute("b"));
     expect(log.filter((call) => call === "restart")).toHaveLength(1);
     expect(live.has("env-b.conf")).toBe(true);
     expect(door.told).toEqual([expect.stringContaining("removed or replaced")]);
     expect(await ingress.check()).toMatchObject({ ok: true });
-    await ingress.put(makeRoute("c"));
+    await ingress.upsert(makeRoute("c"));
     expect(log.filter((call) => call === "restart")).toHaveLength(1);
   });
 
   it("is made anew and noticed by whoever looks for strays, also when nothing changes", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await replace();
     await rm(confDir, { recursive: true });
     expect(await ingress.list()).toEqual([]);
@@ -228,10 +231,10 @@ describe("a folder that was removed or replaced, while Nginx keeps the former on
 
   it("is no reason for a second restart where the first did not help, until Nginx has it after all", async () => {
     const elsewhere = door.makeIngress({ restart: async () => void log.push("restart") });
-    await elsewhere.put(makeRoute("a"));
+    await elsewhere.upsert(makeRoute("a"));
     await replace();
     for (let times = 0; times < 2; times++) {
-      await expect(elsewhere.put(makeRoute("b"))).rejects.toMatchObject({
+      await expect(elsewhere.upsert(makeRoute("b"))).rejects.toMatchObject({
         code: "ingress_unavailable",
         message: expect.stringContaining("NGINX_CONF_DIR"),
       });
@@ -239,17 +242,17 @@ describe("a folder that was removed or replaced, while Nginx keeps the former on
     expect(await elsewhere.check()).toEqual({ ok: false, detail: expect.stringContaining("NGINX_CONF_DIR") });
     expect(log.filter((call) => call === "restart")).toHaveLength(1);
     door.mount(confDir);
-    await elsewhere.put(makeRoute("b"));
+    await elsewhere.upsert(makeRoute("b"));
     await rm(former, { recursive: true });
     await replace();
-    await expect(elsewhere.put(makeRoute("c"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(elsewhere.upsert(makeRoute("c"))).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(log.filter((call) => call === "restart")).toHaveLength(2);
   });
 
   it("is told with the reason where Nginx cannot be restarted", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await replace();
-    await expect(door.makeIngress({ restart: failing }).put(makeRoute("b"))).rejects.toMatchObject({
+    await expect(door.makeIngress({ restart: failing }).upsert(makeRoute("b"))).rejects.toMatchObject({
       code: "ingress_unavailable",
       message: expect.stringContaining("cannot be restarted: engine is gone"),
     });
@@ -261,7 +264,7 @@ describe("a file of the platform's that somebody spoilt", () => {
   const textOf = (name: string) => readFile(join(confDir, name), "utf8");
   const spoil = (name: string) => writeFile(join(confDir, name), "garbage");
   /** An Nginx that names the first spoilt file, and takes nothing else amiss. */
-  const strict = (): NginxIngress =>
+  const strict = (): NginxRouter =>
     door.makeIngress({
       async test() {
         const names = (await readdir(confDir)).filter((name) => name.endsWith(".conf"));
@@ -274,20 +277,20 @@ describe("a file of the platform's that somebody spoilt", () => {
     });
 
   it.each([
-    ["the platform that wrote it", (former: NginxIngress) => former],
+    ["the platform that wrote it", (former: NginxRouter) => former],
     ["one that was only just started", () => strict()],
   ])("with the generation in it, is written anew before Nginx is asked, by %s", async (_whose, choose) => {
     const former = strict();
-    await former.put(makeRoute("a"));
+    await former.upsert(makeRoute("a"));
     await spoil(GENERATION_FILE);
-    await choose(former).put(makeRoute("b"));
+    await choose(former).upsert(makeRoute("b"));
     expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
     expect(await textOf(GENERATION_FILE)).toContain("listen");
     expect(door.told).toEqual([]);
   });
 
   it("with the generation in it, is noticed by whoever looks for strays, also when nothing changes", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await spoil(GENERATION_FILE);
     await ingress.removeStrays(new Set(["env-a"]));
     expect(await textOf(GENERATION_FILE)).toContain("listen");
@@ -297,15 +300,15 @@ describe("a file of the platform's that somebody spoilt", () => {
   });
 
   it("is found by a platform that is only just started and whose Nginx does not start, and is not put back", async () => {
-    await ingress.put(makeRoute("a"));
-    await ingress.put(makeRoute("b"));
+    await ingress.upsert(makeRoute("a"));
+    await ingress.upsert(makeRoute("b"));
     await spoil("env-a.conf");
     const after = door.makeIngress({ test: failing, reload: failing });
-    await expect(after.put(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(after.upsert(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(existsSync(join(confDir, "env-a.conf"))).toBe(false);
     await Promise.all([spoil("env-a.conf"), spoil(GENERATION_FILE)]);
     expect((await after.rescue(async () => true)).sort()).toEqual([GENERATION_FILE, "env-a.conf"]);
-    expect(await after.list()).toEqual([{ id: "env-b", open: false }]);
+    expect(await after.list()).toMatchObject([{ id: "env-b", enabled: false }]);
     expect(await after.rescue(async () => true)).toEqual([]);
   });
 

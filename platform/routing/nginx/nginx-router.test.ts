@@ -6,7 +6,7 @@ import { waitUntil } from "../../test/support/wait-until.ts";
 import { RELOAD_MARK } from "./conf-folder.ts";
 import { GENERATION_FILE } from "./config-version.ts";
 import type { Route } from "../router.ts";
-import { createNginxIngress, type NginxIngress } from "./nginx-router.ts";
+import { createNginxRouter, type NginxRouter } from "./nginx-router.ts";
 
 /**
  * What only shows without Nginx: who shares which reload, and what happens when a call of the control
@@ -16,7 +16,7 @@ let door: StandInNginx;
 let confDir = "";
 let live: StandInNginx["live"];
 let log: StandInNginx["log"];
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 
 beforeEach(async () => {
   door = await startStandInNginx();
@@ -31,25 +31,25 @@ function makeRoute(name: string, port = 3000): Route {
 
 describe("createNginxIngress", () => {
   it("tests before it reloads, and gives an Nginx without a generation one first", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     expect(log).toEqual(["test", "reload", "reload"]);
     log.length = 0;
-    await ingress.put(makeRoute("b"));
+    await ingress.upsert(makeRoute("b"));
     expect(log).toEqual(["test", "reload"]);
     expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
   });
 
   it("shares one reload among changes asked for together, and the next among those that come meanwhile", async () => {
-    await ingress.put(makeRoute("first"));
+    await ingress.upsert(makeRoute("first"));
     log.length = 0;
     const during: Promise<void>[] = [];
     const busy = door.makeIngress({
       async reload() {
-        if (during.length === 0) during.push(...["x", "y", "z"].map((name) => busy.put(makeRoute(name))));
+        if (during.length === 0) during.push(...["x", "y", "z"].map((name) => busy.upsert(makeRoute(name))));
         await door.control.reload();
       },
     });
-    await Promise.all(["a", "b", "c"].map((name) => busy.put(makeRoute(name))));
+    await Promise.all(["a", "b", "c"].map((name) => busy.upsert(makeRoute(name))));
     expect(live.has("env-x.conf")).toBe(false);
     await Promise.all(during);
     expect(log).toEqual(["test", "reload", "test", "reload"]);
@@ -57,18 +57,18 @@ describe("createNginxIngress", () => {
   });
 
   it("does nothing for what Nginx is known to have loaded, until Nginx says otherwise", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     log.length = 0;
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await ingress.remove("env-b");
     expect(log).toEqual([]);
     live.clear();
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     expect(log).toContain("reload");
   });
 
   it("reloads for a route whose file somebody else took away or put there", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await rm(join(confDir, "env-a.conf"));
     log.length = 0;
     await ingress.remove("env-a");
@@ -78,23 +78,23 @@ describe("createNginxIngress", () => {
   });
 
   it("puts the former route back when the engine cannot test or reload, and says that Nginx is not to be had", async () => {
-    await ingress.put(makeRoute("a", 3000));
+    await ingress.upsert(makeRoute("a", 3000));
     for (const broken of [{ test: failing }, { reload: failing }]) {
       const cut = door.makeIngress(broken);
-      const failure = cut.put(makeRoute("a", 4000));
+      const failure = cut.upsert(makeRoute("a", 4000));
       await expect(failure).rejects.toMatchObject({
         code: "ingress_unavailable",
         message: expect.stringContaining("env-a.conf"),
       });
       await expect(failure).rejects.toHaveProperty("cause.message", "engine is gone");
-      await expect(cut.put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
-      expect(await cut.list()).toEqual([{ id: "env-a", open: false }]);
+      await expect(cut.upsert(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      expect(await cut.list()).toMatchObject([{ id: "env-a", enabled: false }]);
       expect(await readFile(join(confDir, "env-a.conf"), "utf8")).toContain("10.172.0.3:3000;");
     }
   });
 
   it("does not call a removal done while Nginx answers and cannot be told", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     await expect(door.makeIngress({ reload: failing }).remove("env-a")).rejects.toMatchObject({
       code: "ingress_unavailable",
     });
@@ -105,17 +105,17 @@ describe("createNginxIngress", () => {
     let deaf = true;
     const slow = door.makeIngress({ reload: async () => (deaf ? undefined : door.control.reload()) });
     await door.control.reload();
-    await ingress.put(makeRoute("first"));
+    await ingress.upsert(makeRoute("first"));
     for (let n = 0; n < 6; n++)
-      await expect(slow.put(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await expect(slow.upsert(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
     deaf = false;
-    await slow.put(makeRoute("a"));
+    await slow.upsert(makeRoute("a"));
     expect(live.has("env-a.conf")).toBe(true);
   });
 
   it("tells only the one whose file cannot be written", async () => {
     await mkdir(join(confDir, "env-a.conf", "full"), { recursive: true });
-    const results = await Promise.allSettled([ingress.put(makeRoute("a")), ingress.put(makeRoute("b"))]);
+    const results = await Promise.allSettled([ingress.upsert(makeRoute("a")), ingress.upsert(makeRoute("b"))]);
     expect(results).toMatchObject([
       { status: "rejected", reason: { code: "storage_failed" } },
       { status: "fulfilled" },
@@ -123,7 +123,7 @@ describe("createNginxIngress", () => {
   });
 
   it("removes without a test, as long as all that stays was tested before", async () => {
-    await Promise.all(["a", "b", "c", "d"].map((name) => ingress.put(makeRoute(name))));
+    await Promise.all(["a", "b", "c", "d"].map((name) => ingress.upsert(makeRoute(name))));
     log.length = 0;
     await Promise.all(["a", "b"].map((name) => ingress.remove(`env-${name}`)));
     expect(log).toEqual(["reload"]);
@@ -133,7 +133,7 @@ describe("createNginxIngress", () => {
     await ingress.remove("env-c");
     expect(log).toEqual(["test", "reload"]);
     await writeFile(join(confDir, "theirs.conf"), "# something else\n");
-    await Promise.all([ingress.remove("env-d"), ingress.put(makeRoute("e"))]);
+    await Promise.all([ingress.remove("env-d"), ingress.upsert(makeRoute("e"))]);
     await ingress.remove("env-e");
     expect(log).toEqual(["test", "reload", "test", "reload", "reload"]);
   });
@@ -141,21 +141,21 @@ describe("createNginxIngress", () => {
   it("fails with storage_failed when the folder cannot be had, and works again once it can", async () => {
     await rm(confDir, { recursive: true });
     await writeFile(confDir, "in the way");
-    await expect(ingress.put(makeRoute("a"))).rejects.toMatchObject({ code: "storage_failed" });
+    await expect(ingress.upsert(makeRoute("a"))).rejects.toMatchObject({ code: "storage_failed" });
     await expect(ingress.list()).rejects.toMatchObject({ code: "storage_failed" });
     await rm(confDir);
-    await ingress.put(makeRoute("a"));
-    await ingress.open("env-a");
-    expect(await ingress.list()).toEqual([{ id: "env-a", open: true }]);
+    await ingress.upsert(makeRoute("a"));
+    await ingress.enable("env-a");
+    expect(await ingress.list()).toMatchObject([{ id: "env-a", enabled: true }]);
   });
 
   it("opens a route by one file, without a test or a reload, and also while a reload is stuck", async () => {
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     log.length = 0;
     let go = (): void => undefined;
     const stuck = door.makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
-    const other = stuck.put(makeRoute("b"));
-    await stuck.open("env-a");
+    const other = stuck.upsert(makeRoute("b"));
+    await stuck.enable("env-a");
     expect(await readdir(join(confDir, "live"))).toEqual(["env-a"]);
     expect(log).toEqual([]);
     await waitUntil("the test", () => (go(), log.length > 0));
@@ -163,8 +163,8 @@ describe("createNginxIngress", () => {
   });
 
   it("closes a route before anything is waited for, and also where Nginx cannot be told", async () => {
-    await ingress.put(makeRoute("a"));
-    await ingress.open("env-a");
+    await ingress.upsert(makeRoute("a"));
+    await ingress.enable("env-a");
     const gates: string[][] = [];
     const cut = door.makeIngress({
       async test() {
@@ -186,14 +186,16 @@ describe("createNginxIngress", () => {
       test: async () => (await note("test"), door.control.test()),
       reload: async () => (await note("reload"), door.control.reload()),
     });
-    await watched.put(makeRoute("a"));
+    await watched.upsert(makeRoute("a"));
     expect(marks).toEqual(["test", "reload", "reload"]);
     await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
-    await watched.put(makeRoute("a"));
-    await watched.open("env-a");
+    await watched.upsert(makeRoute("a"));
+    await watched.enable("env-a");
     expect(marks).toHaveLength(3);
     for (const broken of [{ test: failing }, { reload: failing }]) {
-      await expect(door.makeIngress(broken).put(makeRoute("b"))).rejects.toMatchObject({ code: "ingress_unavailable" });
+      await expect(door.makeIngress(broken).upsert(makeRoute("b"))).rejects.toMatchObject({
+        code: "ingress_unavailable",
+      });
       await waitUntil("the mark to go", async () => !(await readdir(confDir)).includes(RELOAD_MARK));
     }
   });
@@ -212,13 +214,13 @@ describe("createNginxIngress", () => {
       await change();
       return { drain, looks: door.looks() - before };
     };
-    await watched.put(makeRoute("first"));
-    expect((await during(() => watched.put(makeRoute("a")))).looks).toBe(1);
+    await watched.upsert(makeRoute("first"));
+    expect((await during(() => watched.upsert(makeRoute("a")))).looks).toBe(1);
     door.carry(1, 0);
-    expect((await during(() => watched.put(makeRoute("b")))).drain).toBeGreaterThan(190);
+    expect((await during(() => watched.upsert(makeRoute("b")))).drain).toBeGreaterThan(190);
     expect((await during(() => watched.remove("env-first"))).drain).toBeGreaterThan(110);
     door.carry(0, 1);
-    const kept = await during(() => watched.put(makeRoute("c")));
+    const kept = await during(() => watched.upsert(makeRoute("c")));
     expect(kept.drain).toBeGreaterThan(290);
     expect(kept.looks).toBeGreaterThan(2);
     expect((await during(() => watched.remove("env-a"))).drain).toBeGreaterThan(290);
@@ -228,13 +230,13 @@ describe("createNginxIngress", () => {
 
   it("reloads all the same when the mark cannot be made", async () => {
     await mkdir(join(confDir, RELOAD_MARK));
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     expect(live.has("env-a.conf")).toBe(true);
   });
 
   it("counts its reloads", async () => {
     expect(ingress.stats()).toEqual({ reloads: 0 });
-    await ingress.put(makeRoute("a"));
+    await ingress.upsert(makeRoute("a"));
     expect(ingress.stats()).toEqual({ reloads: 2 });
   });
 
@@ -245,7 +247,7 @@ describe("createNginxIngress", () => {
       control: door.control,
       deniedSubnets: ["everything"],
     };
-    expect(() => createNginxIngress(options)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));
+    expect(() => createNginxRouter(options)).toThrow(expect.objectContaining({ code: "ingress_rejected" }));
   });
 });
 
@@ -263,17 +265,17 @@ describe("what somebody else does in the folder", () => {
   const put = (name: string) => writeFile(join(confDir, name), "# theirs\n");
 
   it("a route with another text in its file counts as none, until it is put again", async () => {
-    await ingress.put(ROUTE);
-    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
+    await ingress.upsert(ROUTE);
+    expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: false }]);
     await put(`${ROUTE.id}.conf`);
     expect(await ingress.list()).toEqual([]);
-    await ingress.put(ROUTE);
-    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
+    await ingress.upsert(ROUTE);
+    expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: false }]);
     expect(live.get(`${ROUTE.id}.conf`)).toContain(ROUTE.host);
   });
 
   it("a foreign file is tested once, loaded, and left where it is", async () => {
-    await ingress.put(ROUTE);
+    await ingress.upsert(ROUTE);
     await put("theirs.conf");
     const known = new Set([ROUTE.id]);
     log.length = 0;
@@ -288,7 +290,7 @@ describe("what somebody else does in the folder", () => {
     await put("theirs.conf");
     const full = '[emerg] open() "/run/nginx.pid" failed (28: No space left on device)';
     const cramped = door.makeIngress({ test: async () => ({ ok: false, output: full }) });
-    await expect(cramped.put(ROUTE)).rejects.toMatchObject({
+    await expect(cramped.upsert(ROUTE)).rejects.toMatchObject({
       code: "ingress_unavailable",
       message: expect.stringContaining(full),
     });
@@ -298,8 +300,8 @@ describe("what somebody else does in the folder", () => {
   });
 
   it("rescue sets aside what did not come from here, and nothing else", async () => {
-    await ingress.put(ROUTE);
-    await ingress.put({ ...ROUTE, id: "env-spoilt-1", host: "env-spoilt-1.localhost" });
+    await ingress.upsert(ROUTE);
+    await ingress.upsert({ ...ROUTE, id: "env-spoilt-1", host: "env-spoilt-1.localhost" });
     await Promise.all([put("theirs.conf"), put("env-spoilt-1.conf")]);
     expect((await ingress.rescue(async () => true)).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
     expect((await readdir(confDir)).sort()).toEqual([GENERATION_FILE, `${ROUTE.id}.conf`, "rejected"]);
@@ -318,19 +320,19 @@ describe("what somebody else does in the folder", () => {
   });
 
   it("gates that nobody knows go, those of known environments stay", async () => {
-    await ingress.put(ROUTE);
-    await Promise.all([ROUTE.id, "env-left-1"].map((id) => ingress.open(id)));
+    await ingress.upsert(ROUTE);
+    await Promise.all([ROUTE.id, "env-left-1"].map((id) => ingress.enable(id)));
     expect(await ingress.removeStrays(new Set([ROUTE.id]))).toEqual([]);
     expect(await readdir(join(confDir, "live"))).toEqual([ROUTE.id]);
   });
 
   it("a route whose gate is gone is closed, until it is opened again", async () => {
-    await ingress.put(ROUTE);
-    await ingress.open(ROUTE.id);
+    await ingress.upsert(ROUTE);
+    await ingress.enable(ROUTE.id);
     await rm(join(confDir, "live"), { recursive: true });
-    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: false }]);
-    await ingress.open(ROUTE.id);
-    expect(await ingress.list()).toEqual([{ id: ROUTE.id, open: true }]);
+    expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: false }]);
+    await ingress.enable(ROUTE.id);
+    expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: true }]);
   });
 
   it("half-written files of a killed process are cleared", async () => {

@@ -6,13 +6,13 @@ import { createCustody, type Custody } from "./custody.ts";
 import { siftChanges, undoChange, type TestResult } from "./sift-changes.ts";
 import { createFolderSight } from "./folder-sight.ts";
 import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./config-version.ts";
-import type { Ingress } from "../router.ts";
+import type { Route, Router } from "../router.ts";
 import { createLastResort } from "./last-resort.ts";
 import { createLoadedFiles, hasForeignGone, isForeign } from "./loaded-config.ts";
 import { isOwnText } from "./own-text.ts";
 import { refusalOf, shuttingDown } from "./routing-errors.ts";
 import { createReloader } from "./reloader.ts";
-import { checkAddress, checkSubnet, renderServerBlock, type FrontDoor } from "./server-block.ts";
+import { checkAddress, checkSubnet, parseServerBlock, renderServerBlock, type FrontDoor } from "./server-block.ts";
 
 /**
  * How Nginx is told things, handed in since the engine is another room. Both are bounded in time by
@@ -27,7 +27,7 @@ export type NginxControl = {
   restart(): Promise<void>;
 };
 
-export type NginxIngressOptions = {
+export type NginxRouterOptions = {
   /** The folder that nginx.conf includes, as seen from here; made where it is missing. */
   confDir: string;
   /** Nginx's internal port, such as `http://10.171.0.2:8081`, at the one address that it listens on. */
@@ -48,7 +48,7 @@ export type NginxIngressOptions = {
   cutOff?: AbortSignal;
 };
 
-export type NginxIngress = Ingress & {
+export type NginxRouter = Router & {
   /** Reloads that were asked of Nginx so far. */
   stats(): { reloads: number };
 };
@@ -72,7 +72,7 @@ const NOT_TAKEN_UP =
  * the only one that answers; changes that arrive meanwhile are the next turn's. So nobody waits for
  * more than two reloads, and there is never more than one under way.
  */
-export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
+export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
   const {
     deniedSubnets,
     control,
@@ -238,17 +238,24 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
     for (const change of batch) change.reject(error);
   }
 
+  /** The route that the platform wrote for an environment; null where its file is gone or holds something else. */
+  async function readRoute(id: string): Promise<Route | null> {
+    if (!(await loaded.isAsPut(id))) return null;
+    const route = parseServerBlock((await folder.read(fileOf(id))) ?? "");
+    return route?.id === id ? route : null;
+  }
+
   return {
-    async put(route) {
+    async upsert(route) {
       await submit(fileOf(route.id), renderServerBlock(route, door));
     },
 
-    async open(id) {
+    async enable(id) {
       if (idOf(fileOf(id)) === null) return; // no environment's id has no route
       await folder.touch(gateOf(id));
     },
 
-    async close(id) {
+    async disable(id) {
       if (idOf(fileOf(id)) !== null) await folder.remove(gateOf(id));
       return (await nginx.counters())?.answering === 0 ? "idle" : "busy";
     },
@@ -261,9 +268,9 @@ export function createNginxIngress(options: NginxIngressOptions): NginxIngress {
 
     async list() {
       const ids = await folder.ids();
-      const isOurs = await Promise.all(ids.map(loaded.isAsPut));
+      const routes = await Promise.all(ids.map(readRoute));
       const gates = new Set(folder.gatesNow());
-      return ids.filter((_, index) => isOurs[index]).map((id) => ({ id, open: gates.has(id) }));
+      return routes.filter((route) => route !== null).map((route) => ({ ...route, enabled: gates.has(route.id) }));
     },
 
     async removeStrays(known) {

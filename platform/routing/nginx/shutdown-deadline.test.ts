@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { startStandInNginx, type StandInNginx } from "../../test/support/stand-in-nginx.ts";
 import type { Route } from "../router.ts";
-import type { NginxControl, NginxIngress } from "./nginx-router.ts";
+import type { NginxControl, NginxRouter } from "./nginx-router.ts";
 
 /** Longer than any test may take: whoever waits for it fails. */
 const reloadTimeoutMs = 600_000;
@@ -14,11 +14,11 @@ let cutOff: AbortController;
 beforeEach(async () => {
   door = await startStandInNginx();
   cutOff = new AbortController();
-  await door.makeIngress().put({ ...ROUTE, id: "env-a", host: "env-a.localhost" });
+  await door.makeIngress().upsert({ ...ROUTE, id: "env-a", host: "env-a.localhost" });
 });
 afterEach(() => door.remove());
 
-function makeIngress(control: Partial<NginxControl>): NginxIngress {
+function makeIngress(control: Partial<NginxControl>): NginxRouter {
   return door.makeIngress(control, { reloadTimeoutMs, cutOff: cutOff.signal });
 }
 
@@ -37,7 +37,7 @@ it("a change whose reload is not taken up is refused once the platform has no ti
       cutOff.abort();
     },
   });
-  await expect(deaf.put(ROUTE)).rejects.toMatchObject(shuttingDown("env-b.conf"));
+  await expect(deaf.upsert(ROUTE)).rejects.toMatchObject(shuttingDown("env-b.conf"));
   await expect(waiting).rejects.toMatchObject(shuttingDown("env-a.conf"));
   expect(await files()).toEqual(["env-a.conf"]);
 });
@@ -57,7 +57,7 @@ it("Nginx is neither told nor restarted any more once the platform has no time l
     reload: async () => void calls.push("reload"),
     restart: async () => void calls.push("restart"),
   });
-  await expect(late.put(ROUTE)).rejects.toMatchObject(shuttingDown("env-b.conf"));
+  await expect(late.upsert(ROUTE)).rejects.toMatchObject(shuttingDown("env-b.conf"));
   await expect(late.remove("env-a")).rejects.toMatchObject(shuttingDown("env-a.conf"));
   expect(calls).toEqual([]);
 });
@@ -67,7 +67,7 @@ it("an Nginx restarted for its folder is not waited for once the platform has no
   await rename(door.confDir, former);
   door.mount(former);
   await mkdir(door.confDir);
-  await expect(makeIngress({ restart: async () => cutOff.abort() }).put(ROUTE)).rejects.toMatchObject(
+  await expect(makeIngress({ restart: async () => cutOff.abort() }).upsert(ROUTE)).rejects.toMatchObject(
     shuttingDown("env-b.conf"),
   );
   await rm(former, { recursive: true });

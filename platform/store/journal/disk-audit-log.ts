@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { lastWords, type AuditEntry } from "../../domain/access/audit.ts";
+import { latestPerChange, type AuditEntry } from "../../domain/access/audit.ts";
 import { describeError } from "../../kernel/errors.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import type { Logger } from "../../kernel/logger.ts";
@@ -59,7 +59,7 @@ export function createDiskAuditLog({
 async function readLast(path: string, limit: number): Promise<AuditEntry[]> {
   const files = await openChain(path, KEPT_FILES);
   const found: AuditEntry[] = [];
-  const isLastWord = lastWords();
+  const isLastWord = latestPerChange();
   try {
     for await (const batch of chainBackwards(files)) {
       for (const line of batch) {

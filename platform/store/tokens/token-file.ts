@@ -5,7 +5,7 @@ import { RESERVED_NAMES, ROLES, type Caller } from "../../domain/access/caller.t
 import { describeError } from "../../kernel/errors.ts";
 import { errnoOf } from "../../kernel/atomic-file.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { TokenBook } from "../store.ts";
+import type { TokenStore } from "../store.ts";
 
 /** How long a change of the file may go unnoticed. */
 const LOOK_EVERY_MS = 1_000;
@@ -87,7 +87,7 @@ export async function openTokenFile({
   path: string;
   logger: Pick<Logger, "info" | "error">;
   lookEveryMs?: number;
-}): Promise<TokenBook> {
+}): Promise<TokenStore> {
   let version = await versionOf(path);
   let tokens = toLookup(await readTokenFile(path));
   let lookedAt = performance.now();

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Ingress, Route } from "../../routing/router.ts";
+import type { Router, Route } from "../../routing/router.ts";
 
 /** A front door under test, with what it takes to see it from outside. */
 export type IngressSubject = {
-  ingress: Ingress;
+  ingress: Router;
   /** Two services to route to. */
   upstreams: readonly [Upstream, Upstream];
   /**
@@ -28,7 +28,7 @@ type Upstream = { name: string; address: string; port: number };
 export function describeIngressContract(name: string, makeSubject: () => Promise<IngressSubject>): void {
   describe(`${name} as an ingress`, () => {
     let subject: IngressSubject;
-    let ingress: Ingress;
+    let ingress: Router;
     let counter = 0;
 
     beforeAll(async () => {
@@ -45,35 +45,35 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
     }
 
     async function putOpen(...routes: Route[]): Promise<void> {
-      await Promise.all(routes.map((route) => ingress.put(route)));
-      await Promise.all(routes.map(({ id }) => ingress.open(id)));
+      await Promise.all(routes.map((route) => ingress.upsert(route)));
+      await Promise.all(routes.map(({ id }) => ingress.enable(id)));
     }
 
     const list = async () => (await ingress.list()).toSorted((a, b) => a.id.localeCompare(b.id));
     const opened = (...routes: Route[]) =>
-      routes.map(({ id }) => ({ id, open: true })).sort((a, b) => a.id.localeCompare(b.id));
+      routes.map(({ id }) => ({ id, enabled: true })).sort((a, b) => a.id.localeCompare(b.id));
 
     it("loads a route once put resolves: closed, but to probes", async () => {
       const route = makeRoute();
       expect(await subject.ask(route.host, "internal")).toBe(null);
-      await ingress.put(route);
+      await ingress.upsert(route);
       expect(await subject.ask(route.host)).toBe(null);
       expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
-      expect(await ingress.list()).toEqual([{ id: route.id, open: false }]);
+      expect(await ingress.list()).toMatchObject([{ id: route.id, enabled: false }]);
     });
 
     it("answers with a route's service once open resolves, however often it is opened", async () => {
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
-      await Promise.all([ingress.put(route), ingress.put(neighbour)]);
+      await Promise.all([ingress.upsert(route), ingress.upsert(neighbour)]);
       for (let times = 0; times < 2; times++) {
-        await ingress.open(route.id);
+        await ingress.enable(route.id);
         expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
         expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
       }
       expect(await subject.ask(neighbour.host)).toBe(null);
-      expect(await list()).toEqual([
-        { id: route.id, open: true },
-        { id: neighbour.id, open: false },
+      expect(await list()).toMatchObject([
+        { id: route.id, enabled: true },
+        { id: neighbour.id, enabled: false },
       ]);
     });
 
@@ -81,41 +81,41 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
       await putOpen(route, neighbour);
       const under = await subject.occupy(neighbour.host);
-      expect(await ingress.close(route.id)).toBe("busy");
+      expect(await ingress.disable(route.id)).toBe("busy");
       expect(await subject.ask(route.host)).toBe(null);
       expect(await subject.ask(route.host, "internal")).toBe(subject.upstreams[0].name);
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
-      expect(await list()).toEqual([{ id: route.id, open: false }, ...opened(neighbour)]);
+      expect(await list()).toMatchObject([{ id: route.id, enabled: false }, ...opened(neighbour)]);
       await under.end();
-      await expect.poll(() => ingress.close(route.id), { timeout: 5_000 }).toBe("idle");
-      expect(await ingress.close("env-nobody-000000")).toBe("idle");
+      await expect.poll(() => ingress.disable(route.id), { timeout: 5_000 }).toBe("idle");
+      expect(await ingress.disable("env-nobody-000000")).toBe("idle");
       await subject.stop();
-      expect(await ingress.close(neighbour.id)).toBe("busy");
+      expect(await ingress.disable(neighbour.id)).toBe("busy");
       await subject.start();
     });
 
     it("opens many routes at once, and nothing for an id that is none or has no route", async () => {
       const routes = Array.from({ length: 10 }, () => makeRoute());
       await putOpen(...routes);
-      await Promise.all(["env-never-there", "../evil", ""].map((id) => ingress.open(id)));
+      await Promise.all(["env-never-there", "../evil", ""].map((id) => ingress.enable(id)));
       const answers = await Promise.all(routes.map((route) => subject.ask(route.host)));
       expect(answers).toEqual(routes.map(() => subject.upstreams[0].name));
-      expect(await list()).toEqual(opened(...routes));
+      expect(await list()).toMatchObject(opened(...routes));
     });
 
     it("replaces a route when another is put for the same environment, and leaves it open", async () => {
       const route = makeRoute(0);
       await putOpen(route);
       const { address, port, name: expected } = subject.upstreams[1];
-      await ingress.put({ ...route, address, port });
+      await ingress.upsert({ ...route, address, port });
       expect(await subject.ask(route.host)).toBe(expected);
-      expect(await ingress.list()).toEqual(opened(route));
+      expect(await ingress.list()).toMatchObject(opened(route));
     });
 
     it("keeps a route that is put again as it is", async () => {
       const route = makeRoute();
       await putOpen(route);
-      await ingress.put(route);
+      await ingress.upsert(route);
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
     });
 
@@ -128,16 +128,16 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
       await ingress.remove(route.id);
       await ingress.remove("env-never-there");
-      expect(await ingress.list()).toEqual(opened(neighbour));
+      expect(await ingress.list()).toMatchObject(opened(neighbour));
     });
 
     it("has a route closed again that was removed and is put anew", async () => {
       const route = makeRoute();
       await putOpen(route);
       await ingress.remove(route.id);
-      await ingress.put(route);
+      await ingress.upsert(route);
       expect(await subject.ask(route.host)).toBe(null);
-      expect(await ingress.list()).toEqual([{ id: route.id, open: false }]);
+      expect(await ingress.list()).toMatchObject([{ id: route.id, enabled: false }]);
     });
 
     it("makes many routes live that are put and removed at once", async () => {
@@ -145,7 +145,7 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       await putOpen(...routes);
       const answers = await Promise.all(routes.map((route) => subject.ask(route.host)));
       expect(answers).toEqual(routes.map((_, index) => subject.upstreams[index % 2 === 0 ? 0 : 1].name));
-      expect(await list()).toEqual(opened(...routes));
+      expect(await list()).toMatchObject(opened(...routes));
       await Promise.all(routes.map(({ id }) => ingress.remove(id)));
       expect(await Promise.all(routes.map((route) => subject.ask(route.host)))).toEqual(routes.map(() => null));
       expect(await ingress.list()).toEqual([]);
@@ -154,34 +154,34 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
     it("carries out changes of one environment in the order they are asked for", async () => {
       const [route, back] = [makeRoute(), makeRoute(1)];
       await Promise.all([
-        ingress.put(route),
+        ingress.upsert(route),
         ingress.remove(route.id),
-        ingress.put(route),
+        ingress.upsert(route),
         ingress.remove(route.id),
-        ingress.put(back),
+        ingress.upsert(back),
         ingress.remove(back.id),
-        ingress.put(back),
+        ingress.upsert(back),
       ]);
       expect(await subject.ask(route.host, "internal")).toBe(null);
       expect(await subject.ask(back.host, "internal")).toBe(subject.upstreams[1].name);
-      expect(await ingress.list()).toEqual([{ id: back.id, open: false }]);
+      expect(await ingress.list()).toMatchObject([{ id: back.id, enabled: false }]);
     });
 
     it("refuses what Nginx refuses, keeps the former route and everybody else's", async () => {
       const [route, neighbour] = [makeRoute(0), makeRoute(1)];
       await putOpen(route, neighbour);
-      await expect(ingress.put(subject.refusable({ ...route, port: 1 }))).rejects.toMatchObject({
+      await expect(ingress.upsert(subject.refusable({ ...route, port: 1 }))).rejects.toMatchObject({
         code: "ingress_rejected",
         status: 503,
       });
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
       expect(await subject.ask(neighbour.host)).toBe(subject.upstreams[1].name);
-      expect(await list()).toEqual(opened(route, neighbour));
+      expect(await list()).toMatchObject(opened(route, neighbour));
     });
 
     it("leaves nothing of a first route that Nginx refuses", async () => {
       const route = makeRoute();
-      await expect(ingress.put(subject.refusable(route))).rejects.toMatchObject({ code: "ingress_rejected" });
+      await expect(ingress.upsert(subject.refusable(route))).rejects.toMatchObject({ code: "ingress_rejected" });
       expect(await ingress.list()).toEqual([]);
       await putOpen(route);
       expect(await subject.ask(route.host)).toBe(subject.upstreams[0].name);
@@ -200,7 +200,7 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
         { ...route, port: 0 },
         { ...route, port: 80.5 },
       ];
-      for (const bad of hostile) await expect(ingress.put(bad)).rejects.toMatchObject({ code: "ingress_rejected" });
+      for (const bad of hostile) await expect(ingress.upsert(bad)).rejects.toMatchObject({ code: "ingress_rejected" });
       expect(await ingress.list()).toEqual([]);
     });
 
@@ -214,7 +214,7 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       expect(await subject.ask(known.host)).toBe(subject.upstreams[0].name);
       expect(await subject.ask(forgotten.host)).toBe(null);
       // Its gate went too.
-      await ingress.put(forgotten);
+      await ingress.upsert(forgotten);
       expect(await subject.ask(forgotten.host)).toBe(null);
     });
 
@@ -226,15 +226,15 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       it("says so, refuses new routes, takes old ones away, and is right again once Nginx is back", async () => {
         const [kept, removed, late, shut] = [makeRoute(0), makeRoute(0), makeRoute(1), makeRoute(1)];
         await putOpen(kept, removed);
-        await ingress.put(shut);
+        await ingress.upsert(shut);
         await subject.stop();
         try {
           expect(await ingress.check()).toEqual({ ok: false, detail: expect.any(String) });
-          await expect(ingress.put(late)).rejects.toMatchObject({ code: "ingress_unavailable", status: 503 });
-          await expect(ingress.put({ ...kept, port: 1 })).rejects.toMatchObject({ code: "ingress_unavailable" });
+          await expect(ingress.upsert(late)).rejects.toMatchObject({ code: "ingress_unavailable", status: 503 });
+          await expect(ingress.upsert({ ...kept, port: 1 })).rejects.toMatchObject({ code: "ingress_unavailable" });
           await ingress.remove(removed.id);
-          await ingress.open(shut.id);
-          expect(await list()).toEqual(opened(kept, shut));
+          await ingress.enable(shut.id);
+          expect(await list()).toMatchObject(opened(kept, shut));
         } finally {
           await subject.start();
         }

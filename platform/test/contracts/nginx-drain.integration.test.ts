@@ -6,14 +6,14 @@ import type { Duplex } from "node:stream";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxIngress, type NginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { startSteadyClients } from "../support/steady-clients.ts";
 import { upgrade, upload } from "../support/stream-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 let port = 0;
 let connections = 0;
 let route: Route;
@@ -21,7 +21,7 @@ let route: Route;
 beforeAll(async () => {
   nginx = await startNginxContainer();
   const { confDir, internalUrl, control, environments } = nginx;
-  ingress = createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+  ingress = createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
   const listening = await nginx.listen((incoming, response) => {
     const status = Number(/^\/status\/(\d+)/.exec(incoming.url ?? "")?.[1] ?? 200);
     let received = 0;
@@ -35,8 +35,8 @@ beforeAll(async () => {
     socket.on("error", () => undefined).pipe(socket);
   });
   route = makeRoute("env-drain-1");
-  await ingress.put(route);
-  await ingress.open(route.id);
+  await ingress.upsert(route);
+  await ingress.enable(route.id);
 });
 afterEach(() => rm(join(nginx.confDir, RELOAD_MARK), { force: true }));
 afterAll(() => nginx?.dispose());
@@ -52,7 +52,7 @@ describe("kept connections", () => {
     const common = { address: nginx.address, port: 80, host: route.host, keepAlive: true };
     const clients = [0, 10, 50].map((pauseMs) => startSteadyClients({ ...common, clients: 4, pauseMs }));
     const other = makeRoute("env-drain-2");
-    for (let n = 0; n < 20; n++) await (n % 2 === 0 ? ingress.put(other) : ingress.remove(other.id));
+    for (let n = 0; n < 20; n++) await (n % 2 === 0 ? ingress.upsert(other) : ingress.remove(other.id));
     const seen = clients.map(({ tally }) => tally.reused);
     // Nobody reloads now, so that connections are kept again.
     await waitUntil("connections to be kept", () =>
@@ -110,8 +110,8 @@ describe("while Nginx reloads", () => {
     const gone = await nginx.listen(() => undefined);
     await new Promise((done) => gone.server.close(done));
     const silent = { ...makeRoute("env-drain-3"), port: gone.port };
-    await ingress.put(silent);
-    await ingress.open(silent.id);
+    await ingress.upsert(silent);
+    await ingress.enable(silent.id);
     await writeFile(join(nginx.confDir, RELOAD_MARK), "");
     expect(await nginx.get(silent.host)).toMatchObject({
       status: 502,

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { GATE_FOLDER, RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxIngress, type NginxControl, type NginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter, type NginxControl, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 let port = 0;
 let counter = 0;
 
@@ -23,9 +23,9 @@ afterAll(() => nginx?.dispose());
 
 const mark = (): string => join(nginx.confDir, RELOAD_MARK);
 
-function makeIngress(control: Partial<NginxControl> = {}): NginxIngress {
+function makeIngress(control: Partial<NginxControl> = {}): NginxRouter {
   const { confDir, internalUrl, environments } = nginx;
-  return createNginxIngress({
+  return createNginxRouter({
     confDir,
     internalUrl,
     control: { ...nginx.control, ...control },
@@ -57,7 +57,7 @@ describe.each([
     ["OPTIONS", { method: "OPTIONS" }],
   ])("answers a %s as an unknown host does", async (_, request) => {
     const route = makeRoute();
-    await ingress.put(route);
+    await ingress.upsert(route);
     await waitUntil("the end of its own reload", () => !existsSync(mark()), 1_000, 5);
     if (reloading) await writeFile(mark(), "");
     const unknown = await ask("nobody.localhost", request);
@@ -71,8 +71,8 @@ describe.each([
 
   it("is to whoever is denied what an open one and an unknown host are: forbidden", async () => {
     const [open, closed] = [makeRoute(), makeRoute()];
-    await Promise.all([open, closed].map((route) => ingress.put(route)));
-    await ingress.open(open.id);
+    await Promise.all([open, closed].map((route) => ingress.upsert(route)));
+    await ingress.enable(open.id);
     if (reloading) await writeFile(mark(), "");
     const requests = [open.host, closed.host, "nobody.localhost"].map(
       (host) =>
@@ -89,10 +89,10 @@ describe.each([
 describe("a gate", () => {
   it("opens for every new request, and takes no reload", async () => {
     const routes = Array.from({ length: 10 }, () => makeRoute());
-    await Promise.all(routes.map((route) => ingress.put(route)));
+    await Promise.all(routes.map((route) => ingress.upsert(route)));
     const before = ingress.stats().reloads;
     for (const route of routes) {
-      await ingress.open(route.id);
+      await ingress.enable(route.id);
       const answers = await Promise.all(Array.from({ length: 20 }, () => nginx.get(route.host)));
       expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
     }
@@ -101,8 +101,8 @@ describe("a gate", () => {
 
   it("closes with the removal, before Nginx is told of anything", async () => {
     const route = makeRoute();
-    await ingress.put(route);
-    await ingress.open(route.id);
+    await ingress.upsert(route);
+    await ingress.enable(route.id);
     let go = (): void => undefined;
     const held = makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
     const removed = held.remove(route.id);
@@ -116,13 +116,13 @@ describe("a gate", () => {
 
   it("is as it was after a restart of Nginx and of the platform", async () => {
     const [open, closed] = [makeRoute(), makeRoute()];
-    await Promise.all([open, closed].map((route) => ingress.put(route)));
-    await ingress.open(open.id);
+    await Promise.all([open, closed].map((route) => ingress.upsert(route)));
+    await ingress.enable(open.id);
     await nginx.stop();
     await nginx.start();
     const listed = await makeIngress().list();
-    expect(listed).toContainEqual({ id: open.id, open: true });
-    expect(listed).toContainEqual({ id: closed.id, open: false });
+    expect(listed).toContainEqual(expect.objectContaining({ id: open.id, enabled: true }));
+    expect(listed).toContainEqual(expect.objectContaining({ id: closed.id, enabled: false }));
     expect((await nginx.get(open.host)).status).toBe(200);
     expect((await nginx.get(closed.host)).status).toBe(404);
   });

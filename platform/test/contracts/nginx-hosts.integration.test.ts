@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createNginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 
 const run = promisify(execFile);
@@ -19,9 +19,11 @@ afterAll(() => nginx?.dispose());
 
 test("Nginx takes its configuration while its container joins and leaves networks", async () => {
   const { confDir, internalUrl, control, environments, instance } = nginx;
-  const ingress = createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+  const ingress = createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
   const ids = Array.from({ length: ROUTES }, (_, index) => `env-hosts-${index}`);
-  await Promise.all(ids.map((id) => ingress.put({ id, host: `${id}.localhost`, address: nginx.gateway, port: 3000 })));
+  await Promise.all(
+    ids.map((id) => ingress.upsert({ id, host: `${id}.localhost`, address: nginx.gateway, port: 3000 })),
+  );
 
   const ended = new AbortController();
   const moving = (async () => {

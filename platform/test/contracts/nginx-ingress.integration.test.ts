@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { createNginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { describeIngressContract } from "./ingress-contract.ts";
@@ -26,7 +26,7 @@ describeIngressContract("Nginx", async () => {
   const { confDir, internalUrl, control } = nginx;
 
   return {
-    ingress: createNginxIngress({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] }),
+    ingress: createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] }),
     upstreams: [first, second],
     async ask(host, door) {
       const { status, body } = await nginx.get(host, { port: door === "internal" ? 8081 : 80 });

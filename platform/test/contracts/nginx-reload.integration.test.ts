@@ -5,12 +5,12 @@ import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { DEFAULT_GENERATION_PORTS } from "../../routing/nginx/config-version.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxIngress, type NginxIngress, type NginxIngressOptions } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter, type NginxRouter, type NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 
 const run = promisify(execFile);
 let nginx: NginxContainer;
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 let rejected: { file: string; reason: string }[] = [];
 let upstreamPort = 0;
 let counter = 0;
@@ -26,9 +26,9 @@ afterEach(async () => {
 });
 afterAll(() => nginx?.dispose());
 
-function makeIngress(changes: Partial<NginxIngressOptions> = {}): NginxIngress {
+function makeIngress(changes: Partial<NginxRouterOptions> = {}): NginxRouter {
   const { confDir, internalUrl, control, environments } = nginx;
-  return createNginxIngress({
+  return createNginxRouter({
     confDir,
     internalUrl,
     control,
@@ -52,9 +52,9 @@ function makeRoute(): Route {
   return { id, host: `${id}.localhost`, address: nginx.gateway, port: upstreamPort };
 }
 
-async function putOpen(by: NginxIngress, route: Route): Promise<void> {
-  await by.put(route);
-  await by.open(route.id);
+async function putOpen(by: NginxRouter, route: Route): Promise<void> {
+  await by.upsert(route);
+  await by.enable(route.id);
 }
 
 /** After each put 200 new connections must all meet the new route, and after each remove 50 the old state. */
@@ -73,9 +73,9 @@ async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: n
   });
   for (let n = 0; n < times; n++) {
     const route = makeRoute();
-    await timed.put(route);
+    await timed.upsert(route);
     reloadMs.push(performance.now() - signalled);
-    await timed.open(route.id);
+    await timed.enable(route.id);
     for (let burst = 0; burst < 4; burst++) {
       const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host)));
       wrong += answers.filter(({ status }) => status !== 200).length;
@@ -118,18 +118,18 @@ describe("a change of routes on a real Nginx", () => {
 
   it("takes no reload when nothing changes", async () => {
     const route = makeRoute();
-    await ingress.put(route);
+    await ingress.upsert(route);
     const before = ingress.stats().reloads;
-    await ingress.put(route);
+    await ingress.upsert(route);
     await ingress.remove("env-never-there");
     expect(ingress.stats().reloads).toBe(before);
   });
 
   it("is told apart from former ones after a restart of the platform, of Nginx, and after the folder was wiped", async () => {
     const route = makeRoute();
-    await ingress.put(route);
+    await ingress.upsert(route);
     const restarted = makeIngress();
-    await restarted.put(route);
+    await restarted.upsert(route);
     expect(restarted.stats().reloads).toBe(1);
 
     await nginx.stop();
@@ -155,7 +155,7 @@ describe("a change of routes on a real Nginx", () => {
       makeIngress({ control: { ...nginx.control, reload: async () => undefined }, reloadTimeoutMs: 300 });
     const [route, former] = [makeRoute(), makeRoute()];
     await putOpen(ingress, former);
-    await expect(makeDeaf().put(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(makeDeaf().upsert(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
     await expect(makeDeaf().remove(former.id)).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(await ingress.list()).toEqual([]);
     // The file went, but Nginx has it still, closed: whoever asks again gets the reload that is owed.

@@ -1,13 +1,13 @@
 import type { Duplex } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Route } from "../../routing/router.ts";
-import { createNginxIngress, type NginxIngress } from "../../routing/nginx/nginx-router.ts";
+import { createNginxRouter, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { follow, upgrade, upload } from "../support/stream-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxIngress;
+let ingress: NginxRouter;
 let echoPort = 0;
 let counter = 0;
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   nginx = await startNginxContainer();
   echoPort = (await nginx.listen((incoming, response) => response.end(JSON.stringify(incoming.headers)))).port;
   const { confDir, internalUrl, control, environments, intruder } = nginx;
-  ingress = createNginxIngress({
+  ingress = createNginxRouter({
     confDir,
     internalUrl,
     control,
@@ -30,8 +30,8 @@ function makeRoute(port = echoPort): Route {
 }
 
 async function putOpen(route: Route): Promise<Route> {
-  await ingress.put(route);
-  await ingress.open(route.id);
+  await ingress.upsert(route);
+  await ingress.enable(route.id);
   return route;
 }
 
@@ -44,7 +44,7 @@ async function reloadTimes(times: number): Promise<void> {
   const before = ingress.stats().reloads;
   for (let n = 0; n < times; n += 2) {
     const other = makeRoute();
-    await ingress.put(other);
+    await ingress.upsert(other);
     await ingress.remove(other.id);
   }
   expect(ingress.stats().reloads - before).toBe(times);

@@ -1,4 +1,4 @@
-import { lastWords, type AuditEntry } from "../../domain/access/audit.ts";
+import { latestPerChange, type AuditEntry } from "../../domain/access/audit.ts";
 import type { AuditLog } from "../../store/store.ts";
 
 /** An AuditLog without a disk; `entries` is all of it. */
@@ -8,7 +8,7 @@ export function createFakeAuditLog(): AuditLog & { readonly entries: AuditEntry[
     entries,
     append: (entry) => void entries.push({ timestamp: new Date().toISOString(), ...entry }),
     flush: () => Promise.resolve(),
-    read: async (limit) => entries.toReversed().filter(lastWords()).slice(0, limit).toReversed(),
+    read: async (limit) => entries.toReversed().filter(latestPerChange()).slice(0, limit).toReversed(),
     close: () => Promise.resolve(),
   };
 }

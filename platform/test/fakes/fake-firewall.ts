@@ -1,10 +1,10 @@
-import type { FirewallWord } from "../../domain/firewall-heartbeat.ts";
+import type { FirewallHeartbeat } from "../../domain/firewall-heartbeat.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { Firewall } from "../../store/store.ts";
 
 export type FakeFirewall = Firewall & {
   /** What it says instead of having just looked at its rules. */
-  word: FirewallWord | null | undefined;
+  word: FirewallHeartbeat | null | undefined;
   /** Bridges whose rules it was asked to drop. */
   readonly dropped: string[];
 };
@@ -14,7 +14,7 @@ export function createFakeFirewall(clock: Clock): FakeFirewall {
   const firewall: FakeFirewall = {
     word: undefined,
     dropped: [],
-    last: async () => (firewall.word === undefined ? { said: "boot-1 0123 ours\n", at: clock.now() } : firewall.word),
+    last: async () => (firewall.word === undefined ? { state: "boot-1 0123 ours\n", at: clock.now() } : firewall.word),
     dropRules: async (bridge) => void firewall.dropped.push(bridge),
   };
   return firewall;

@@ -1,5 +1,5 @@
 import { describeIngressContract } from "../contracts/ingress-contract.ts";
-import { createFakeIngress } from "./fake-router.ts";
+import { createFakeRouter } from "./fake-router.ts";
 
 const UPSTREAMS = [
   { name: "first", address: "10.191.0.3", port: 3000 },
@@ -7,7 +7,7 @@ const UPSTREAMS = [
 ] as const;
 
 describeIngressContract("the fake", async () => {
-  const ingress = createFakeIngress();
+  const ingress = createFakeRouter();
   return {
     ingress,
     upstreams: UPSTREAMS,

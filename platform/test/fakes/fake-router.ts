@@ -1,9 +1,9 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
-import type { Ingress, Route } from "../../routing/router.ts";
+import type { Router, Route } from "../../routing/router.ts";
 import { renderServerBlock } from "../../routing/nginx/server-block.ts";
 
-export type FakeIngress = Ingress & {
+export type FakeRouter = Router & {
   /**
    * Where a request for this host goes now; null: no environment found, or the front door is down. Probes come
    * in by the internal door, which has no gate.
@@ -20,7 +20,7 @@ export type FakeIngress = Ingress & {
 };
 
 /** A front door in memory: the same checks and the same outcomes, without Nginx or files. */
-export function createFakeIngress(): FakeIngress {
+export function createFakeRouter(): FakeRouter {
   const files = new Map<string, Route | null>();
   const gates = new Set<string>();
   let serving = new Map<string, Route>();
@@ -34,7 +34,7 @@ export function createFakeIngress(): FakeIngress {
   }
 
   return {
-    async put(route) {
+    async upsert(route) {
       renderServerBlock(route, { address: "10.171.0.2", denied: [] });
       await Promise.resolve();
       const reason = rejection;
@@ -45,11 +45,11 @@ export function createFakeIngress(): FakeIngress {
       files.set(fileOf(route.id), route);
       serve();
     },
-    async open(id) {
+    async enable(id) {
       await Promise.resolve();
       if (isEnvironmentId(id)) gates.add(id);
     },
-    async close(id) {
+    async disable(id) {
       gates.delete(id);
       return down || busy ? "busy" : "idle";
     },
@@ -60,8 +60,8 @@ export function createFakeIngress(): FakeIngress {
       serve();
     },
     async list() {
-      const ids = [...files.keys()].map((file) => file.slice(0, -".conf".length)).filter(isEnvironmentId);
-      return ids.map((id) => ({ id, open: gates.has(id) }));
+      const routes = [...files.values()].filter((route) => route !== null);
+      return routes.map((route) => ({ ...route, enabled: gates.has(route.id) }));
     },
     async removeStrays(known) {
       const strays = [...files.keys()].filter((file) => {

@@ -47,7 +47,7 @@ describePlatform(
       const { id } = await platform.createDemo();
       rmSync(inFolder("conf.d/live"), { recursive: true });
       writeFileSync(inFolder("conf.d/live"), "this is no folder");
-      await told("environment.repaired", `open-route ${id}`);
+      await told("environment.repaired", `enable-route ${id}`);
       await answers(id);
       expect((await platform.api.create()).status).toBe(201);
     });

@@ -59,7 +59,7 @@ describePlatform(
         const { id } = await platform.createDemo();
         rmSync(inFolder("conf.d", `${id}.conf`));
         await docker("exec", nginx(), "nginx", "-s", "reload");
-        await told("environment.repaired", `put-route ${id}`);
+        await told("environment.repaired", `upsert-route ${id}`);
         await answers(id);
       });
 
@@ -67,7 +67,7 @@ describePlatform(
         const { id } = await platform.createDemo();
         writeFileSync(inFolder("conf.d", `${id}.conf`), "server { listen 80; server_name elsewhere.localhost; }\n");
         await docker("exec", nginx(), "nginx", "-s", "reload");
-        await told("environment.repaired", `put-route ${id}`);
+        await told("environment.repaired", `upsert-route ${id}`);
         await answers(id);
       });
 

@@ -58,7 +58,7 @@ export async function createCrashLane(): Promise<CrashLane> {
         await docker("network", "disconnect", "-f", network, name);
       await docker("network", "rm", network);
     },
-    dieCreating: () => dieIn("before:put-route", operations.create),
+    dieCreating: () => dieIn("before:upsert-route", operations.create),
     dieDestroying: (id) => dieIn("before:remove-network", () => operations.destroy(id)),
     async dieAndLoseContainer(id) {
       const { container } = (await api.show(id)).body;

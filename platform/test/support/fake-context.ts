@@ -3,7 +3,7 @@ import { createIdMaker } from "../../domain/environment/ids.ts";
 import { createSubnetAllocator, parseSubnet } from "../../domain/network/subnets.ts";
 import { createFakeEngine, type FakeEngine } from "../fakes/fake-engine.ts";
 import { createApp, type AccessSettings } from "../../http/app.ts";
-import { createFakeIngress, type FakeIngress } from "../fakes/fake-router.ts";
+import { createFakeRouter, type FakeRouter } from "../fakes/fake-router.ts";
 import { createFakeProbe, type FakeProbe } from "../fakes/fake-probe.ts";
 import { createFakeClock } from "../../kernel/clock.ts";
 import { createKeyedLock } from "../../kernel/keyed-lock.ts";
@@ -16,7 +16,7 @@ import { createFakeEventLog } from "../fakes/fake-event-log.ts";
 import { createFakeFirewall } from "../fakes/fake-firewall.ts";
 import { createFakeLogStore } from "../fakes/fake-log-store.ts";
 import { createFakeSecretStore } from "../fakes/fake-secret-store.ts";
-import { checkpointSaves, type Checkpoint } from "../../usecases/failpoint-saves.ts";
+import { failpointSaves, type Failpoint } from "../../usecases/failpoint-saves.ts";
 import { nothingUnderWay, type Context } from "../../usecases/context.ts";
 import { eventsWithOwners } from "../../usecases/environments/events-with-owners.ts";
 import { redactorOf } from "../../usecases/environments/secrets-of.ts";
@@ -29,7 +29,7 @@ export const DEMO_IMAGE = "demo:latest";
 /** A whole platform in memory, with its fakes and its clock at hand. */
 export type FakeContext = Context & {
   engine: FakeEngine;
-  ingress: FakeIngress;
+  router: FakeRouter;
   probe: FakeProbe;
   clock: ReturnType<typeof createFakeClock>;
   environments: ReturnType<typeof createFakeEnvironmentStore>;
@@ -45,8 +45,8 @@ export type FakeContext = Context & {
   timeUp: AbortController;
 };
 
-/** Every environment is healthy unless a test says otherwise with `probe.set`. `checkpoint` is told every step boundary. */
-export async function createFakeContext(checkpoint: Checkpoint = () => {}): Promise<FakeContext> {
+/** Every environment is healthy unless a test says otherwise with `probe.set`. `failpoint` is told every step boundary. */
+export async function createFakeContext(failpoint: Failpoint = () => {}): Promise<FakeContext> {
   const engine = createFakeEngine({ instance: INSTANCE });
   engine.addImage(DEMO_IMAGE, [3000]);
   engine.addImage("sandbox-stress-ng:latest", []);
@@ -74,14 +74,14 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
   const logger = createLogger("silent");
   const logs = createFakeLogStore();
   const [stop, timeUp] = [new AbortController(), new AbortController()];
-  const environments = checkpointSaves(createFakeEnvironmentStore([], clock), checkpoint);
+  const environments = failpointSaves(createFakeEnvironmentStore([], clock), failpoint);
   const secrets = createFakeSecretStore();
   const pool = parseSubnet("10.172.0.0/26");
   const takenSubnets = createTakenSubnets(pool);
   return {
     settings: {
       instance: INSTANCE,
-      door: { baseDomain: "localhost", port: 80 },
+      publicAddress: { baseDomain: "localhost", port: 80 },
       nginxContainer: `${INSTANCE}-nginx`,
       nginxAddress: "10.171.0.2",
       defaultImage: DEMO_IMAGE,
@@ -104,7 +104,7 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     clock,
     logger,
     engine,
-    ingress: createFakeIngress(),
+    router: createFakeRouter(),
     probe: healthyUnlessSet(createFakeProbe()),
     environments,
     logs,
@@ -128,9 +128,9 @@ export async function createFakeContext(checkpoint: Checkpoint = () => {}): Prom
     routes: async () => [],
     makeId: createIdMaker(),
     ...nothingUnderWay(),
-    checkpoint,
+    failpoint,
     stopping: stop.signal,
-    cutOff: timeUp.signal,
+    shutdownDeadline: timeUp.signal,
     stop,
     timeUp,
   };

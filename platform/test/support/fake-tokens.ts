@@ -1,5 +1,5 @@
 import type { Caller } from "../../domain/access/caller.ts";
-import type { TokenBook } from "../../store/store.ts";
+import type { TokenStore } from "../../store/store.ts";
 
 /** Ann and Bob are members, Eve is a viewer, Root an admin; `t-ann` is Ann's token. */
 export const PEOPLE = {
@@ -10,7 +10,7 @@ export const PEOPLE = {
 } as const satisfies Record<string, Caller>;
 
 /** Tokens as a test names them: `{ "t-ann": { name: "ann", role: "member" } }`; `known` may be changed. */
-export function createFakeTokens(callers: Record<string, Caller>): TokenBook & { known: Map<string, Caller> } {
+export function createFakeTokens(callers: Record<string, Caller>): TokenStore & { known: Map<string, Caller> } {
   const known = new Map(Object.entries(callers));
   return {
     known,

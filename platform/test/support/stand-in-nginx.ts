@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GENERATION_FILE, parseGeneration } from "../../routing/nginx/config-version.ts";
 import {
-  createNginxIngress,
+  createNginxRouter,
   type NginxControl,
-  type NginxIngress,
-  type NginxIngressOptions,
+  type NginxRouter,
+  type NginxRouterOptions,
 } from "../../routing/nginx/nginx-router.ts";
 
 /** What answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
@@ -28,7 +28,7 @@ export type StandInNginx = {
   carry(requests: number, connections: number): void;
   /** How often it was asked for that. */
   looks(): number;
-  makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxIngressOptions>): NginxIngress;
+  makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxRouterOptions>): NginxRouter;
   remove(): Promise<void>;
 };
 
@@ -86,7 +86,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     carry: (requests, connections) => void ([writing, waiting] = [requests, connections]),
     looks: () => looks,
     makeIngress: (changes = {}, options = {}) =>
-      createNginxIngress({
+      createNginxRouter({
         confDir,
         internalUrl: `http://127.0.0.1:${port}`,
         deniedSubnets: ["10.172.0.0/16"],

@@ -1,4 +1,4 @@
-import { platformDeed } from "../../domain/access/audit.ts";
+import { platformAction } from "../../domain/access/audit.ts";
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { describeError } from "../../kernel/errors.ts";
 import { isOutageOver } from "../../domain/environment/lifetime.ts";
@@ -29,7 +29,7 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
   const failures = retryOf(context, record)?.failures ?? 0;
   try {
     await recoverEnvironment(context, id);
-    audit.append(platformDeed("recover", id, null));
+    audit.append(platformAction("recover", id, null));
     if (failures > 0) logger.info({ env_id: id, failures }, "outage ended after all");
   } catch (error) {
     const startedAt = environments.get(id)?.outage?.started_at;
@@ -37,7 +37,7 @@ async function end(context: Context, record: EnvironmentRecord): Promise<void> {
     const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
     outageRetries.set(id, { startedAt, failures: failures + 1, dueAt: clock.monotonic() + pause });
     if (failures > 0) return;
-    audit.append(platformDeed("recover", id, describeError(error)));
+    audit.append(platformAction("recover", id, describeError(error)));
     logger.error({ err: error, env_id: id }, "cannot end an outage; trying again, each time after a longer pause");
   }
 }

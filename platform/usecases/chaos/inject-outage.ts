@@ -3,10 +3,10 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { isAppOf } from "../../domain/environment/labels.ts";
 import { FAULTS } from "../../outages/registry.ts";
 import { watchHealth } from "../health/check-health.ts";
-import { between } from "../failpoint-saves.ts";
+import { withFailpoint } from "../failpoint-saves.ts";
 import type { Context } from "../context.ts";
 import { assertOwnNames, findLiving } from "../environments/find-environment.ts";
-import { noteIntent } from "../environments/persist-intent.ts";
+import { persistIntent } from "../environments/persist-intent.ts";
 import { withoutSecrets } from "../environments/secrets-of.ts";
 
 export type OutageRequest = {
@@ -60,7 +60,7 @@ async function start(
   const broken: EnvironmentRecord = { ...record, outage };
   await environments.save(broken);
   try {
-    await between(context.checkpoint, "inject-fault", () => fault.inject(target, duration));
+    await withFailpoint(context.failpoint, "inject-fault", () => fault.inject(target, duration));
   } catch (error) {
     await callOff(context, record, () => fault.stop?.(target)).catch(() => {}); // the first failure is the one to tell
     throw await withoutSecrets(context, record.id, error);
@@ -80,7 +80,7 @@ async function callOff(
   stop: () => Promise<void> | undefined,
 ): Promise<void> {
   await stop();
-  await noteIntent(context, record, "calling an outage off");
+  await persistIntent(context, record, "calling an outage off");
 }
 
 function chooseService(record: EnvironmentRecord, name: string | undefined): Service {

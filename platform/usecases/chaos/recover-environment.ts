@@ -8,8 +8,8 @@ import { applySteps } from "../environments/apply-steps.ts";
 import { checkHealth, watchHealth } from "../health/check-health.ts";
 import type { Context } from "../context.ts";
 import { assertOwnNames, findLiving } from "../environments/find-environment.ts";
-import { noteIntent } from "../environments/persist-intent.ts";
-import { observeWorld, observedOf, type World } from "../reconcile/observe-environment.ts";
+import { persistIntent } from "../environments/persist-intent.ts";
+import { observeActual, observedOf, type ActualState } from "../reconcile/observe-environment.ts";
 
 const SETTLE_MS = 5_000;
 const PAUSE_MS = 100;
@@ -28,7 +28,7 @@ export async function recoverEnvironment(context: Context, id: string): Promise<
 
 async function repair(context: Context, record: EnvironmentRecord): Promise<void> {
   const { environments, events, clock } = context;
-  const world = await observeWorld(context);
+  const world = await observeActual(context);
   assertOwnNames(context, record);
   assertTargets(context, record, world);
   const steps = planRecovery(record, observedOf(record, world, context), clock.now());
@@ -36,12 +36,12 @@ async function repair(context: Context, record: EnvironmentRecord): Promise<void
   // Noted first, so that the reconciler finishes what a kill cuts off; but it sees no stress, which would then outlive
   // its outage. That one stays on record until it is stopped: recovering once more does no harm.
   const isHidden = record.outage?.mode === "stress";
-  const isNoted = !isHidden && (await noteIntent(context, recovered, "recovering"));
+  const isNoted = !isHidden && (await persistIntent(context, recovered, "recovering"));
   try {
     await applySteps(steps, context);
   } catch (error) {
     // The outage is still in force: whoever asked may ask again, and one with an end ends at the next tick.
-    if (isNoted) await noteIntent(context, record, "failing to recover").catch(() => {}); // the first failure is the one to tell
+    if (isNoted) await persistIntent(context, record, "failing to recover").catch(() => {}); // the first failure is the one to tell
     throw error;
   }
   // A disk that refused the note may have room by now; one that has not says so, the environment repaired.
@@ -51,7 +51,7 @@ async function repair(context: Context, record: EnvironmentRecord): Promise<void
 }
 
 /** The same guard as for breaking: a state file that names somebody else's container repairs nothing there. */
-function assertTargets({ settings }: Context, record: EnvironmentRecord, world: World): void {
+function assertTargets({ settings }: Context, record: EnvironmentRecord, world: ActualState): void {
   for (const service of record.services) {
     const facts = world.containers.get(service.container);
     if (facts === undefined || isAppOf(facts.labels, settings.instance, record.id)) continue;
@@ -67,7 +67,10 @@ async function settle(context: Context, id: string): Promise<void> {
   const record = environments.get(id);
   if (record === null) return;
   const deadline = performance.now() + SETTLE_MS;
-  const target = { host: environmentHost(id, settings.door.baseDomain), path: primaryService(record).health_path };
+  const target = {
+    host: environmentHost(id, settings.publicAddress.baseDomain),
+    path: primaryService(record).health_path,
+  };
   while (performance.now() < deadline && !stopping.aborted) {
     const { ok } = await probe.check({ ...target, timeoutMs: deadline - performance.now(), signal: stopping });
     if (ok) return checkHealth(context, id);

@@ -1,6 +1,6 @@
 import type { EnvironmentRecord, Resources } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import { checkQuota, type Promised } from "../../domain/access/quota.ts";
+import { checkQuota, type Commitment } from "../../domain/access/quota.ts";
 import type { Context } from "../context.ts";
 
 type Admission = Pick<Context, "environments" | "heldBack" | "ongoing" | "settings">;
@@ -9,7 +9,7 @@ type Admission = Pick<Context, "environments" | "heldBack" | "ongoing" | "settin
  * What is promised to environments, those on their way included. Of one that is held back nobody knows what it was
  * promised: it counts as one of the default size.
  */
-export function promised({ environments, heldBack, ongoing, settings }: Admission): Promised[] {
+export function committed({ environments, heldBack, ongoing, settings }: Admission): Commitment[] {
   const admitted = [...ongoing.admitted.values()].filter(({ id }) => environments.get(id) === null);
   const held = [...heldBack].map((id) => ({ id, owner: null, services: [{ resources: settings.defaultResources }] }));
   return [...environments.all(), ...admitted, ...ongoing.reserved, ...held];
@@ -17,7 +17,7 @@ export function promised({ environments, heldBack, ongoing, settings }: Admissio
 
 /** Throws `quota_exceeded` or `capacity_exhausted` when one more environment would be too much. */
 export function assertFits(context: Admission, wanted: { owner: string | null; resources: Resources }): void {
-  const refusal = checkQuota(promised(context), wanted, context.settings.quota);
+  const refusal = checkQuota(committed(context), wanted, context.settings.quota);
   if (refusal !== null) throw new PlatformError(refusal.code, refusal.detail);
 }
 

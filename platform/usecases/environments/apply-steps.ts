@@ -5,7 +5,7 @@ import { preparedNetworkName } from "../../domain/environment/names.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
 import type { Plan, Step, StepKind } from "../../domain/plan/step.ts";
 import { FAULTS } from "../../outages/registry.ts";
-import { between } from "../failpoint-saves.ts";
+import { withFailpoint } from "../failpoint-saves.ts";
 import type { Context } from "../context.ts";
 import { secretsOf, withoutSecrets } from "./secrets-of.ts";
 import { shuttingDown } from "./shutting-down.ts";
@@ -30,9 +30,9 @@ const EXECUTORS: Executors = {
   "unpause-container": ({ container }, { engine }) => engine.containers.unpause(container),
   "stop-stress": ({ container }, { engine, settings }) =>
     FAULTS.stress.stop?.({ engine, container, network: "", stressImage: settings.stressImage }) ?? Promise.resolve(),
-  "put-route": ({ env, address, port }, { ingress, settings }) =>
-    ingress.put({ id: env, host: environmentHost(env, settings.door.baseDomain), address, port }),
-  "open-route": ({ env }, { ingress }) => ingress.open(env),
+  "upsert-route": ({ env, address, port }, { router, settings }) =>
+    router.upsert({ id: env, host: environmentHost(env, settings.publicAddress.baseDomain), address, port }),
+  "enable-route": ({ env }, { router }) => router.enable(env),
   "start-shipper": ({ env, service, container }, { shippers }) => shippers.start(env, service, container),
   "stop-shippers": ({ env }, { shippers }) => shippers.stop(env),
   "kill-container": ({ container }, { engine }) =>
@@ -42,7 +42,7 @@ const EXECUTORS: Executors = {
     unless(["protected_target"], engine.networks.disconnect(network, settings.nginxContainer)),
   "drop-rules": ({ env, network }, context) => unless(["protected_target"], dropRules(env, network, context)),
   "remove-network": ({ network }, { engine }) => unless(["protected_target"], engine.networks.remove(network)),
-  "remove-route": ({ env }, { ingress }) => ingress.remove(env),
+  "remove-route": ({ env }, { router }) => router.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
   "discard-logs": ({ env }, { logs }) => logs.discard(env),
   "remove-secrets": ({ env }, { secrets }) => secrets.remove(env),
@@ -132,11 +132,11 @@ export async function applySteps(plan: Plan, context: Context): Promise<void> {
 
 async function execute<K extends StepKind>(step: Extract<Step, { kind: K }>, context: Context): Promise<void> {
   // What is on record is finished or undone by the next start, as after a kill.
-  if (context.cutOff.aborted) throw shuttingDown(`go on with ${step.kind} of "${step.env}"`);
+  if (context.shutdownDeadline.aborted) throw shuttingDown(`go on with ${step.kind} of "${step.env}"`);
   const started = performance.now();
   const executor = EXECUTORS[step.kind] as (step: Step, context: Context) => Promise<unknown>;
   try {
-    await between(context.checkpoint, step.kind, () => executor(step, context));
+    await withFailpoint(context.failpoint, step.kind, () => executor(step, context));
   } catch (error) {
     throw await withoutSecrets(context, step.env, error);
   }

@@ -1,4 +1,4 @@
-import { platformDeed } from "../../domain/access/audit.ts";
+import { platformAction } from "../../domain/access/audit.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { describeError } from "../../kernel/errors.ts";
 import { isExpired } from "../../domain/environment/lifetime.ts";
@@ -42,12 +42,12 @@ async function expire(context: Context, { id, expires_at: expiredAt }: Environme
 }
 
 async function tellSuccess(context: Context, { id, archived_logs }: DestroyedEnvironment): Promise<void> {
-  context.audit.append(platformDeed("expire", id, null));
+  context.audit.append(platformAction("expire", id, null));
   await note(context, { action: "destroyed", env_id: id, archived_logs });
 }
 
 async function tellFailure(context: Context, id: string, reason: string): Promise<void> {
-  context.audit.append(platformDeed("expire", id, reason));
+  context.audit.append(platformAction("expire", id, reason));
   await note(context, { action: "failed", env_id: id, reason });
 }
 

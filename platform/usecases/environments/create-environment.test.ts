@@ -3,7 +3,7 @@ import { INSTANCE, useFakeContext, type FakeContext } from "../../test/support/f
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { createEnvironment } from "./create-environment.ts";
 import { destroyEnvironment } from "./destroy-environment.ts";
-import { reactToEngine } from "../reconcile/handle-engine-events.ts";
+import { handleEngineEvents } from "../reconcile/handle-engine-events.ts";
 
 let context: FakeContext;
 
@@ -36,7 +36,7 @@ async function expectNothingLeft() {
   const { containers, networks } = await context.engine.observe();
   expect(containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
   expect(networks.map(({ name }) => name)).toEqual([INSTANCE]);
-  expect(await context.ingress.list()).toEqual([]);
+  expect(await context.router.list()).toEqual([]);
   expect(context.environments.all()).toEqual([]);
   expect(context.subnets.usage().used).toBe(0);
 }
@@ -60,7 +60,7 @@ test("a destroy cuts a creation short: both are answered and nothing is left", a
 });
 
 test("a container that the engine reports dead fails the creation at once, with its last lines", async () => {
-  void reactToEngine(context, context.stopping);
+  void handleEngineEvents(context, context.stopping);
   const { id, creation } = await createSick();
   const container = `${INSTANCE}-${id}-app`;
   context.engine.writeLog(container, "stderr", "out of luck");

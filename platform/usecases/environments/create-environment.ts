@@ -7,7 +7,7 @@ import { admit, reserve } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "../health/await-healthy.ts";
 import { noteCheck } from "../health/check-health.ts";
-import { between } from "../failpoint-saves.ts";
+import { withFailpoint } from "../failpoint-saves.ts";
 import { claimSpare } from "../pool/acquire-warm.ts";
 import type { Context, Creation } from "../context.ts";
 import { draftRecord, resourcesOf, type CreateRequest } from "./draft-record.ts";
@@ -18,7 +18,7 @@ import { fillLater, makeRoom } from "../pool/warm-pool.ts";
 import { redactError } from "./secrets-of.ts";
 import { assertNotStopping, shuttingDown } from "./shutting-down.ts";
 import { noteTakenSubnets } from "../pool/taken-subnets.ts";
-import { withdraw } from "./roll-back.ts";
+import { rollBack } from "./roll-back.ts";
 
 const CREATE = "create an environment";
 
@@ -144,7 +144,7 @@ async function bringUp(
   const { environments, events, clock } = context;
   await environments.save(record);
   if (record.secrets.length > 0)
-    await between(context.checkpoint, "save-secrets", () => context.secrets.save(record.id, secrets));
+    await withFailpoint(context.failpoint, "save-secrets", () => context.secrets.save(record.id, secrets));
   events.emit({
     type: "environment.creating",
     env_id: record.id,
@@ -177,7 +177,7 @@ async function undo(
   const { id: env_id, owner } = record;
   events.emit({ type: "environment.failed", env_id, owner, data: { reason: redact(describeError(error)) } });
   const told = redactError(await withLogLines(context, record, error), redact);
-  await withdraw(context, record, "a failed environment");
+  await rollBack(context, record, "a failed environment");
   return told;
 }
 

@@ -15,12 +15,12 @@ test.each(["idle", "busy"] as const)(
   "the route is closed before anything goes, with a front door that is %s",
   async (door) => {
     const { id } = await createEnvironment(context, {});
-    context.ingress.setBusy(door === "busy");
+    context.router.setBusy(door === "busy");
     const { killProcesses } = context.engine.containers;
     const { disconnect } = context.engine.networks;
     const order: string[] = [];
     const note = (what: string) =>
-      order.push(`${what}, ${context.ingress.routeOf(`${id}.localhost`) === null ? "closed" : "open"}`);
+      order.push(`${what}, ${context.router.routeOf(`${id}.localhost`) === null ? "closed" : "open"}`);
     context.engine.containers.killProcesses = async (name) => {
       note("kill");
       await killProcesses(name);
@@ -43,7 +43,7 @@ test.each(["idle", "busy"] as const)(
   async (door) => {
     const { id, network } = await createEnvironment(context, {});
     const bridge = await context.engine.networks.bridge(network.name);
-    context.ingress.setBusy(door === "busy");
+    context.router.setBusy(door === "busy");
     const { firewall } = context;
     const { killProcesses } = context.engine.containers;
     const { remove } = context.engine.networks;
@@ -88,9 +88,9 @@ test("a network that is somebody else's by now keeps its rules", async () => {
 
 test("a route that cannot be closed keeps nothing else from being taken down", async () => {
   const { id } = await createEnvironment(context, {});
-  context.ingress.close = () => Promise.reject(new PlatformError("storage_failed", "no"));
+  context.router.disable = () => Promise.reject(new PlatformError("storage_failed", "no"));
   expect(await destroyEnvironment(context, id)).toMatchObject({ status: "destroyed" });
-  expect(context.ingress.routeOf(`${id}.localhost`)).toBe(null);
+  expect(context.router.routeOf(`${id}.localhost`)).toBe(null);
 });
 
 test("who asks again while the reconciler finishes a destruction is told that it is destroyed, and where its logs are", async () => {

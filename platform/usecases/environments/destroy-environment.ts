@@ -5,7 +5,7 @@ import { applySteps } from "./apply-steps.ts";
 import type { Context, DestroyedEnvironment } from "../context.ts";
 import { assertOwnNames, findEnvironment } from "./find-environment.ts";
 import { fillLater } from "../pool/warm-pool.ts";
-import { noteIntent } from "./persist-intent.ts";
+import { persistIntent } from "./persist-intent.ts";
 import { assertNotStopping } from "./shutting-down.ts";
 
 /**
@@ -48,15 +48,15 @@ export async function destroyUnless(
 
 /** Takes an environment down whose lock is held. */
 export async function takeDown(context: Context, record: EnvironmentRecord): Promise<DestroyedEnvironment> {
-  const { events, failures, ingress, ongoing, subnets } = context;
+  const { events, failures, router, ongoing, subnets } = context;
   const { id } = record;
   assertOwnNames(context, record);
   // A creation that was cut off keeps its status: planDown then leaves no archive of what never ran.
   const leaving: EnvironmentRecord = record.status === "creating" ? record : { ...record, status: "destroying" };
-  if (leaving.status !== record.status) await noteIntent(context, leaving, "destroying");
+  if (leaving.status !== record.status) await persistIntent(context, leaving, "destroying");
   events.emit({ type: "environment.destroying", env_id: id });
   // What is in the way of closing it is in the way of removing the route as well, and told there.
-  const door = await ingress.close(id).catch(() => "busy" as const);
+  const door = await router.disable(id).catch(() => "busy" as const);
   // Of several at once the engine works on one while another's container ends, and is quicker the fewer it has begun.
   const isAlone = ongoing.destroying.size === 1;
   await applySteps(planDown(leaving, isAlone ? door : "busy"), context);

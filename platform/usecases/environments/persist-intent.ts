@@ -8,7 +8,7 @@ import type { Context } from "../context.ts";
  * very moment puts the environment back as its old record says. Returns whether it was noted; throws what is
  * no fault of the disk.
  */
-export async function noteIntent(
+export async function persistIntent(
   { environments, logger }: Pick<Context, "environments" | "logger">,
   intent: EnvironmentRecord,
   doing: string,

@@ -8,7 +8,7 @@ import { waitUntil } from "../../test/support/wait-until.ts";
 import { cleanupExpired } from "./cleanup-expired.ts";
 import { endOutages } from "../chaos/end-outages.ts";
 import { findEnvironment } from "./find-environment.ts";
-import { reactToEngine } from "../reconcile/handle-engine-events.ts";
+import { handleEngineEvents } from "../reconcile/handle-engine-events.ts";
 import { reconcile } from "../reconcile/reconcile.ts";
 
 const VALUE = 's3cret-value-"quoted"-42';
@@ -77,7 +77,7 @@ describe("they are gone", () => {
 
   test("with a failed creation", async () => {
     expect((await create({ image: "missing:1", secrets })).status).toBe(422);
-    context.ingress.put = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
+    context.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
     expect((await create({ secrets })).status).toBe(503);
     expect(await context.secrets.list()).toEqual([]);
   });
@@ -116,7 +116,7 @@ test("the last output of a failed creation has them masked, also where it was cu
   const prints = [`${"y".repeat(65_530)}${long}`, ...Array.from({ length: 19 }, () => "x")];
   context.engine.addImage("crashing:1", [3000], { prints, exitCode: 1 });
   context.probe.check = async () => ({ ok: false, status: null, latency_ms: 1, fault: "environment" });
-  void reactToEngine(context, context.stopping);
+  void handleEngineEvents(context, context.stopping);
   const { body } = await create({ image: "crashing:1", secrets: { KEY: long } });
   expect(body).toMatchObject({ code: "container_exited", detail: expect.stringContaining("\nx\nx") });
   expect(body.detail).not.toContain("-the-end-of-it");

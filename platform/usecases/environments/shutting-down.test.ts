@@ -23,7 +23,7 @@ function duringRemoval(then: () => void): void {
 
 /** The same machine and disk under a platform that has just started. */
 function startAgain(): FakeContext {
-  return { ...context, stopping: new AbortController().signal, cutOff: new AbortController().signal };
+  return { ...context, stopping: new AbortController().signal, shutdownDeadline: new AbortController().signal };
 }
 
 async function expectNothingLeft() {

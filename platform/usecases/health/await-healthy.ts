@@ -27,7 +27,7 @@ export async function awaitHealthy(
 ): Promise<LastCheck | null> {
   const { probe, settings, clock, stopping } = context;
   const service = primaryService(record);
-  const host = environmentHost(record.id, settings.door.baseDomain);
+  const host = environmentHost(record.id, settings.publicAddress.baseDomain);
   const started = performance.now();
   const deadline = (): number =>
     started + Math.min(settings.createTimeout * 1000, stopping.aborted ? STOPPING_LIMIT_MS : Infinity);

@@ -45,7 +45,7 @@ export async function checkHealth(context: Context, id: string, whenBusy: WhenBu
   try {
     const timestamp = clock.timestamp();
     const result = await probe.check({
-      host: environmentHost(id, settings.door.baseDomain),
+      host: environmentHost(id, settings.publicAddress.baseDomain),
       path: primaryService(record).health_path,
       timeoutMs: settings.healthTimeout * 1000,
       signal: stopping,

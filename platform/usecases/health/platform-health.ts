@@ -22,10 +22,10 @@ const PART_LIMIT_MS = 3_000;
  * above the use-cases.
  */
 export async function platformHealth(context: Context, loops: PartHealth): Promise<PlatformHealth> {
-  const { engine, ingress, tokens } = context;
+  const { engine, router, tokens } = context;
   const [engineHealth, ingressHealth, store, firewall] = await Promise.all([
     part(async () => ({ ok: true, detail: `Docker ${(await engine.info()).version}` })),
-    part(() => ingress.check()),
+    part(() => router.check()),
     part(() => storeHealth(context)),
     part(() => firewallHealth(context)),
   ]);

@@ -1,5 +1,5 @@
 import { describeError, isPlatformError } from "../../kernel/errors.ts";
-import { wasSetBackSince } from "../../domain/environment/clock-skew.ts";
+import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
 import type { ContainerEngine, LogLine } from "../../workloads/docker/engine.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { Logger } from "../../kernel/logger.ts";
@@ -174,7 +174,7 @@ function afterThisTurn(signal: AbortSignal): AbortSignal {
  */
 function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
   const last = [resume?.streams.stdout, resume?.streams.stderr].flatMap((line) => line?.timestamp ?? []);
-  return wasSetBackSince(last, now) ? null : resume;
+  return wasClockSetBackSince(last, now) ? null : resume;
 }
 
 /**

@@ -8,7 +8,7 @@ import { noteCheck } from "../health/check-health.ts";
 import type { Context, Spare } from "../context.ts";
 import { lease, type CreateRequest } from "../environments/draft-record.ts";
 import { discardSpare } from "./warm-pool.ts";
-import { withdraw } from "../environments/roll-back.ts";
+import { rollBack } from "../environments/roll-back.ts";
 
 /** How long one that was well when it was made may take to say that it still is. */
 const PROBE_LIMIT_MS = 1_000;
@@ -67,7 +67,7 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
   const { ahead, clock, environments, events, logger, probe, settings } = context;
   const timestamp = clock.timestamp();
   const { health_path: path, image, container } = primaryService(record);
-  const host = environmentHost(record.id, settings.door.baseDomain);
+  const host = environmentHost(record.id, settings.publicAddress.baseDomain);
   const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
   if (result.fault === "ingress") {
     // Nothing was learned of the environment, and the others would seem as dead: creating one anew says what is wrong.
@@ -99,7 +99,7 @@ async function handOver(context: Context, spare: Spare, record: EnvironmentRecor
     ahead.spares = ahead.spares.filter((other) => other !== spare);
     const data = { reason: describeError(error) };
     events.emit({ type: "environment.failed", env_id: record.id, owner: record.owner, data });
-    await withdraw(context, record, "a failed environment");
+    await rollBack(context, record, "a failed environment");
     throw error;
   }
   await noteCheck(context, record.id, timestamp, result);

@@ -4,7 +4,7 @@ import { planSpare } from "../../domain/plan/plan.ts";
 import type { EngineEvent } from "../../workloads/docker/engine.ts";
 import type { Context, Spare } from "../context.ts";
 import { discardNetwork, discardReady, fillLater } from "./warm-pool.ts";
-import { observedOf, type World } from "../reconcile/observe-environment.ts";
+import { observedOf, type ActualState } from "../reconcile/observe-environment.ts";
 
 /** What is ready, before the world is looked at: what becomes so later may not be in what is seen. */
 export type ReadyAhead = { networks: NetworkRecord[]; spares: Spare[] };
@@ -14,7 +14,11 @@ export function readyAhead({ ahead }: Pick<Context, "ahead">): ReadyAhead {
 }
 
 /** Throws away what was made ahead and is not whole any more, or of an image that has changed, and has it made anew. */
-export async function reviewAhead(context: Context, world: World, { networks, spares }: ReadyAhead): Promise<void> {
+export async function reviewAhead(
+  context: Context,
+  world: ActualState,
+  { networks, spares }: ReadyAhead,
+): Promise<void> {
   const { ahead } = context;
   for (const network of networks)
     if (ahead.networks.includes(network) && !isWhole(context, world, network)) await discardNetwork(context, network);
@@ -27,7 +31,7 @@ export async function reviewAhead(context: Context, world: World, { networks, sp
 export function onSpareTrouble(context: Context, env: string): void {
   const spare = context.ahead.spares.find(({ record, state }) => record.id === env && state === "ready");
   if (spare === undefined) return;
-  void context.work.track(discardReady(context, spare)).then(() => fillLater(context));
+  void context.tasks.track(discardReady(context, spare)).then(() => fillLater(context));
 }
 
 /** Nginx joined or left a network: while it is not on one made ahead, nobody gets that. */
@@ -37,12 +41,12 @@ export function onIngressMoved({ ahead }: Pick<Context, "ahead">, { action, netw
   if (action === "connect") ahead.withoutIngress.delete(network);
 }
 
-function isWhole({ settings }: Context, world: World, { name }: NetworkRecord): boolean {
+function isWhole({ settings }: Context, world: ActualState, { name }: NetworkRecord): boolean {
   const nginx = world.engine.containers.find((container) => container.name === settings.nginxContainer);
   return nginx !== undefined && name in nginx.networks && world.engine.networks.some((found) => found.name === name);
 }
 
-async function isCurrent(context: Context, world: World, { record, imageId }: Spare): Promise<boolean> {
+async function isCurrent(context: Context, world: ActualState, { record, imageId }: Spare): Promise<boolean> {
   const observed = observedOf(record, world, context);
   if (planSpare(record, observed, context.clock.now()).length > 0) return false;
   const { image } = primaryService(record);

@@ -15,7 +15,7 @@ import { destroyEnvironment } from "../environments/destroy-environment.ts";
 import { injectOutage } from "../chaos/inject-outage.ts";
 import { fillLater } from "./warm-pool.ts";
 import { platformHealth } from "../health/platform-health.ts";
-import { reactToEngine } from "../reconcile/handle-engine-events.ts";
+import { handleEngineEvents } from "../reconcile/handle-engine-events.ts";
 import { reconcile } from "../reconcile/reconcile.ts";
 import request from "supertest";
 
@@ -30,7 +30,7 @@ const pass = (startup = false) => reconcile(context, { startup });
 const ready = () => context.ahead.spares.filter(({ state }) => state === "ready").map(({ record }) => record);
 const networks = async () => (await context.engine.observe()).networks.map(({ name }) => name);
 const containers = async () => (await context.engine.observe()).containers.map(({ name }) => name);
-const routeOf = ({ id }: EnvironmentRecord) => context.ingress.routeOf(`${id}.localhost`);
+const routeOf = ({ id }: EnvironmentRecord) => context.router.routeOf(`${id}.localhost`);
 
 const fill = (sizes: PoolSizes): Promise<void> => fillPools(context, sizes);
 
@@ -46,7 +46,7 @@ describe("an environment made ahead", () => {
     context.settings.quota.environments = 1;
     const spare = await theSpare();
     expect(await containers()).toContain(`${INSTANCE}-${spare.id}-app`);
-    expect(await context.ingress.list()).toEqual([{ id: spare.id, open: false }]);
+    expect(await context.router.list()).toMatchObject([{ id: spare.id, enabled: false }]);
     expect(routeOf(spare)).toBeNull();
     expect(context.environments.all()).toEqual([]);
     expect(await context.logs.list()).toEqual([]);
@@ -122,7 +122,7 @@ describe("an environment made ahead", () => {
   });
 
   test("that dies is replaced at once", async () => {
-    void reactToEngine(context, context.stopping);
+    void handleEngineEvents(context, context.stopping);
     const spare = await theSpare();
     context.engine.exit(`${INSTANCE}-${spare.id}-app`, 1);
     await waitUntil("another one", () => ready().length === 1 && ready()[0]?.id !== spare.id);
@@ -149,7 +149,7 @@ describe("an environment made ahead", () => {
     await pass(true);
     expect(await containers()).toEqual([`${INSTANCE}-nginx`]);
     expect(await networks()).toEqual([INSTANCE]);
-    expect(await context.ingress.list()).toEqual([]);
+    expect(await context.router.list()).toEqual([]);
   });
 
   test("that the disk refuses to give away is taken down, and the refusal told", async () => {
@@ -241,7 +241,7 @@ describe("a network made ahead", () => {
   test("that Nginx left is given to nobody, from when the engine tells of it until Nginx is back on it", async () => {
     await fill({ networks: 1 });
     context.settings.networkPoolSize = 0;
-    void reactToEngine(context, context.stopping);
+    void handleEngineEvents(context, context.stopping);
     const { networks: there } = context.engine;
     await there.disconnect(PREPARED, `${INSTANCE}-nginx`);
     const other = await createEnvironment(context, { name: "other" });

@@ -1,17 +1,17 @@
 import { primaryService, type NetworkRecord } from "../../domain/environment/record.ts";
 import { describeError } from "../../kernel/errors.ts";
 import { preparedNetworkName } from "../../domain/environment/names.ts";
-import { checkMachine, countInTheWay } from "../../domain/access/quota.ts";
+import { checkMachine, countToEvict } from "../../domain/access/quota.ts";
 import { NOTHING, planSpare } from "../../domain/plan/plan.ts";
 import { formatSubnet, networkPlaces, parseSubnet } from "../../domain/network/subnets.ts";
 import { delay } from "../../kernel/delay.ts";
-import { promised } from "../environments/admit.ts";
+import { committed } from "../environments/admit.ts";
 import { applySteps } from "../environments/apply-steps.ts";
 import { awaitHealthy } from "../health/await-healthy.ts";
 import type { Context, Spare } from "../context.ts";
 import { draftRecord, resourcesOf, takeSubnet } from "../environments/draft-record.ts";
 import { diskTrouble } from "../environments/disk-pressure.ts";
-import { withdraw } from "../environments/roll-back.ts";
+import { rollBack } from "../environments/roll-back.ts";
 
 /** What is made ahead waits until nobody has wanted anything for so long: it must not slow down who does. */
 const QUIET_MS = 250;
@@ -73,7 +73,7 @@ function isShortOfSubnets({ subnets }: Context): boolean {
 
 /** Whether the machine has room for one more environment made ahead, all that is promised and made ahead considered. */
 function hasRoom(context: Context): boolean {
-  const all = [...promised(context), ...unclaimed(context).map(({ record }) => record)];
+  const all = [...committed(context), ...unclaimed(context).map(({ record }) => record)];
   return checkMachine(all, resourcesOf(context, {}), context.settings.quota) === null;
 }
 
@@ -84,7 +84,7 @@ function hasRoom(context: Context): boolean {
 export async function makeRoom(context: Context): Promise<void> {
   const spares = unclaimed(context);
   const records = spares.map(({ record }) => record);
-  const inTheWay = spares.slice(0, countInTheWay(promised(context), records, context.settings.quota));
+  const inTheWay = spares.slice(0, countToEvict(committed(context), records, context.settings.quota));
   // One that is being made is looked at again when it is.
   await Promise.all(inTheWay.map((spare) => discardReady(context, spare)));
 }
@@ -160,7 +160,7 @@ export async function discardReady(context: Context, spare: Spare): Promise<void
 export async function discardSpare(context: Context, spare: Spare): Promise<void> {
   const { ahead } = context;
   spare.state = "leaving";
-  await withdraw(context, spare.record, "an environment made ahead");
+  await rollBack(context, spare.record, "an environment made ahead");
   ahead.spares = ahead.spares.filter((other) => other !== spare);
 }
 

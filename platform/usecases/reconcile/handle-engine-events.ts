@@ -5,7 +5,7 @@ import { reconcile } from "./reconcile.ts";
 import { onIngressMoved, onSpareTrouble } from "../pool/reconcile-pools.ts";
 
 /** What can change whether an environment answers. */
-const TELLING: ReadonlySet<EngineEventAction> = new Set([
+const RELEVANT_ACTIONS: ReadonlySet<EngineEventAction> = new Set([
   "start",
   "die",
   "oom",
@@ -20,13 +20,13 @@ const TELLING: ReadonlySet<EngineEventAction> = new Set([
  * Follows the engine's events until `signal` aborts: whatever happens to an environment's container is
  * looked at within a second instead of at the next poll.
  */
-export async function reactToEngine(context: Context, signal: AbortSignal): Promise<void> {
+export async function handleEngineEvents(context: Context, signal: AbortSignal): Promise<void> {
   for await (const event of context.engine.events(signal)) {
     if (event.container === context.settings.nginxContainer) {
       if (event.action === "start") onNginxStart(context);
       onIngressMoved(context, event);
     }
-    if (event.env === "" || !TELLING.has(event.action)) continue;
+    if (event.env === "" || !RELEVANT_ACTIONS.has(event.action)) continue;
     if (event.action !== "start" && event.action !== "connect") onSpareTrouble(context, event.env);
     if (event.action === "oom") context.events.emit({ type: "environment.out_of_memory", env_id: event.env });
     if (event.action === "die") context.ongoing.creating.get(event.env)?.died.abort();
@@ -37,7 +37,7 @@ export async function reactToEngine(context: Context, signal: AbortSignal): Prom
 
 /** A new Nginx container is on no environment's network: put it back now instead of within the minute. */
 function onNginxStart(context: Context): void {
-  const pass = context.work.track(reconcile(context, { startup: false }));
+  const pass = context.tasks.track(reconcile(context, { startup: false }));
   pass.catch((error: unknown) => {
     context.logger.error({ err: error }, "cannot reconcile after a start of Nginx; the loop will");
   });

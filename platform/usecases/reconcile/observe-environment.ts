@@ -5,7 +5,7 @@ import type { ContainerFacts, EngineFacts } from "../../workloads/docker/engine.
 import type { Context } from "../context.ts";
 
 /** Everything outside that the platform's intent is compared with. */
-export type World = {
+export type ActualState = {
   engine: EngineFacts;
   /** By environment: whether its route, which Nginx has, is open. */
   routes: ReadonlyMap<string, boolean>;
@@ -17,11 +17,11 @@ export type World = {
 };
 
 /** Looks at the engine and the front door; two engine calls whatever the number of environments. */
-export async function observeWorld({ engine, ingress }: Pick<Context, "engine" | "ingress">): Promise<World> {
-  const [facts, routes] = await Promise.all([engine.observe(), ingress.list()]);
+export async function observeActual({ engine, router }: Pick<Context, "engine" | "router">): Promise<ActualState> {
+  const [facts, routes] = await Promise.all([engine.observe(), router.list()]);
   return {
     engine: facts,
-    routes: new Map(routes.map(({ id, open }) => [id, open])),
+    routes: new Map(routes.map(({ id, enabled }) => [id, enabled])),
     containers: new Map(facts.containers.map((container) => [container.name, container])),
     byEnvironment: Map.groupBy(facts.containers, ({ labels }) => labels[LABEL_ENV] ?? ""),
     networks: new Set(facts.networks.map(({ name }) => name)),
@@ -31,7 +31,7 @@ export async function observeWorld({ engine, ingress }: Pick<Context, "engine" |
 /** The part of the world that one record speaks of. */
 export function observedOf(
   record: EnvironmentRecord,
-  world: World,
+  world: ActualState,
   { settings, shippers }: Pick<Context, "settings" | "shippers">,
 ): Observed {
   const { name: network, ingress_address: ingressAddress } = record.network;
@@ -63,9 +63,9 @@ function isAt({ networks }: ContainerFacts, network: string, address: string): b
 }
 
 /** Names of app containers that say they are this environment's, which has no such service: somebody renamed them. */
-export function strangersIn(
+export function unexpectedContainers(
   record: EnvironmentRecord,
-  world: World,
+  world: ActualState,
   { settings }: Pick<Context, "settings">,
 ): string[] {
   const own = new Set(record.services.map(({ container }) => container));

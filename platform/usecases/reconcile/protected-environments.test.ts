@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { INSTANCE, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
 import { createEnvironment } from "../environments/create-environment.ts";
-import { observeWorld } from "./observe-environment.ts";
+import { observeActual } from "./observe-environment.ts";
 import { reconcile } from "./reconcile.ts";
 
 let context: FakeContext;
@@ -23,7 +23,7 @@ async function setAside(): Promise<EnvironmentRecord> {
 }
 
 async function partsOf(id: string): Promise<string[]> {
-  const { engine, routes } = await observeWorld(context);
+  const { engine, routes } = await observeActual(context);
   const own = ({ labels }: { labels: Record<string, string> }) => labels["sandbox.env"] === id;
   const objects = [...engine.containers.filter(own), ...engine.networks.filter(own)].map(({ name }) => name);
   const logs = (await context.logs.list()).filter((logged) => logged === id);
@@ -106,8 +106,8 @@ describe("state files that are lost", () => {
   async function spare(): Promise<string> {
     const { id } = await createEnvironment(context, {});
     await context.shippers.stop(id);
-    await context.ingress.remove(id);
-    await context.ingress.put({ id, host: `${id}.localhost`, address: "10.172.0.19", port: 3000 });
+    await context.router.remove(id);
+    await context.router.upsert({ id, host: `${id}.localhost`, address: "10.172.0.19", port: 3000 });
     await context.logs.discard(id);
     await context.environments.remove(id);
     return id;
@@ -159,7 +159,7 @@ describe("state files that are lost", () => {
   test.each(["logs", "route"] as const)("of one that only its %s tell of are held back", async (sign) => {
     const [id, ahead] = [await forgotten(), await spare()];
     if (sign === "route") await context.logs.discard(id);
-    else await context.ingress.remove(id);
+    else await context.router.remove(id);
     const parts = await partsOf(id);
     context.environments.doubts("files");
     await pass();
@@ -177,7 +177,7 @@ describe("state files that are lost", () => {
 
   test("with logs and routes, on one disk that is not there, destroy nothing either", async () => {
     const id = await forgotten();
-    await context.ingress.remove(id);
+    await context.router.remove(id);
     await context.logs.discard(id);
     context.environments.doubts("folder");
     await pass();

@@ -4,7 +4,7 @@ import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
 import { readRange } from "../../domain/network/subnets.ts";
 import type { Context } from "../context.ts";
 import { isKnown } from "../environments/ownership.ts";
-import type { World } from "./observe-environment.ts";
+import type { ActualState } from "./observe-environment.ts";
 
 /**
  * The environments whose state file was lost, set aside, or cannot be read, and whose lifetime may not be
@@ -12,7 +12,7 @@ import type { World } from "./observe-environment.ts";
  * their subnets are given to nobody else, they count against the quotas, and each is reported once. Putting the file right
  * and starting the platform takes them up again; deleting it, or the note of it, gives them up.
  */
-export async function heldBack(context: Context, world: World): Promise<ReadonlySet<string>> {
+export async function heldBack(context: Context, world: ActualState): Promise<ReadonlySet<string>> {
   await settleDoubt(context, world);
   const { environments, settings, clock, locks, subnets } = context;
   const found = (await environments.setAside()).filter(
@@ -34,7 +34,7 @@ export async function heldBack(context: Context, world: World): Promise<Readonly
 }
 
 /** Where state files may have been lost, whatever runs without one is set aside as if its file were damaged. */
-async function settleDoubt(context: Context, world: World): Promise<void> {
+async function settleDoubt(context: Context, world: ActualState): Promise<void> {
   const { environments, events, logger } = context;
   const doubt = environments.doubt();
   if (doubt === null) return;
@@ -54,7 +54,11 @@ async function settleDoubt(context: Context, world: World): Promise<void> {
  * somebody, in a folder that is not the one that was there, logs and routes may be gone with it: then all that have
  * no route are taken for somebody's.
  */
-async function findLost(context: Context, { engine, routes }: World, doubt: "folder" | "files"): Promise<string[]> {
+async function findLost(
+  context: Context,
+  { engine, routes }: ActualState,
+  doubt: "folder" | "files",
+): Promise<string[]> {
   const { environments, locks, logs } = context;
   const aside = new Set((await environments.setAside()).map(({ id }) => id));
   const ids = [...engine.containers, ...engine.networks].map(({ labels }) => labels[LABEL_ENV] ?? "");
@@ -68,7 +72,7 @@ async function findLost(context: Context, { engine, routes }: World, doubt: "fol
 }
 
 /** The networks of environments: theirs by label, or since a container of theirs is on it. */
-export function networksOf({ engine }: Pick<World, "engine">, ids: ReadonlySet<string>): ReadonlySet<string> {
+export function networksOf({ engine }: Pick<ActualState, "engine">, ids: ReadonlySet<string>): ReadonlySet<string> {
   const isTheirs = ({ labels }: { labels: Record<string, string> }) => ids.has(labels[LABEL_ENV] ?? "");
   return new Set([
     ...engine.networks.filter(isTheirs).map(({ name }) => name),
@@ -77,7 +81,7 @@ export function networksOf({ engine }: Pick<World, "engine">, ids: ReadonlySet<s
 }
 
 /** Counts it while something of it is there, and reports it when it begins to count. */
-function note({ heldBack: known, events, logger }: Context, id: string, world: World): void {
+function note({ heldBack: known, events, logger }: Context, id: string, world: ActualState): void {
   const isIts = ({ labels }: { labels: Record<string, string> }) => labels[LABEL_ENV] === id;
   const containers = world.engine.containers.filter(isIts).map(({ name }) => name);
   const nothingThere = containers.length === 0 && !world.engine.networks.some(isIts);

@@ -51,8 +51,8 @@ test("a helper container goes, whichever pass is the first to get to it", async 
 test("routes are put again by the first pass that can, once, and no repair is told of", async () => {
   const { id } = await createEnvironment(context, {});
   const put: string[] = [];
-  const { put: putRoute } = context.ingress;
-  context.ingress.put = async (route) => {
+  const { upsert: putRoute } = context.router;
+  context.router.upsert = async (route) => {
     put.push(route.id);
     return putRoute(route);
   };

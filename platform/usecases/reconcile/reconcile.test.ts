@@ -8,8 +8,8 @@ import { createEnvironment } from "../environments/create-environment.ts";
 import { destroyEnvironment } from "../environments/destroy-environment.ts";
 import { extendEnvironment } from "../environments/extend-environment.ts";
 import { injectOutage } from "../chaos/inject-outage.ts";
-import { observeWorld } from "./observe-environment.ts";
-import { reactToEngine } from "./handle-engine-events.ts";
+import { observeActual } from "./observe-environment.ts";
+import { handleEngineEvents } from "./handle-engine-events.ts";
 import { reconcile } from "./reconcile.ts";
 
 let context: FakeContext;
@@ -46,9 +46,9 @@ describe("an environment that", () => {
 
   test("lost its route gets it back", async () => {
     const { id } = await createEnvironment(context, {});
-    await context.ingress.remove(id);
+    await context.router.remove(id);
     expect((await pass()).repaired).toEqual([id]);
-    expect(await context.ingress.list()).toEqual([{ id, open: true }]);
+    expect(await context.router.list()).toMatchObject([{ id, enabled: true }]);
   });
 
   test("is one of many, all of which lost something, is looked at together with them", async () => {
@@ -82,7 +82,7 @@ describe("an environment that", () => {
     const record = await createEnvironment(context, {});
     await context.environments.save({ ...record, status });
     expect((await pass()).retired).toEqual([record.id]);
-    const world = await observeWorld(context);
+    const world = await observeActual(context);
     expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
     expect(world.routes.size).toBe(0);
     expect(context.environments.all()).toEqual([]);
@@ -132,14 +132,14 @@ describe("what carries our label without a record", () => {
       aliases: [],
       resources: { memory_mb: 64, cpus: 1, pids: 64 },
     });
-    await context.ingress.put({
+    await context.router.upsert({
       id: "env-orphan-1",
       host: "env-orphan-1.localhost",
       address: "10.172.0.3",
       port: 3000,
     });
     expect((await pass()).orphans).toHaveLength(3);
-    const world = await observeWorld(context);
+    const world = await observeActual(context);
     expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
     expect(world.engine.networks.map(({ name }) => name)).toEqual([INSTANCE]);
     expect(world.routes.size).toBe(0);
@@ -194,7 +194,7 @@ test("an environment that is extended while its expiry waits for its turn lives 
 });
 
 test("an Nginx that was started anew is put back on every network at once", async () => {
-  void reactToEngine(context, context.stopping);
+  void handleEngineEvents(context, context.stopping);
   const { id, network } = await createEnvironment(context, {});
   await context.engine.networks.disconnect(network.name, `${INSTANCE}-nginx`);
   await context.engine.containers.kill(`${INSTANCE}-nginx`, "SIGKILL");
@@ -240,7 +240,7 @@ describe("the front door", () => {
 
   test("that does not answer after a start, with nothing to put right, is told as what it is", async () => {
     await context.engine.containers.kill(nginx, "SIGKILL");
-    context.ingress.setDown(true);
+    context.router.setDown(true);
     await pass();
     expect(told("platform.repaired")).toEqual([]);
     expect(told("drift.unrepaired")).toMatchObject([{ data: { reason: expect.stringContaining("does not start") } }]);
@@ -256,12 +256,12 @@ describe("the front door", () => {
   });
 
   test("that does not answer after a start is rescued from files that are not ours", async () => {
-    context.ingress.addStray("broken.conf");
+    context.router.addStray("broken.conf");
     await context.engine.containers.kill(nginx, "SIGKILL");
-    context.ingress.setDown(true);
-    const rescue = context.ingress.rescue.bind(context.ingress);
-    context.ingress.rescue = async (helps) => {
-      context.ingress.setDown(false);
+    context.router.setDown(true);
+    const rescue = context.router.rescue.bind(context.router);
+    context.router.rescue = async (helps) => {
+      context.router.setDown(false);
       return rescue(helps);
     };
     await pass();

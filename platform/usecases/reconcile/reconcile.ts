@@ -1,20 +1,20 @@
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { describeError, isPlatformError } from "../../kernel/errors.ts";
 import { isExpired } from "../../domain/environment/lifetime.ts";
-import { hasVanished } from "../../domain/outage-rule.ts";
+import { isOutageGone } from "../../domain/outage-rule.ts";
 import { plan, type Observed } from "../../domain/plan/plan.ts";
 import { describeStep, stepsOf, type Plan, type Step } from "../../domain/plan/step.ts";
-import { shareLooks } from "../../kernel/shared-look.ts";
+import { shareNextRun } from "../../kernel/single-flight.ts";
 import { applySteps } from "../environments/apply-steps.ts";
 import { watchHealth } from "../health/check-health.ts";
 import type { Context } from "../context.ts";
 import { takeDown } from "../environments/destroy-environment.ts";
 import { assertOwnNames } from "../environments/find-environment.ts";
 import { heldBack } from "./protected-environments.ts";
-import { observeWorld, observedOf, strangersIn, type World } from "./observe-environment.ts";
+import { observeActual, observedOf, unexpectedContainers, type ActualState } from "./observe-environment.ts";
 import { removeOrphan, removeOrphans, removeStrayFiles } from "./remove-orphans.ts";
 import { readyAhead, reviewAhead } from "../pool/reconcile-pools.ts";
-import { repairFrontDoor } from "./repair-routing.ts";
+import { repairRouting } from "./repair-routing.ts";
 import { repairStateFiles } from "./repair-state-files.ts";
 import { noteTakenSubnets } from "../pool/taken-subnets.ts";
 
@@ -32,12 +32,12 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   const report: ReconcileReport = { repaired: [], retired: [], orphans: [], failed: [] };
   if (startup) for (const { id } of context.environments.all()) context.unsettled.add(id);
   const ready = readyAhead(context);
-  const world = await repairFrontDoor(context, await observeWorld(context));
+  const world = await repairRouting(context, await observeActual(context));
   const part = (what: string, run: () => Promise<void>) => inPart(context, report, what, run);
   await part("look for subnets that are taken", () => noteTakenSubnets(context));
   const known = new Set(context.environments.all().map((record) => record.id));
   // Each looks again once nothing else works on it; those that come to it at once, as all do at a start, look together.
-  const lookAgain = shareLooks(() => observeWorld(context));
+  const lookAgain = shareNextRun(() => observeActual(context));
   const pass = { world, lookAgain, report };
   await Promise.all(context.environments.all().map((record) => settleOne(context, record.id, pass)));
   await part("look at the state files", async () => {
@@ -75,7 +75,7 @@ async function inPart(
   }
 }
 
-type Pass = { world: World; lookAgain: () => Promise<World>; report: ReconcileReport };
+type Pass = { world: ActualState; lookAgain: () => Promise<ActualState>; report: ReconcileReport };
 
 async function settleOne(context: Context, id: string, { world, lookAgain, report }: Pass): Promise<void> {
   const { environments, locks, events, logger, stopping, unsettled } = context;
@@ -97,18 +97,18 @@ async function settleOne(context: Context, id: string, { world, lookAgain, repor
   }
 }
 
-function isInOrder(context: Context, record: EnvironmentRecord, world: World): boolean {
+function isInOrder(context: Context, record: EnvironmentRecord, world: ActualState): boolean {
   // The cleanup is about to destroy it: nobody starts it once more, as after a reboot.
   if (isUp(record) && isExpired(record, context.clock.now())) return true;
   const observed = observedOf(record, world, context);
-  if (hasVanished(record, observed) || strangersIn(record, world, context).length > 0) return false;
+  if (isOutageGone(record, observed) || unexpectedContainers(record, world, context).length > 0) return false;
   return decide(context, record, observed).length === 0;
 }
 
 async function settleLocked(
   context: Context,
   found: EnvironmentRecord,
-  world: World,
+  world: ActualState,
   report: ReconcileReport,
 ): Promise<void> {
   const isFirst = context.unsettled.has(found.id);
@@ -136,10 +136,10 @@ async function settleLocked(
 async function removeStrangers(
   context: Context,
   record: EnvironmentRecord,
-  world: World,
+  world: ActualState,
   report: ReconcileReport,
 ): Promise<void> {
-  const strangers = strangersIn(record, world, context);
+  const strangers = unexpectedContainers(record, world, context);
   if (strangers.length === 0) return;
   // By a state file that was edited its own container is none of its services'.
   assertOwnNames(context, record);
@@ -155,7 +155,7 @@ async function endVanishedOutage(
 ): Promise<EnvironmentRecord> {
   const { environments, events } = context;
   const { outage, id } = record;
-  if (outage === null || !isUp(record) || !hasVanished(record, observed)) return record;
+  if (outage === null || !isUp(record) || !isOutageGone(record, observed)) return record;
   const without: EnvironmentRecord = { ...record, outage: null };
   await environments.save(without);
   events.emit({ type: "outage.ended", env_id: id, data: { mode: outage.mode, reason: "found to be over" } });
@@ -169,5 +169,5 @@ function decide({ clock, unsettled }: Context, record: EnvironmentRecord, observ
 
 /** After a start shippers begin anew and routes are put again: that is no repair to report. */
 function isRoutine(step: Step, isFirst: boolean): boolean {
-  return isFirst && (step.kind === "start-shipper" || step.kind === "put-route");
+  return isFirst && (step.kind === "start-shipper" || step.kind === "upsert-route");
 }

@@ -5,14 +5,14 @@ import { applySteps } from "../environments/apply-steps.ts";
 import type { Context } from "../context.ts";
 import { networksOf } from "./protected-environments.ts";
 import { isKnown, isNetworkInUse } from "../environments/ownership.ts";
-import type { World } from "./observe-environment.ts";
+import type { ActualState } from "./observe-environment.ts";
 import type { ReconcileReport } from "./reconcile.ts";
 import { noteTakenSubnets } from "../pool/taken-subnets.ts";
 
 /** Removes what carries our label without a record; `known` are the environments that have one, or are held back. */
 export async function removeOrphans(
   context: Context,
-  world: World,
+  world: ActualState,
   known: ReadonlySet<string>,
   report: ReconcileReport,
 ): Promise<void> {
@@ -55,11 +55,11 @@ export async function removeStrayFiles(
   held: ReadonlySet<string>,
   report: ReconcileReport,
 ): Promise<void> {
-  const { ingress, logs, secrets, environments, logger } = context;
+  const { router, logs, secrets, environments, logger } = context;
   try {
     const spares = context.ahead.spares.map(({ record }) => record.id);
     const known = [...environments.all().map(({ id }) => id), ...context.ongoing.admitted.keys(), ...spares, ...held];
-    const strays = await ingress.removeStrays(new Set(known));
+    const strays = await router.removeStrays(new Set(known));
     for (const file of strays) noteOrphan(context, "conf file", file, report);
     const isStray = (id: string) => !isKnown(context, id) && !held.has(id);
     for (const id of (await logs.list()).filter(isStray)) {

@@ -2,7 +2,7 @@ import { describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { ContainerFacts } from "../../workloads/docker/engine.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { Context } from "../context.ts";
-import { observeWorld, type World } from "./observe-environment.ts";
+import { observeActual, type ActualState } from "./observe-environment.ts";
 
 const ANSWER_LIMIT_MS = 5_000;
 /** One that ends has been started four times by then: the engine waits 100 ms, 200 ms, 400 ms and so on. */
@@ -14,7 +14,7 @@ const PAUSE_MS = 50;
  * stopped or killed by hand), thawed, put back on the platform's own network. Returns the world after
  * that. One that is gone altogether only `make up` can make; that, and what fails here, is reported.
  */
-export async function repairFrontDoor(context: Context, world: World): Promise<World> {
+export async function repairRouting(context: Context, world: ActualState): Promise<ActualState> {
   const { settings, events, logger } = context;
   const nginx = world.engine.containers.find(({ name }) => name === settings.nginxContainer);
   try {
@@ -28,7 +28,7 @@ export async function repairFrontDoor(context: Context, world: World): Promise<W
     }
     logger.warn({ steps }, "front door repaired");
     events.emit({ type: "platform.repaired", env_id: null, data: { steps } });
-    return await observeWorld(context);
+    return await observeActual(context);
   } catch (error) {
     const reason = `Cannot repair Nginx "${settings.nginxContainer}": ${describeError(error)}`;
     logger.error({ err: error }, "cannot repair the front door; trying again in a minute");
@@ -42,9 +42,9 @@ export async function repairFrontDoor(context: Context, world: World): Promise<W
  * all is back where it was.
  */
 async function rescue(context: Context): Promise<boolean> {
-  const { ingress, stopping } = context;
+  const { router, stopping } = context;
   if (stopping.aborted) return false;
-  const found = await ingress.rescue(async () => {
+  const found = await router.rescue(async () => {
     await start(context);
     return answers(context);
   });
@@ -90,10 +90,10 @@ async function start({ engine, settings }: Context): Promise<string[]> {
 }
 
 /** Waits for Nginx, as routes are put next; false when it takes too long, or ends again and again. */
-async function answers({ engine, ingress, settings, stopping }: Context): Promise<boolean> {
+async function answers({ engine, router, settings, stopping }: Context): Promise<boolean> {
   const started = performance.now();
   for (;;) {
-    if ((await ingress.check()).ok) return true;
+    if ((await router.check()).ok) return true;
     const waited = performance.now() - started;
     if (stopping.aborted || waited >= ANSWER_LIMIT_MS) return false;
     if (waited >= ENDING_LIMIT_MS && (await engine.containers.inspect(settings.nginxContainer))?.state === "exited") {

@@ -4,7 +4,7 @@ import { delay } from "../../kernel/delay.ts";
 import { buildContainerBody, type ContainerBody } from "./container-spec.ts";
 import type { Docker, DockerClient } from "./client.ts";
 import { statusOf } from "./errors.ts";
-import { killToDeath } from "./kill-and-wait.ts";
+import { killAndWait } from "./kill-and-wait.ts";
 import { containerFacts, findContainer, ifOwn, withOwn, type ContainerInspection } from "./lookup.ts";
 import type { ContainerEngine, ContainerSpec } from "./engine.ts";
 
@@ -67,7 +67,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
   async function killProcesses(name: string): Promise<void> {
     await unless(
       [409],
-      withOwn(client, "kill", "container", name, (id) => killToDeath(client, name, id)),
+      withOwn(client, "kill", "container", name, (id) => killAndWait(client, name, id)),
     );
   }
 

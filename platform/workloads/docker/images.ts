@@ -5,7 +5,7 @@ import { orNull } from "./lookup.ts";
 import type { ImageEngine, ImageFacts } from "./engine.ts";
 import { assertMayPull, parseImageReference, type ImageReference } from "./image-reference.ts";
 import { readJsonLines } from "./json-lines.ts";
-import { createSharedWork } from "../../kernel/shared-work.ts";
+import { createSingleFlight } from "../../kernel/single-flight.ts";
 
 /** A pull of a large image over a slow line; beyond that, somebody should look at the line. */
 const PULL_LIMIT_MS = 10 * 60_000;
@@ -20,7 +20,7 @@ const REFUSALS: Record<number, string> = {
 
 /** Images, on a Docker engine. */
 export function createDockerImages(client: DockerClient): ImageEngine {
-  const pulls = createSharedWork();
+  const pulls = createSingleFlight();
 
   async function inspect(reference: string): Promise<ImageFacts | null> {
     const image = await orNull(

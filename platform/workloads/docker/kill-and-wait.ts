@@ -5,7 +5,7 @@ import { readJsonLines } from "./json-lines.ts";
  * Kills a container (SIGKILL) and returns once its processes have ended, as the engine's events tell. Its answer comes
  * when it has also taken the container off its networks, which takes it two or three times as long.
  */
-export async function killToDeath(client: DockerClient, name: string, id: string): Promise<void> {
+export async function killAndWait(client: DockerClient, name: string, id: string): Promise<void> {
   const over = new AbortController();
   const kill = async (docker: Docker): Promise<void> => {
     const answered = docker.getContainer(id).kill({ signal: "SIGKILL" });

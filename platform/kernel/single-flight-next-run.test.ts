@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { shareLooks } from "./shared-look.ts";
+import { shareNextRun } from "./single-flight.ts";
 
 /** A look that ends when it is told to. */
 function controlled() {
   const looks: PromiseWithResolvers<number>[] = [];
-  const look = shareLooks(() => {
+  const look = shareNextRun(() => {
     const one = Promise.withResolvers<number>();
     looks.push(one);
     return one.promise;

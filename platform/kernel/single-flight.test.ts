@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { createSharedWork } from "./shared-work.ts";
+import { createSingleFlight } from "./single-flight.ts";
 
 describe("shared work", () => {
   test("is done once for those who ask for the same at once", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     const gate = Promise.withResolvers<void>();
     let begun = 0;
     const work = () => {
@@ -17,7 +17,7 @@ describe("shared work", () => {
   });
 
   test("is done anew for those who ask after it ended", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     let begun = 0;
     const work = async () => void begun++;
     await shared.share("a", work);
@@ -26,7 +26,7 @@ describe("shared work", () => {
   });
 
   test("fails for all who wait when it fails", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     const gate = Promise.withResolvers<void>();
     const both = Promise.allSettled([shared.share("a", () => gate.promise), shared.share("a", () => gate.promise)]);
     gate.reject(new Error("no"));
@@ -35,7 +35,7 @@ describe("shared work", () => {
   });
 
   test("goes on for the others when one leaves, and is aborted when the last one does", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     const [one, two] = [new AbortController(), new AbortController()];
     let aborted = false;
     const work = (signal: AbortSignal) =>
@@ -56,7 +56,7 @@ describe("shared work", () => {
   });
 
   test("is begun anew for who comes while aborted work is still ending", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     const leaving = new AbortController();
     const stuck = shared.share("a", () => new Promise<void>(() => {}), leaving.signal);
     leaving.abort(new Error("bored"));
@@ -65,7 +65,7 @@ describe("shared work", () => {
   });
 
   test("does not begin for a caller that has gone already", async () => {
-    const shared = createSharedWork();
+    const shared = createSingleFlight();
     let begun = 0;
     await expect(shared.share("a", async () => void begun++, AbortSignal.abort(new Error("gone")))).rejects.toThrow(
       "gone",

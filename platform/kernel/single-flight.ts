@@ -1,5 +1,27 @@
+/**
+ * Lets many callers share one look at something that costs much to look at. What a caller gets was looked up after it
+ * asked, never before: one that asks while a look is under way waits for the next one, with all who ask meanwhile.
+ */
+export function shareNextRun<T>(look: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | null = null;
+
+  async function lookAfter(former: Promise<unknown>): Promise<T> {
+    await former.catch(() => {}); // those who waited for it were told
+    next = null;
+    return look();
+  }
+
+  return () => {
+    if (next === null) {
+      next = lookAfter(underWay);
+      underWay = next;
+    }
+    return next;
+  };
+}
 /** Work that several callers wait for at once, by key. */
-export type SharedWork = {
+export type SingleFlight = {
   /**
    * Joins the work under way for `key`, or begins it. A caller whose `signal` aborts leaves with the
    * signal's reason; the work goes on for the others, and is aborted when the last one left.
@@ -8,7 +30,7 @@ export type SharedWork = {
 };
 
 /** No work under way yet. */
-export function createSharedWork(): SharedWork {
+export function createSingleFlight(): SingleFlight {
   const underWay = new Map<string, { done: Promise<void>; waiting: number; controller: AbortController }>();
 
   function begin(key: string, work: (signal: AbortSignal) => Promise<void>) {
