@@ -161,10 +161,7 @@ describe("taking down", () => {
   test("goes in reverse, log shipper first and state file last", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
       ["stop-shippers"],
-      [
-        "remove-route",
-        [["kill-container"], ["drop-rules", "remove-container", "disconnect-ingress"], ["remove-network"]],
-      ],
+      ["remove-route", [["kill-container"], ["remove-container", "disconnect-ingress"], ["remove-network"]]],
       ["archive-logs"],
       ["remove-secrets"],
       ["remove-record"],
@@ -174,7 +171,7 @@ describe("taking down", () => {
   test("Nginx leaves beside the end of the containers where no request is under way", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" }), "idle"))[1]).toEqual([
       "remove-route",
-      [[[["kill-container"], ["drop-rules", "remove-container"]], "disconnect-ingress"], ["remove-network"]],
+      [[[["kill-container"], ["remove-container"]], "disconnect-ingress"], ["remove-network"]],
     ]);
   });
 

@@ -95,10 +95,7 @@ export function planDown(record: EnvironmentRecord, door: TrafficState = "busy")
   const network = record.network.name;
   const kills = record.services.map(({ container }): Step => ({ kind: "kill-container", env, container }));
   const disconnect: Step = { kind: "disconnect-ingress", env, network };
-  // They also keep the rest of the machine from the containers: not while one runs.
-  const dropRules: Step = { kind: "drop-rules", env, network };
   const removals: Stage = [
-    dropRules,
     ...record.services.map(({ container }): Step => ({ kind: "remove-container", env, container })),
   ];
   return [

@@ -19,7 +19,6 @@ export type Step =
   | { kind: "kill-container"; env: string; container: string }
   | { kind: "remove-container"; env: string; container: string }
   | { kind: "disconnect-ingress"; env: string; network: string }
-  | { kind: "drop-rules"; env: string; network: string }
   | { kind: "remove-network"; env: string; network: string }
   | { kind: "remove-route"; env: string }
   | { kind: "archive-logs"; env: string; owner: string | null }

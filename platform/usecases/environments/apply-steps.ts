@@ -1,4 +1,4 @@
-import { isUp, type NetworkRecord } from "../../domain/environment/record.ts";
+import type { NetworkRecord } from "../../domain/environment/record.ts";
 import { isPlatformError, PlatformError, type ErrorCode } from "../../kernel/errors.ts";
 import { environmentLabels, preparedNetworkLabels } from "../../domain/environment/labels.ts";
 import { preparedNetworkName } from "../../domain/environment/names.ts";
@@ -40,7 +40,6 @@ const EXECUTORS: Executors = {
   "remove-container": ({ container }, { engine }) => unless(["protected_target"], engine.containers.remove(container)),
   "disconnect-ingress": ({ network }, { engine, settings }) =>
     unless(["protected_target"], engine.networks.disconnect(network, settings.nginxContainer)),
-  "drop-rules": ({ env, network }, context) => unless(["protected_target"], dropRules(env, network, context)),
   "remove-network": ({ network }, { engine }) => unless(["protected_target"], engine.networks.remove(network)),
   "remove-route": ({ env }, { router }) => router.remove(env),
   "archive-logs": ({ env, owner }, { logs }) => logs.archive(env, owner),
@@ -85,17 +84,6 @@ async function createContainer(
     resources: service.resources,
     internal: !egress,
   });
-}
-
-/**
- * Only of what is on disk as leaving: an environment that was put back as it was, by a start after this, or by a
- * reconciler, would have a network without rules, and nobody would notice.
- */
-async function dropRules(env: string, network: string, { engine, environments, firewall }: Context): Promise<void> {
-  const record = environments.get(env);
-  if (record === null || isUp(record)) return;
-  const bridge = await engine.networks.bridge(network);
-  if (bridge !== null) await firewall.dropRules(bridge);
 }
 
 /** An Nginx container that is not there is the platform's trouble, not a conflict with what the caller asked for. */

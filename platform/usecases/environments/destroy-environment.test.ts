@@ -38,47 +38,6 @@ test.each(["idle", "busy"] as const)(
   },
 );
 
-test.each(["idle", "busy"] as const)(
-  "its network's rules are dropped when nothing of it runs any more and before that is removed, with a front door that is %s",
-  async (door) => {
-    const { id, network } = await createEnvironment(context, {});
-    const bridge = await context.engine.networks.bridge(network.name);
-    context.router.setBusy(door === "busy");
-    const { firewall } = context;
-    const { killProcesses } = context.engine.containers;
-    const { remove } = context.engine.networks;
-    const seen: string[][] = [];
-    context.engine.containers.killProcesses = async (name) => {
-      await killProcesses(name);
-      seen.push([...firewall.dropped]);
-    };
-    context.engine.networks.remove = async (name) => {
-      seen.push([...firewall.dropped]);
-      await remove(name);
-    };
-    await destroyEnvironment(context, id);
-    expect(seen).toEqual([[], [bridge]]);
-  },
-);
-
-test("rules are not dropped where the disk does not take that it leaves: it may be put back as it was", async () => {
-  const { id } = await createEnvironment(context, {});
-  const { save } = context.environments;
-  context.environments.save = () => Promise.reject(new PlatformError("storage_failed", "the disk is full"));
-  context.engine.failNext("networks.remove", new PlatformError("engine_unavailable", "away"));
-  await expect(destroyEnvironment(context, id)).rejects.toMatchObject({ code: "engine_unavailable" });
-  context.environments.save = save;
-  await reconcile(context, { startup: false });
-  expect(context.environments.get(id)?.status).toBe("running");
-  expect(context.firewall.dropped).toEqual([]);
-});
-
-test("rules are not dropped for what was never on disk, and has a network that may be used again", async () => {
-  context.environments.save = () => Promise.reject(new PlatformError("storage_failed", "the disk is full"));
-  await expect(createEnvironment(context, {})).rejects.toMatchObject({ code: "storage_failed" });
-  expect(context.firewall.dropped).toEqual([]);
-});
-
 test("a network that is somebody else's by now keeps its rules", async () => {
   const { id } = await createEnvironment(context, {});
   context.engine.networks.bridge = () => Promise.reject(new PlatformError("protected_target", "theirs"));
