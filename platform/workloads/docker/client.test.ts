@@ -129,16 +129,36 @@ describe("a call to the engine", () => {
     expect(asked.at(-1)?.url).toContain("/containers/successor/pause");
   });
 
-  test("tells why a container that is still there is refused", async () => {
+  test.each(["exited", "running"])("tells why a container that is %s is refused", async (Status) => {
     const { engine } = await serve({
       "GET /containers/x/json": json(200, {
         Id: "only",
         Name: "/x",
         Config: { Labels: { "sandbox.platform": "sandbox" } },
+        State: { Status },
       }),
       "POST /containers/only/pause": json(500, { message: "no room left" }),
     });
     for (const _ of [1, 2]) await expect(engine.containers.pause("x")).rejects.toThrow("no room left");
+  });
+
+  test.each([
+    ["pauses", "pause", "running"],
+    ["unpauses", "unpause", "paused"],
+  ] as const)("that %s a container is made again while the engine fails to", async (_, verb, state) => {
+    const answers = [500, 500, 204];
+    const { engine } = await serve({
+      "GET /containers/x/json": json(200, {
+        Id: "only",
+        Name: "/x",
+        Config: { Labels: { "sandbox.platform": "sandbox" } },
+        State: { Status: state },
+      }),
+      [`POST /containers/only/${verb}`]: (...call) =>
+        json(answers.shift() ?? 500, { message: `OCI runtime ${verb} failed: unable to freeze: unknown` })(...call),
+    });
+    await engine.containers[verb]("x");
+    expect(answers).toEqual([]);
   });
 
   test.each(["../networks", "a/b", "a?force=1", "", "ä", "a b", "x".repeat(129)])(

@@ -8,8 +8,9 @@ import { killAndWait } from "./kill-and-wait.ts";
 import { containerFacts, findContainer, ifOwn, withOwn, type ContainerInspection } from "./lookup.ts";
 import type { ContainerEngine, ContainerSpec } from "./engine.ts";
 
-/** How often a container on its way out is looked at. */
+/** How often a container on its way out is looked at, and how soon one that was not paused or unpaused is tried again. */
 const POLL_MS = 50;
+const PAUSE_ATTEMPTS = 5;
 
 type Lifecycle = Omit<ContainerEngine, "exec" | "execDetached" | "copyFromImage" | "logs">;
 
@@ -71,29 +72,23 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
     );
   }
 
-  async function pause(name: string): Promise<void> {
-    const codes = { 404: "conflict", 409: "conflict" } as const;
-    const freeze = (id: string) =>
-      client.call(`pause container "${name}"`, (docker) => docker.getContainer(id).pause(), codes);
-    try {
-      await withOwn(client, "pause", "container", name, freeze);
-    } catch (error) {
-      const now = statusOf(error) === 409 ? await findContainer(client, name) : null;
-      if (now?.State.Status !== "paused") throw error;
-    }
-  }
+  const pause = (name: string): Promise<void> => pauseOrUnpause(name, "pause");
+  const unpause = (name: string): Promise<void> => pauseOrUnpause(name, "unpause");
 
-  async function unpause(name: string): Promise<void> {
-    const codes = { 404: "conflict" } as const;
-    const thaw = (id: string) =>
-      client.call(`unpause container "${name}"`, (docker) => docker.getContainer(id).unpause(), codes);
-    try {
-      await withOwn(client, "unpause", "container", name, thaw);
-    } catch (error) {
-      if (statusOf(error) === null) throw error;
-      // "Not paused" is a plain 500 on older engines: look.
-      const now = await findContainer(client, name);
-      if (now === null || now.State.Status === "paused") throw error;
+  /** On a busy machine the kernel may not stop every process in time, or the engine knows an old state: it answers 500. */
+  async function pauseOrUnpause(name: string, verb: "pause" | "unpause"): Promise<void> {
+    const codes = { 404: "conflict", 409: "conflict" } as const;
+    const ask = (id: string) =>
+      client.call(`${verb} container "${name}"`, (docker) => docker.getContainer(id)[verb](), codes);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await withOwn(client, verb, "container", name, ask);
+      } catch (error) {
+        const now = statusOf(error) === null ? undefined : (await findContainer(client, name))?.State.Status;
+        if (verb === "pause" ? now === "paused" : now !== undefined && now !== "paused") return;
+        if (now !== (verb === "pause" ? "running" : "paused") || attempt === PAUSE_ATTEMPTS) throw error;
+      }
+      await delay(POLL_MS);
     }
   }
 
