@@ -201,8 +201,9 @@ export type EngineEventAction =
   | "disconnect";
 
 /**
- * Something that happened to a container of ours, the adapter's own helpers aside. Connect and
- * disconnect name the network; env is "" for the platform's own parts. Some engines tell a disconnect twice.
+ * A hint that something happened to a container of ours, the adapter's own helpers aside: `inspect` tells what is so.
+ * On a busy machine the engine repeats `pause`, `unpause` and `disconnect`, late and among later events. `oom` comes at
+ * most once a run, before or after `die`. Connect and disconnect name the network; env is "" for the platform's own parts.
  */
 export type EngineEvent = {
   action: EngineEventAction;

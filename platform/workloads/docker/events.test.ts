@@ -1,4 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { json, serve } from "../../test/support/canned-engine.ts";
+import { waitUntil } from "../../test/support/wait-until.ts";
 import { translate, type EngineMessage, type KnownContainers } from "./events.ts";
 
 const TIME = { timeNano: 1_795_376_183_829_689_344 };
@@ -87,5 +89,65 @@ describe("an engine's message", () => {
     translate(container("create", LABELS), "sandbox", known);
     translate(container("destroy", LABELS), "sandbox", known);
     expect(known.size).toBe(0);
+  });
+});
+
+/** The events made of messages that an engine sends; `oomKilled` is what it answers to an inspection. */
+async function eventsOf(messages: EngineMessage[], oomKilled = false) {
+  const lines = messages.map((message) => `${JSON.stringify(message)}\n`).join("");
+  const { engine, asked } = await serve({
+    "GET /containers/json": json(200, []),
+    "GET /containers/c1/json": json(200, { State: { OOMKilled: oomKilled } }),
+    "GET /events": (_request, response) => void response.writeHead(200).write(lines),
+  });
+  const stop = new AbortController();
+  onTestFinished(() => stop.abort());
+  const seen: string[] = [];
+  const stream = engine.events(stop.signal);
+  void (async () => {
+    for await (const { action } of stream) seen.push(action);
+  })();
+  await waitUntil("the last event", () => seen.includes("destroy"), 5_000, 5);
+  return { seen, inspections: asked.filter(({ url }) => url.endsWith("/containers/c1/json")).length };
+}
+
+describe("events of an engine", () => {
+  let stamp = TIME.timeNano;
+  const tell = (action: string, attributes: Record<string, string> = {}) => ({
+    ...container(action, { ...LABELS, ...attributes }),
+    timeNano: (stamp += 1_000_000),
+  });
+
+  test("tell `oom` once a run, however often the engine tells it", async () => {
+    const run = ["start", "oom", "oom", "die"].map((action) => tell(action));
+    const { seen, inspections } = await eventsOf([...run, tell("start"), tell("oom"), tell("die"), tell("destroy")]);
+    expect(seen).toEqual(["start", "oom", "die", "start", "oom", "die", "destroy"]);
+    expect(inspections).toBe(0);
+  });
+
+  test("tell an `oom` that the engine tells after `die`", async () => {
+    const { seen } = await eventsOf(["start", "die", "oom", "destroy"].map((action) => tell(action)));
+    expect(seen).toEqual(["start", "die", "oom", "destroy"]);
+  });
+
+  test("tell an `oom` that the engine leaves out when its inspection knows of it", async () => {
+    const { seen } = await eventsOf(
+      ["start", "die", "destroy"].map((action) => tell(action)),
+      true,
+    );
+    expect(seen).toEqual(["start", "die", "oom", "destroy"]);
+  });
+
+  test("tell no `oom` of a container that exits, or that a client kills, which costs no inspection", async () => {
+    const exits = await eventsOf(["start", "die", "destroy"].map((action) => tell(action)));
+    expect(exits).toEqual({ seen: ["start", "die", "destroy"], inspections: 1 });
+    const killed = [tell("start"), tell("kill", { signal: "9" }), tell("die"), tell("destroy")];
+    expect(await eventsOf(killed, true)).toEqual({ seen: ["start", "kill", "die", "destroy"], inspections: 0 });
+  });
+
+  test("tell a message once that the engine sends twice, from its memory and as it happens", async () => {
+    const [pause, unpause] = [tell("pause"), tell("unpause")];
+    const { seen } = await eventsOf([pause, unpause, pause, unpause, tell("pause"), tell("destroy")]);
+    expect(seen).toEqual(["pause", "unpause", "pause", "destroy"]);
   });
 });

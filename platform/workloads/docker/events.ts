@@ -10,6 +10,9 @@ const NETWORK_ACTIONS: ReadonlySet<string> = new Set(["connect", "disconnect"]);
 /** `create` is heard only to learn the container's name, which its network events do not tell. */
 const HEARD = ["create", ...CONTAINER_ACTIONS, ...NETWORK_ACTIONS];
 
+/** As the engine's `kill` events name it. */
+const SIGKILL = "9";
+
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 
@@ -19,7 +22,7 @@ const READ_BACK_MS = 1_000;
 /** Engines remember 256 events; remembering more of what was seen is enough to drop what comes twice. */
 const REMEMBERED = 1_024;
 
-/** One message of the engine's, as far as it is looked at. Newer engines send nothing else that could be used. */
+/** One message of the engine, as far as the adapter reads it. Newer engines send no other field that it could use. */
 export type EngineMessage = {
   Type: string;
   Action: string;
@@ -27,12 +30,12 @@ export type EngineMessage = {
   timeNano: number;
 };
 
-/** Containers of ours by id: what a network event's container is called and whose it is. */
+/** Names and environments of our containers by id: the engine's network events carry nothing but the id. */
 export type KnownContainers = Map<string, { name: string; env: string }>;
 
-/** What happens to this instance's containers, on a Docker engine; see Engine.events. */
+/** The events of this instance's containers on a Docker engine; see Engine.events. */
 export function readDockerEvents(client: DockerClient, signal: AbortSignal): AsyncIterable<EngineEvent> {
-  // Taken now, not when the first event is asked for.
+  // The time of the call: the generator below begins only when its first event is read.
   return follow(client, Date.now(), signal);
 }
 
@@ -43,6 +46,7 @@ async function* follow(
 ): AsyncGenerator<EngineEvent, void, undefined> {
   const known: KnownContainers = new Map();
   const isNew = createMemory(REMEMBERED);
+  const settled = new Set<string>();
   let since = start;
   let wait = FIRST_RETRY_MS;
   while (!signal.aborted) {
@@ -56,7 +60,9 @@ async function* follow(
           if (message === null || !isNew(identify(message))) continue;
           since = Math.max(since, milliseconds(message) - READ_BACK_MS);
           const event = translate(message, client.instance, known);
-          if (event !== null) yield event;
+          if (event === null) continue;
+          if (event.action !== "oom") yield event;
+          if (await meetsMemoryLimit(client, message, settled)) yield { ...event, action: "oom" };
         }
       } finally {
         source.destroy();
@@ -83,6 +89,34 @@ function subscribe(client: DockerClient, since: number, signal: AbortSignal) {
   );
 }
 
+/**
+ * Whether a message is the first sign in a container's run that it met its memory limit. On a busy machine the engine
+ * tells `oom` late, after `die`, or not at all: so the engine is also asked, at an end that no SIGKILL of a client
+ * brought about. `settled` holds the ids of containers that need no more looking at until they start again.
+ */
+async function meetsMemoryLimit(
+  client: DockerClient,
+  { Type: type, Action: action, Actor: { ID: id, Attributes: attributes } }: EngineMessage,
+  settled: Set<string>,
+): Promise<boolean> {
+  if (type !== "container") return false;
+  if (action === "start" || action === "destroy") settled.delete(id);
+  if (action === "kill" && attributes["signal"] === SIGKILL) settled.add(id);
+  if (settled.has(id) || (action !== "oom" && action !== "die")) return false;
+  if (action === "die" && !(await isOutOfMemory(client, id))) return false;
+  settled.add(id);
+  return true;
+}
+
+/** What inspect says of the last run; false where the engine has no answer. */
+async function isOutOfMemory(client: DockerClient, id: string): Promise<boolean> {
+  const inspection = client.call(`inspect container "${id}"`, (docker) => docker.getContainer(id).inspect());
+  return inspection.then(
+    ({ State: state }) => state.OOMKilled,
+    () => false,
+  );
+}
+
 /** Containers that were there before: their creation is not among the events. */
 async function learnContainers(client: DockerClient, known: KnownContainers): Promise<void> {
   const filters = { label: [`${LABEL_PLATFORM}=${client.instance}`] };
@@ -93,7 +127,7 @@ async function learnContainers(client: DockerClient, known: KnownContainers): Pr
   }
 }
 
-/** One message as an event of ours, or null: someone else's, or not to be told. Keeps `known` up to date. */
+/** A message as an event; null for another's container and for actions that EngineEvent does not have. Keeps `known` up to date. */
 export function translate(message: EngineMessage, instance: string, known: KnownContainers): EngineEvent | null {
   const { Type: type, Action: action, Actor: actor } = message;
   const time = milliseconds(message);
@@ -112,7 +146,7 @@ export function translate(message: EngineMessage, instance: string, known: Known
 }
 
 function learn(known: KnownContainers, id: string, name: string, labels: Record<string, string>): void {
-  // The adapter's own helpers are nobody's business.
+  // Callers do not know of the adapter's own helpers.
   if (labels[LABEL_ROLE] === "tool") return;
   known.set(id, { name, env: labels[LABEL_ENV] ?? "" });
 }
