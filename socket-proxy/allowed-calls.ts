@@ -1,7 +1,7 @@
 /**
  * Every call that the platform makes of the Docker engine, with the query parameters it gives, and all that the
- * socket proxy lets through. docs/operations.md lists the same, and a test compares both with what the platform
- * really asks.
+ * socket proxy lets through. docs/how-to/filter-the-docker-socket.md lists the same, and a test compares both with what
+ * the platform really asks.
  */
 const QUERY_KEYS = {
   "GET /version": [],
