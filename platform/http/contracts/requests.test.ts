@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { resolveSpec } from "../../domain/environment/spec.ts";
 import type { PlatformError } from "../../kernel/errors.ts";
 import { createEnvironmentSchema } from "./create-environment.ts";
 import { parseInput } from "./parse.ts";
@@ -24,15 +25,26 @@ test.each(["", "-1", "0x10", "1e1", "1.5", "10001", " 1"])("lines=%j is refused"
   expect(LogQuerySchema.safeParse({ lines }).success).toBe(false);
 });
 
+const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
+
+test("every field of POST /envs is one of the resolved spec, and the other way round", () => {
+  const defaultResources = { memory_mb: 1, cpus: 1, pids: 1 };
+  const spec = resolveSpec(parseInput(schema, {}, "request body"), {
+    defaultImage: "demo:latest",
+    defaultTtl: 60,
+    maxTtl: 60,
+    defaultResources,
+  });
+  expect(Object.keys(schema.shape).toSorted()).toEqual(Object.keys(spec).toSorted());
+});
+
 test("a reserved variable's refusal says why", () => {
-  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
   expect(() => parseInput(schema, { env: { ENV_ID: "x" } }, "request body")).toThrow(
     "env.ENV_ID: is set by the platform",
   );
 });
 
 describe("a body with too much in it", () => {
-  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
   const many = (count: number, value: unknown) =>
     Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}`, value]));
   const refusal = (body: unknown): PlatformError => {
@@ -69,7 +81,6 @@ describe("a body with too much in it", () => {
 });
 
 test("a container may ask for 4,096 processes and no more", () => {
-  const schema = createEnvironmentSchema({ maxTtl: 100, maxCpus: 1, maxMemoryMb: 100 });
   const takes = (pids: number) => schema.safeParse({ resources: { pids } }).success;
   expect([takes(4_096), takes(4_097)]).toEqual([true, false]);
 });
