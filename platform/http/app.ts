@@ -5,13 +5,13 @@ import type { PartHealth } from "../usecases/health/platform-health.ts";
 import { authenticate } from "./middleware/authenticate.ts";
 import { adminsOnly, changersOnly, ownersOnly } from "./middleware/authorize.ts";
 import type { CreateLimits } from "./contracts/create-environment.ts";
-import { countRefusals } from "./middleware/audit-throttle.ts";
+import { createAuditThrottle } from "./middleware/audit-throttle.ts";
 import { jsonBody } from "./middleware/json-body.ts";
-import { createLargeAnswers } from "./middleware/response-budget.ts";
+import { createResponseBudget } from "./middleware/response-budget.ts";
 import { problemWriter } from "./problem.ts";
 import { limitChanges, limitRequests } from "./middleware/rate-limit.ts";
-import { recordRefusals } from "./middleware/audit-changes.ts";
-import { refuseOtherSites } from "./middleware/same-origin.ts";
+import { auditRefusals } from "./middleware/audit-changes.ts";
+import { sameOrigin } from "./middleware/same-origin.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { environmentRoutes } from "./routes/environments.ts";
@@ -45,16 +45,16 @@ export function createApp(
   app.use(requestId(context.logger));
   app.use(securityHeaders());
   // Who asks is settled before anything of the body is read.
-  const refusals = countRefusals(context);
-  app.use(refuseOtherSites(access.hosts), authenticate(context, refusals), limitRequests(access.rateLimit));
-  app.use(recordRefusals(refusals), limitChanges(access.changesLimit), changersOnly());
+  const refusals = createAuditThrottle(context);
+  app.use(sameOrigin(access.hosts), authenticate(context, refusals), limitRequests(access.rateLimit));
+  app.use(auditRefusals(refusals), limitChanges(access.changesLimit), changersOnly());
   app.use("/envs/:id", ownersOnly(context));
   app.use(["/halt", "/audit"], adminsOnly());
   app.use(...jsonBody());
   const streams = createStreams(context);
   app.use(
     environmentRoutes(context, limits),
-    logRoutes(context, streams, createLargeAnswers()),
+    logRoutes(context, streams, createResponseBudget()),
     healthRoutes(context, loops),
     outageRoutes(context),
     eventRoutes(context, streams),

@@ -3,7 +3,7 @@ import type { Caller } from "../domain/access/caller.ts";
 import type { EnvironmentRecord } from "../domain/environment/record.ts";
 import { viewEnvironment, type EnvironmentView } from "../domain/environment/view.ts";
 import { aRecord } from "../test/support/record.ts";
-import { createListing } from "./list-cache.ts";
+import { createListCache } from "./list-cache.ts";
 
 const NOW = Date.parse("2030-01-01T00:00:00.000Z");
 const ADMIN: Caller = { name: "root", role: "admin" };
@@ -13,7 +13,7 @@ const BOB: Caller = { name: "bob", role: "member" };
 /** A listing that has made nothing yet, and how often it has looked at a record since. */
 function listing() {
   let looks = 0;
-  const list = createListing((record, now) => {
+  const list = createListCache((record, now) => {
     looks++;
     return viewEnvironment(record, { baseDomain: "localhost", port: 80 }, now);
   });

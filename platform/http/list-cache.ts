@@ -6,14 +6,14 @@ import type { EnvironmentView } from "../domain/environment/view.ts";
 const FRESH_MS = 100;
 
 /** Gives the body of `GET /envs` for a caller; `records` is one and the same array until any record has changed. */
-export type Listing = (records: readonly EnvironmentRecord[], caller: Caller, now: number) => Buffer;
+export type ListCache = (records: readonly EnvironmentRecord[], caller: Caller, now: number) => Buffer;
 
 /**
  * Lists as JSON, made anew when a record has changed, and every 100 ms for the sake of `ttl_remaining`. One of 200
  * environments is 140 KB: made for each request, it has Node collect garbage once a second while everybody waits
  * (docs/performance.md).
  */
-export function createListing(view: (record: EnvironmentRecord, now: number) => EnvironmentView): Listing {
+export function createListCache(view: (record: EnvironmentRecord, now: number) => EnvironmentView): ListCache {
   let of: readonly EnvironmentRecord[] | null = null;
   let at = 0;
   /** By whose environments are in it; null: everybody's. */

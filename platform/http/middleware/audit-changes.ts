@@ -3,8 +3,8 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { PENDING, type NewAuditEntry } from "../../domain/access/audit.ts";
 import { CATALOGUE, isPlatformError } from "../../kernel/errors.ts";
 import type { Context } from "../../usecases/context.ts";
-import { callerOf, clientAddress, isChange, setRecorded, wasRecorded } from "./caller.ts";
-import type { Refusals } from "./audit-throttle.ts";
+import { callerOf, clientAddress, isChange, setAudited, wasAudited } from "./caller.ts";
+import type { AuditThrottle } from "./audit-throttle.ts";
 
 /** What somebody wants done. `status`: what it is answered with when it has been done. */
 export type Change<T = object> = {
@@ -22,7 +22,7 @@ type Asked = { request: Request; response: Response };
  * anything happens, so that a platform that is killed leaves it, and the second says what became of it,
  * whether or not anybody waited for the answer. The platform does, before it ends.
  */
-export function recorded<T extends object>(
+export function auditChange<T extends object>(
   context: Pick<Context, "audit" | "tasks">,
   asked: Asked,
   change: Change<T>,
@@ -41,7 +41,7 @@ async function record<T extends object>(
   const change_id = randomUUID();
   const note = (result: number | string, env_id = envId ?? null) =>
     audit.append({ ...entry({ what, env_id, result }), change_id });
-  setRecorded(response);
+  setAudited(response);
   note(PENDING);
   await audit.flush();
   try {
@@ -56,13 +56,13 @@ async function record<T extends object>(
 }
 
 /** Notes every request that would have changed something and was refused before it was begun. */
-export function recordRefusals({ note }: Refusals): RequestHandler {
+export function auditRefusals({ note }: AuditThrottle): RequestHandler {
   return (request: Request, response: Response, next: NextFunction): void => {
     if (isChange(request)) {
       const entry = entryMaker(request, response);
       const { path } = request; // routers change it while they work
       response.on("close", () => {
-        if (wasRecorded(response)) return;
+        if (wasAudited(response)) return;
         const result = response.writableFinished ? response.statusCode : "client left";
         note(entry({ what: describeChange(request.method, path), env_id: environmentOf(path), result }));
       });

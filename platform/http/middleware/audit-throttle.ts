@@ -6,7 +6,7 @@ const WINDOW_MS = 60_000;
 const MAX_ADDRESSES = 20;
 
 /** Requests that were refused before anything was done, on their way into the audit log. */
-export type Refusals = { note(entry: NewAuditEntry): void };
+export type AuditThrottle = { note(entry: NewAuditEntry): void };
 
 type Window = { last: NewAuditEntry; more: number };
 
@@ -15,10 +15,10 @@ type Window = { last: NewAuditEntry; more: number };
  * entry a minute, the last of them with a `count`: whoever is refused as often as they like must not push
  * the changes of others out of a log that is rotated.
  */
-export function countRefusals(
+export function createAuditThrottle(
   { audit, stopping }: Pick<Context, "audit" | "stopping">,
   windowMs = WINDOW_MS,
-): Refusals {
+): AuditThrottle {
   const windows = new Map<string, Window>();
 
   function open(key: string, last: NewAuditEntry): void {

@@ -3,7 +3,7 @@ import { LOCAL_CALLER } from "../../domain/access/caller.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Context } from "../../usecases/context.ts";
 import { bearerToken, clientAddress, setCaller } from "./caller.ts";
-import type { Refusals } from "./audit-throttle.ts";
+import type { AuditThrottle } from "./audit-throttle.ts";
 import { limitRefusals } from "./rate-limit.ts";
 
 /** Answered to anybody: whether the platform is well is what a monitor asks, and it tells nothing about environments. */
@@ -11,7 +11,7 @@ const OPEN_PATH = /^\/healthz\/?$/i;
 const REFUSALS_A_MINUTE = 10;
 
 /** Finds out who makes the request, by the bearer token (RFC 6750); without tokens everybody is the machine's own user. */
-export function authenticate({ tokens }: Pick<Context, "tokens">, refusals: Refusals): RequestHandler {
+export function authenticate({ tokens }: Pick<Context, "tokens">, refusals: AuditThrottle): RequestHandler {
   const limitRefused = limitRefusals(REFUSALS_A_MINUTE);
 
   return async (request: Request, response: Response, next: NextFunction): Promise<void> => {

@@ -40,10 +40,10 @@ export function isChange(request: Request): boolean {
 }
 
 /** Whether the audit log has been told what the request changes; what was not had no effect. */
-export function wasRecorded(response: Response): boolean {
-  return response.locals["recorded"] === true;
+export function wasAudited(response: Response): boolean {
+  return response.locals["audited"] === true;
 }
 
-export function setRecorded(response: Response): void {
-  response.locals["recorded"] = true;
+export function setAudited(response: Response): void {
+  response.locals["audited"] = true;
 }

@@ -1,10 +1,10 @@
 /** What callers hold at once, of whatever is counted: so much each, and so much all together. */
-export type Allowance = {
+export type ConcurrencyLimit = {
   /** Returns what gives it back; null when it would be too much. */
-  take(caller: string, amount: number): (() => void) | null;
+  acquire(caller: string, amount: number): (() => void) | null;
 };
 
-export function createAllowance({ each, all = Infinity }: { each: number; all?: number }): Allowance {
+export function createConcurrencyLimit({ each, all = Infinity }: { each: number; all?: number }): ConcurrencyLimit {
   const held = new Map<string, number>();
   let total = 0;
 
@@ -16,7 +16,7 @@ export function createAllowance({ each, all = Infinity }: { each: number; all?: 
   }
 
   return {
-    take(caller, amount) {
+    acquire(caller, amount) {
       if ((held.get(caller) ?? 0) + amount > each || total + amount > all) return null;
       add(caller, amount);
       return () => add(caller, -amount);

@@ -7,7 +7,7 @@ import { listen } from "../../test/support/listen.ts";
 import { aRecord } from "../../test/support/record.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { problemWriter } from "../problem.ts";
-import { createLargeAnswers } from "./response-budget.ts";
+import { createResponseBudget } from "./response-budget.ts";
 import { setCaller } from "./caller.ts";
 
 let context: FakeContext;
@@ -19,7 +19,7 @@ const ROOM = 2.5 * LARGE.length;
 
 /** Answers a large text at `/large/<caller>` and a small one at `/small/<caller>`, and tells how many were made. */
 function answering(limits: { each: number; all: number }) {
-  const answers = createLargeAnswers(limits);
+  const answers = createResponseBudget(limits);
   const made = { count: 0, atOnce: 0, most: 0, gate: Promise.resolve() };
   const app = express().get("/:size/:caller", async (asked, response) => {
     response.locals["requestId"] = "r";

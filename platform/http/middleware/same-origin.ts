@@ -10,7 +10,7 @@ import { PlatformError } from "../../kernel/errors.ts";
  *   from elsewhere. Same-site is elsewhere too: environments at `*.localhost` share the site of `localhost`.
  * `hosts`: names the API is reached by beside localhost and its addresses, with or without a port.
  */
-export function refuseOtherSites(hosts: readonly string[]): RequestHandler {
+export function sameOrigin(hosts: readonly string[]): RequestHandler {
   return (request: Request, _response: Response, next: NextFunction): void => {
     const host = request.headers.host ?? "";
     if (!isExpected(host, request.socket.localAddress ?? "", hosts)) {

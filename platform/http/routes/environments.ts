@@ -11,8 +11,8 @@ import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
 import { environmentId } from "./environment-id.ts";
-import { createListing } from "../list-cache.ts";
-import { recorded } from "../middleware/audit-changes.ts";
+import { createListCache } from "../list-cache.ts";
+import { auditChange } from "../middleware/audit-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs` and `/envs/:id`: create, list, show, extend, destroy. */
@@ -22,7 +22,7 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
   const viewAt = (record: EnvironmentRecord, now: number) =>
     viewEnvironment(record, context.settings.publicAddress, now);
   const view = (record: EnvironmentRecord) => viewAt(record, context.clock.now());
-  const list = createListing(viewAt);
+  const list = createListCache(viewAt);
 
   addRoute(router, "/envs", {
     get: (_request, response) => {
@@ -31,7 +31,7 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
     post: async (request, response) => {
       const body = parseInput(schema, request.body, "request body");
       const key = idempotencyKey(request);
-      const record = await recorded(context, { request, response }, { what: "create", status: 201 }, () =>
+      const record = await auditChange(context, { request, response }, { what: "create", status: 201 }, () =>
         createEnvironment(context, body, key, callerOf(response).name),
       );
       response.status(201).location(`/envs/${record.id}`).json(view(record));
@@ -42,7 +42,7 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
     delete: async (request, response) => {
       const id = environmentId(request);
       const destroy = () => destroyEnvironment(context, id);
-      response.json(await recorded(context, { request, response }, { what: "destroy", envId: id }, destroy));
+      response.json(await auditChange(context, { request, response }, { what: "destroy", envId: id }, destroy));
     },
   });
   addRoute(router, "/envs/:id/extend", {
@@ -50,7 +50,7 @@ export function environmentRoutes(context: Context, limits: CreateLimits): Route
       const id = environmentId(request);
       const { seconds } = parseInput(ExtendSchema, request.body, "request body");
       const extend = () => extendEnvironment(context, id, seconds);
-      response.json(view(await recorded(context, { request, response }, { what: "extend", envId: id }, extend)));
+      response.json(view(await auditChange(context, { request, response }, { what: "extend", envId: id }, extend)));
     },
   });
   return router;

@@ -7,12 +7,12 @@ import { parseInput } from "../contracts/parse.ts";
 import { LogQuerySchema, parseSince } from "../contracts/requests.ts";
 import { environmentId } from "./environment-id.ts";
 import type { ServerSentEvent } from "../streams/event-stream.ts";
-import type { LargeAnswers } from "../middleware/response-budget.ts";
+import type { ResponseBudget } from "../middleware/response-budget.ts";
 import { addRoute } from "../route-table.ts";
 import type { Streams } from "../streams/streams.ts";
 
 /** `/envs/:id/logs`: as JSON, as plain text, or followed as server-sent events, by the `Accept` header. */
-export function logRoutes(context: Context, streams: Streams, answers: LargeAnswers): Router {
+export function logRoutes(context: Context, streams: Streams, answers: ResponseBudget): Router {
   const router = Router();
   addRoute(router, "/envs/:id/logs", {
     get: async (request, response) => {

@@ -8,7 +8,7 @@ import { recoverEnvironment } from "../../usecases/chaos/recover-environment.ts"
 import { parseInput } from "../contracts/parse.ts";
 import { OutageSchema } from "../contracts/requests.ts";
 import { environmentId } from "./environment-id.ts";
-import { recorded } from "../middleware/audit-changes.ts";
+import { auditChange } from "../middleware/audit-changes.ts";
 import { addRoute } from "../route-table.ts";
 
 /** `/envs/:id/outage`: break an environment on purpose, or recover it; `/halt`: end every outage there is. */
@@ -19,7 +19,7 @@ export function outageRoutes(context: Context): Router {
       const id = environmentId(request);
       const { mode, ...rest } = parseInput(OutageSchema, request.body, "request body");
       const what = mode === "recover" ? mode : `outage ${mode}`;
-      const record = await recorded(context, { request, response }, { what, envId: id }, () =>
+      const record = await auditChange(context, { request, response }, { what, envId: id }, () =>
         mode === "recover" ? recoverEnvironment(context, id) : injectOutage(context, id, { mode, ...rest }),
       );
       response.json(viewEnvironment(record, context.settings.publicAddress, context.clock.now()));
@@ -28,7 +28,7 @@ export function outageRoutes(context: Context): Router {
   addRoute(router, "/halt", {
     post: async (request, response) => {
       const change = { what: "halt", parts: haltedOnes };
-      response.json(await recorded(context, { request, response }, change, () => haltOutages(context)));
+      response.json(await auditChange(context, { request, response }, change, () => haltOutages(context)));
     },
   });
   return router;

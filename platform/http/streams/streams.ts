@@ -1,7 +1,7 @@
 import type { Request, Response } from "express";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Context } from "../../usecases/context.ts";
-import { createAllowance } from "../middleware/concurrency-limit.ts";
+import { createConcurrencyLimit } from "../middleware/concurrency-limit.ts";
 import { bearerToken, callerOf } from "../middleware/caller.ts";
 import { streamEvents, type ServerSentEvent } from "./event-stream.ts";
 import { callerKey } from "../middleware/rate-limit.ts";
@@ -25,7 +25,7 @@ export function createStreams(
   { tokens, stopping }: Pick<Context, "tokens" | "stopping">,
   { openAtOnce = OPEN_AT_ONCE, ...rules }: { openAtOnce?: typeof OPEN_AT_ONCE; heartbeatMs?: number } = {},
 ): Streams {
-  const allowance = createAllowance(openAtOnce);
+  const limit = createConcurrencyLimit(openAtOnce);
 
   /** A stream outlives the look at its token: somebody may revoke it, or give it another role. */
   async function mayStay(request: Request, response: Response): Promise<boolean> {
@@ -37,7 +37,7 @@ export function createStreams(
 
   return {
     async open(request, response, source) {
-      const close = allowance.take(callerKey(request, response), 1);
+      const close = limit.acquire(callerKey(request, response), 1);
       if (close === null) throw tooMany(openAtOnce);
       try {
         await streamEvents(response, stopping, source, { mayStay: () => mayStay(request, response), ...rules });

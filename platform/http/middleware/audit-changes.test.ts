@@ -7,7 +7,7 @@ import { listen } from "../../test/support/listen.ts";
 import { useTokenApp } from "../../test/support/token-app.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { createApp } from "../app.ts";
-import { countRefusals } from "./audit-throttle.ts";
+import { createAuditThrottle } from "./audit-throttle.ts";
 
 let context: FakeContext;
 let app: ReturnType<typeof createApp>;
@@ -144,7 +144,7 @@ describe("refusals", () => {
   test("that go on are one entry a minute with their number, the last of them, until they stop", () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    const { note } = countRefusals(context);
+    const { note } = createAuditThrottle(context);
     for (let i = 0; i < 5; i++) note({ ...refused("eve"), what: `PUT /${i}` });
     note(refused("eve", 404));
     note(refused("bob"));
@@ -169,14 +169,14 @@ describe("refusals", () => {
   });
 
   test("of tokens are told apart by address, as long as there are few", () => {
-    const { note } = countRefusals(context);
+    const { note } = createAuditThrottle(context);
     for (let i = 0; i < 200; i++) note(refused(null, 401, `192.0.2.${i}`));
     expect(context.audit.entries).toHaveLength(21);
     expect(context.audit.entries.at(-1)).toMatchObject({ who: null, from: null, result: 401 });
   });
 
   test("that have not been told of are when the platform stops", () => {
-    const { note } = countRefusals(context);
+    const { note } = createAuditThrottle(context);
     for (let i = 0; i < 3; i++) note(refused("eve"));
     context.stop.abort();
     expect(context.audit.entries.map(({ count }) => count)).toEqual([undefined, 2]);
