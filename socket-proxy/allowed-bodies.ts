@@ -57,12 +57,12 @@ function checkContainer(body: Fields, owner: Owner, { query }: Asked): string | 
   const { HostConfig: host, Labels: labels } = body;
   if (!isFields(labels)) return "Labels are missing";
   const kind = containerKind(labels, owner);
-  if (kind !== "app" && kind !== "tool") return "Labels are not those of an environment's container or of a helper";
+  if (kind !== "app" && kind !== "helper") return "Labels are not those of an environment's container or of a helper";
   if (!isContainerName(query.get("name"), kind, owner)) return "its name is not one that the platform gives";
   if (!isFields(host)) return "HostConfig is missing";
   const unknown = unknownField(body, CONTAINER_FIELDS);
   if (unknown !== null) return unknown;
-  return kind === "app" ? checkApp(body, host, owner) : checkTool(body, host);
+  return kind === "app" ? checkApp(body, host, owner) : checkHelper(body, host);
 }
 
 function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, owner: Owner): string | null {
@@ -86,7 +86,7 @@ function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, o
 }
 
 /** It is never started, so that it needs no limits, and no network. */
-function checkTool({ NetworkingConfig: networking }: Fields, host: Fields): string | null {
+function checkHelper({ NetworkingConfig: networking }: Fields, host: Fields): string | null {
   if (networking !== undefined || host["NetworkMode"] !== "none") return "a helper has no network";
   return unknownField(host, ["NetworkMode"]);
 }

@@ -20,7 +20,7 @@ export type Facts = {
 
 /** What the platform does to each kind of container; to an environment's app, everything that is in the list. */
 const CALLS: Record<Exclude<ContainerKind, "app">, ReadonlySet<AllowedCall>> = {
-  tool: new Set<AllowedCall>([
+  helper: new Set<AllowedCall>([
     "GET /containers/{name}/json",
     "GET /containers/{name}/archive",
     "DELETE /containers/{name}",

@@ -8,7 +8,7 @@ const ENV = "sandbox.env";
 const ROLE = "sandbox.role";
 
 /** An environment's app, a helper that is never started, or the front door. */
-export type ContainerKind = "app" | "tool" | "nginx";
+export type ContainerKind = "app" | "helper" | "nginx";
 
 /**
  * What a container with these labels is to the platform. Null is nobody's to touch: it is not the platform's, or
@@ -17,7 +17,7 @@ export type ContainerKind = "app" | "tool" | "nginx";
 export function containerKind(labels: Labels, { instance }: Owner): ContainerKind | null {
   if (labels[PLATFORM] !== instance) return null;
   const role = labels[ROLE];
-  if (role === "tool" || role === "nginx") return role;
+  if (role === "helper" || role === "nginx") return role;
   return role === "app" && isFilled(labels[ENV]) ? "app" : null;
 }
 
@@ -39,7 +39,7 @@ export function isNetworkName(name: unknown, { instance }: Owner): name is strin
 }
 
 export function isContainerName(name: unknown, kind: ContainerKind, { instance }: Owner): boolean {
-  return typeof name === "string" && name.startsWith(kind === "tool" ? `${instance}-tool-` : `${instance}-env-`);
+  return typeof name === "string" && name.startsWith(kind === "helper" ? `${instance}-helper-` : `${instance}-env-`);
 }
 
 function isFilled(value: unknown): boolean {

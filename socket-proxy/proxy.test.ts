@@ -2,8 +2,17 @@ import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { environmentLabels, preparedNetworkLabels } from "../platform/domain/environment/labels.ts";
 import { containerName, networkName, preparedNetworkName } from "../platform/domain/environment/names.ts";
-import { buildContainerBody, buildNetworkBody, buildToolBody } from "../platform/workloads/docker/container-spec.ts";
-import { ask, command, CREATE, idOf, LIST, open, startProxy, TOOL } from "../platform/test/support/filtered-engine.ts";
+import { buildContainerBody, buildNetworkBody, buildHelperBody } from "../platform/workloads/docker/container-spec.ts";
+import {
+  ask,
+  command,
+  CREATE,
+  idOf,
+  LIST,
+  open,
+  startProxy,
+  HELPER,
+} from "../platform/test/support/filtered-engine.ts";
 import { waitUntil } from "../platform/test/support/wait-until.ts";
 
 describe("the socket proxy lets through", () => {
@@ -23,8 +32,8 @@ describe("the socket proxy lets through", () => {
     ["POST", "sandbox-env-x-app", "/kill?signal=SIGKILL"],
     ["DELETE", "sandbox-env-x-app", "?force=true&v=true"],
     ["GET", "sandbox-env-x-app", "/logs?follow=true&stdout=true"],
-    ["GET", "sandbox-tool-1", "/archive?path=%2Ftools"],
-    ["DELETE", "sandbox-tool-1", "?force=true"],
+    ["GET", "sandbox-helper-1", "/archive?path=%2Ftools"],
+    ["DELETE", "sandbox-helper-1", "?force=true"],
     ["POST", "sandbox-nginx", "/kill?signal=SIGHUP"],
     ["POST", "sandbox-nginx", "/kill?signal=SIGKILL"],
     ["POST", "sandbox-nginx", "/start"],
@@ -67,7 +76,7 @@ describe("the socket proxy lets through", () => {
     const calls: [string, object][] = [
       [`/containers/create?name=${spec.name}`, buildContainerBody(spec)],
       [CREATE, buildContainerBody({ ...spec, network: name, internal: false })],
-      ["/containers/create?name=sandbox-tool-1", buildToolBody("demo", TOOL)],
+      ["/containers/create?name=sandbox-helper-1", buildHelperBody("demo", HELPER)],
       ["/networks/create", buildNetworkBody({ name, labels, ...place })],
       ["/networks/create", buildNetworkBody({ ...prepared, ...place })],
     ];

@@ -8,7 +8,7 @@ import {
   NETWORKS,
   OURS,
   startProxy,
-  TOOL,
+  HELPER,
   withVersion,
 } from "../platform/test/support/filtered-engine.ts";
 
@@ -34,7 +34,7 @@ const log = (options: object | undefined) => container({ LogConfig: { Type: "jso
 const endpoint = (network: string, more: object = {}) => ({
   NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: "10.172.0.3" }, ...more } } },
 });
-const tool = (host: object = {}, labels: object = TOOL) => ({
+const helper = (host: object = {}, labels: object = HELPER) => ({
   Image: "demo",
   Labels: labels,
   Cmd: ["/never-started"],
@@ -86,8 +86,8 @@ const REFUSED: Refused[] = [
   ["the usual signal for Nginx", "POST", "/containers/sandbox-nginx/kill"],
   ["the removal of Nginx", "DELETE", "/containers/sandbox-nginx?force=true"],
   ["a file into Nginx", "PUT", "/containers/sandbox-nginx/archive?path=/", "tar"],
-  ["the start of a helper", "POST", "/containers/sandbox-tool-1/start"],
-  ["a network for a helper", ...onNetwork("sandbox-env-x", "sandbox-tool-1")],
+  ["the start of a helper", "POST", "/containers/sandbox-helper-1/start"],
+  ["a network for a helper", ...onNetwork("sandbox-env-x", "sandbox-helper-1")],
   ["a command that was prepared elsewhere", "POST", "/exec/abc/start", { Detach: false }],
   ["its end", "GET", "/exec/abc/json"],
 
@@ -118,14 +118,19 @@ const REFUSED: Refused[] = [
   ["a container without our label", "POST", CREATE, container({}, { Labels: { ...APP, "sandbox.platform": "x" } })],
   ["a container without labels", "POST", CREATE, container({}, { Labels: undefined })],
   ["a container of no environment", "POST", CREATE, container({}, { Labels: { ...OURS, "sandbox.role": "app" } })],
-  ["a helper in Nginx's role", "POST", CREATE, tool({}, { ...OURS, "sandbox.role": "nginx" })],
+  ["a helper in Nginx's role", "POST", CREATE, helper({}, { ...OURS, "sandbox.role": "nginx" })],
   ["a container in Nginx's role", "POST", CREATE, container({}, { Labels: { ...APP, "sandbox.role": "nginx" } })],
   ["the proxy's name", "POST", "/containers/create?name=sandbox-socket-proxy", container()],
   ["no name", "POST", "/containers/create", container()],
-  ["a helper with a network", "POST", "/containers/create?name=sandbox-tool-1", tool({ NetworkMode: "sandbox-env-x" })],
-  ["a helper in an app's name", "POST", CREATE, tool()],
+  [
+    "a helper with a network",
+    "POST",
+    "/containers/create?name=sandbox-helper-1",
+    helper({ NetworkMode: "sandbox-env-x" }),
+  ],
+  ["a helper in an app's name", "POST", CREATE, helper()],
   ["the machine's folders", "POST", CREATE, container({ Binds: ["/:/host"] })],
-  ["the same for a helper", "POST", "/containers/create?name=sandbox-tool-1", tool({ Binds: ["/:/host"] })],
+  ["the same for a helper", "POST", "/containers/create?name=sandbox-helper-1", helper({ Binds: ["/:/host"] })],
   ["the same in other letters", "POST", CREATE, container({}, { hostconfig: { Privileged: true } })],
   ["privileges", "POST", CREATE, container({ Privileged: true })],
   ["the machine's network", "POST", CREATE, container({ NetworkMode: "host" })],

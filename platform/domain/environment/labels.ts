@@ -5,7 +5,7 @@ const LABEL_SERVICE = "sandbox.service";
 export const LABEL_ROLE = "sandbox.role";
 
 /** What an object of ours is for: an environment's app or network, the platform's own parts, a helper container. */
-export type ObjectRole = "app" | "network" | "nginx" | "api" | "tool";
+export type ObjectRole = "app" | "network" | "nginx" | "api" | "helper";
 
 /** Labels of an object that belongs to one environment. */
 export function environmentLabels(

@@ -9,10 +9,10 @@ type Seen = { method: string; url: string; headers: IncomingMessage["headers"]; 
 
 export const OURS = { "sandbox.platform": "sandbox" };
 export const APP = { ...OURS, "sandbox.env": "env-x", "sandbox.role": "app" };
-export const TOOL = { ...OURS, "sandbox.role": "tool" };
+export const HELPER = { ...OURS, "sandbox.role": "helper" };
 const CONTAINERS: Record<string, object> = {
   "sandbox-env-x-app": APP,
-  "sandbox-tool-1": TOOL,
+  "sandbox-helper-1": HELPER,
   "sandbox-nginx": { ...OURS, "sandbox.role": "nginx" },
   "sandbox-api": { ...OURS, "sandbox.role": "api" },
   "sandbox-socket-proxy": { ...OURS, "sandbox.role": "socket-proxy" },

@@ -31,11 +31,11 @@ async function leaveNetwork(subnet: string, gateway: string): Promise<string> {
 }
 
 test("a helper container goes, whichever pass is the first to get to it", async () => {
-  const name = `${INSTANCE}-tool-1`;
+  const name = `${INSTANCE}-helper-1`;
   await context.engine.containers.create({
     name,
     image: DEMO_IMAGE,
-    labels: { "sandbox.platform": INSTANCE, "sandbox.role": "tool" },
+    labels: { "sandbox.platform": INSTANCE, "sandbox.role": "helper" },
     env: {},
     command: null,
     network: INSTANCE,

@@ -25,7 +25,7 @@ export async function removeOrphans(
     const env = labels[LABEL_ENV];
     if (context.stopping.aborted) return;
     // The engine does not show those that are at work: a killed platform left this one.
-    if (labels[LABEL_ROLE] === "tool")
+    if (labels[LABEL_ROLE] === "helper")
       await removeOrphan(context, { kind: "remove-container", env: env ?? "", container: name }, report);
     else if (isOrphan(env)) await removeOrphan(context, { kind: "remove-container", env, container: name }, report);
   }

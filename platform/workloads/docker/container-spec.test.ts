@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { buildContainerBody, buildNetworkBody, buildToolBody } from "./container-spec.ts";
+import { buildContainerBody, buildNetworkBody, buildHelperBody } from "./container-spec.ts";
 import type { ContainerSpec } from "./engine.ts";
 
 const SPEC: ContainerSpec = {
@@ -76,9 +76,9 @@ test("a network spec becomes exactly this create request", () => {
 });
 
 test("a helper container has a command although it never runs, and no network", () => {
-  expect(buildToolBody("tools:1", { "sandbox.role": "tool" })).toStrictEqual({
+  expect(buildHelperBody("tools:1", { "sandbox.role": "helper" })).toStrictEqual({
     Image: "tools:1",
-    Labels: { "sandbox.role": "tool" },
+    Labels: { "sandbox.role": "helper" },
     Cmd: ["/never-started"],
     HostConfig: { NetworkMode: "none" },
   });

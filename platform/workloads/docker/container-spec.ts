@@ -78,6 +78,6 @@ export function buildNetworkBody(spec: NetworkSpec) {
  * The create request for a container that is never started: only its files are read. Images made from
  * scratch name no command, so it gets one.
  */
-export function buildToolBody(image: string, labels: Record<string, string>) {
+export function buildHelperBody(image: string, labels: Record<string, string>) {
   return { Image: image, Labels: { ...labels }, Cmd: ["/never-started"], HostConfig: { NetworkMode: "none" } };
 }

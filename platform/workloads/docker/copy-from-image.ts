@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { PlatformError } from "../../kernel/errors.ts";
 import { LABEL_PLATFORM, LABEL_ROLE } from "../../domain/environment/labels.ts";
-import { buildToolBody } from "./container-spec.ts";
+import { buildHelperBody } from "./container-spec.ts";
 import type { DockerClient } from "./client.ts";
 import { createContainer } from "./containers.ts";
 import { withOwn } from "./lookup.ts";
@@ -37,13 +37,13 @@ export function createDockerCopy(client: DockerClient, remove: ContainerEngine["
   async function copy(name: string, image: string, folder: string): Promise<void> {
     assertFolder(folder);
     const target = await withOwn(client, "copy into", "container", name, (id) => Promise.resolve(id));
-    const helper = `${client.instance}-tool-${randomUUID()}`;
+    const helper = `${client.instance}-helper-${randomUUID()}`;
     helpers.add(helper);
     try {
       await createContainer(
         client,
         helper,
-        buildToolBody(image, { [LABEL_PLATFORM]: client.instance, [LABEL_ROLE]: "tool" }),
+        buildHelperBody(image, { [LABEL_PLATFORM]: client.instance, [LABEL_ROLE]: "helper" }),
       );
       const archive = await client.stream(
         `read "${folder}" from image "${image}"`,

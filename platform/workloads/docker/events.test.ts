@@ -69,7 +69,7 @@ describe("an engine's message", () => {
 
   test("about the adapter's own helpers is dropped", () => {
     const known: KnownContainers = new Map();
-    expect(translate(container("destroy", { ...LABELS, "sandbox.role": "tool" }), "sandbox", known)).toBeNull();
+    expect(translate(container("destroy", { ...LABELS, "sandbox.role": "helper" }), "sandbox", known)).toBeNull();
     expect(known.size).toBe(0);
   });
 
