@@ -1,41 +1,41 @@
 import { describe, expect, test } from "vitest";
-import { createSingleFlight } from "./single-flight.ts";
+import { createSingleFlight, shareNextRun } from "./single-flight.ts";
 
-describe("shared work", () => {
-  test("is done once for those who ask for the same at once", async () => {
-    const shared = createSingleFlight();
+describe("a single flight", () => {
+  test("runs once for the callers of one key at once", async () => {
+    const flights = createSingleFlight();
     const gate = Promise.withResolvers<void>();
-    let begun = 0;
+    let runs = 0;
     const work = () => {
-      begun++;
+      runs++;
       return gate.promise;
     };
-    const all = Promise.all([shared.share("a", work), shared.share("a", work), shared.share("b", work)]);
+    const all = Promise.all([flights.share("a", work), flights.share("a", work), flights.share("b", work)]);
     gate.resolve();
     await all;
-    expect(begun).toBe(2);
+    expect(runs).toBe(2);
   });
 
-  test("is done anew for those who ask after it ended", async () => {
-    const shared = createSingleFlight();
-    let begun = 0;
-    const work = async () => void begun++;
-    await shared.share("a", work);
-    await shared.share("a", work);
-    expect(begun).toBe(2);
+  test("runs again for a caller that comes after the end", async () => {
+    const flights = createSingleFlight();
+    let runs = 0;
+    const work = async () => void runs++;
+    await flights.share("a", work);
+    await flights.share("a", work);
+    expect(runs).toBe(2);
   });
 
-  test("fails for all who wait when it fails", async () => {
-    const shared = createSingleFlight();
+  test("rejects for every caller when the run fails", async () => {
+    const flights = createSingleFlight();
     const gate = Promise.withResolvers<void>();
-    const both = Promise.allSettled([shared.share("a", () => gate.promise), shared.share("a", () => gate.promise)]);
+    const both = Promise.allSettled([flights.share("a", () => gate.promise), flights.share("a", () => gate.promise)]);
     gate.reject(new Error("no"));
     const results = await both;
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   });
 
-  test("goes on for the others when one leaves, and is aborted when the last one does", async () => {
-    const shared = createSingleFlight();
+  test("goes on when one caller leaves, and is aborted when the last one does", async () => {
+    const flights = createSingleFlight();
     const [one, two] = [new AbortController(), new AbortController()];
     let aborted = false;
     const work = (signal: AbortSignal) =>
@@ -45,8 +45,8 @@ describe("shared work", () => {
           reject(new Error("aborted"));
         });
       });
-    const first = shared.share("a", work, one.signal);
-    const second = shared.share("a", work, two.signal);
+    const first = flights.share("a", work, one.signal);
+    const second = flights.share("a", work, two.signal);
     one.abort(new Error("bored"));
     await expect(first).rejects.toThrow("bored");
     expect(aborted).toBe(false);
@@ -55,21 +55,70 @@ describe("shared work", () => {
     expect(aborted).toBe(true);
   });
 
-  test("is begun anew for who comes while aborted work is still ending", async () => {
-    const shared = createSingleFlight();
+  test("begins a new run for a caller that comes while the aborted one is still ending", async () => {
+    const flights = createSingleFlight();
     const leaving = new AbortController();
-    const stuck = shared.share("a", () => new Promise<void>(() => {}), leaving.signal);
+    const stuck = flights.share("a", () => new Promise<void>(() => {}), leaving.signal);
     leaving.abort(new Error("bored"));
     await expect(stuck).rejects.toThrow("bored");
-    await expect(shared.share("a", async () => {})).resolves.toBeUndefined();
+    await expect(flights.share("a", async () => {})).resolves.toBeUndefined();
   });
 
-  test("does not begin for a caller that has gone already", async () => {
-    const shared = createSingleFlight();
-    let begun = 0;
-    await expect(shared.share("a", async () => void begun++, AbortSignal.abort(new Error("gone")))).rejects.toThrow(
+  test("begins no run for a caller whose signal is aborted already", async () => {
+    const flights = createSingleFlight();
+    let runs = 0;
+    await expect(flights.share("a", async () => void runs++, AbortSignal.abort(new Error("gone")))).rejects.toThrow(
       "gone",
     );
-    expect(begun).toBe(0);
+    expect(runs).toBe(0);
+  });
+});
+
+describe("shareNextRun", () => {
+  /** Work whose runs end when the test says so. */
+  function controlled() {
+    const runs: PromiseWithResolvers<number>[] = [];
+    const share = shareNextRun(() => {
+      const run = Promise.withResolvers<number>();
+      runs.push(run);
+      return run.promise;
+    });
+    const expectBegun = async (count: number) => {
+      await new Promise(setImmediate);
+      expect(runs).toHaveLength(count);
+    };
+    return { share, runs, expectBegun };
+  }
+
+  test("gives all callers of one moment the same run", async () => {
+    const { share, runs, expectBegun } = controlled();
+    const answers = Promise.all([share(), share(), share()]);
+    await expectBegun(1);
+    runs[0]?.resolve(7);
+    expect(await answers).toEqual([7, 7, 7]);
+  });
+
+  test("gives the callers that come during a run the next one, as the first may have seen an older state", async () => {
+    const { share, runs, expectBegun } = controlled();
+    const first = share();
+    await expectBegun(1);
+    const later = Promise.all([share(), share()]);
+    await expectBegun(1);
+    runs[0]?.resolve(1);
+    await expectBegun(2);
+    runs[1]?.resolve(2);
+    expect([await first, await later]).toEqual([1, [2, 2]]);
+  });
+
+  test("rejects a failed run for its own callers, and runs again for the next ones", async () => {
+    const { share, runs, expectBegun } = controlled();
+    const failing = share().catch((error: Error) => error.message);
+    await expectBegun(1);
+    const later = share();
+    runs[0]?.reject(new Error("gone"));
+    expect(await failing).toBe("gone");
+    await expectBegun(2);
+    runs[1]?.resolve(2);
+    expect(await later).toBe(2);
   });
 });
