@@ -91,7 +91,7 @@ const SettingsSchema = z.object({
   ENGINE_TIMEOUT: seconds(30),
   LOG_MAX_SIZE: z.coerce.number().int().min(1024).default(10_485_760),
   /** For tests of crash recovery alone, so it has no default and no place in .env.example (kernel/failpoint.ts). */
-  CRASH_AT_FILE: z.string().optional(),
+  FAILPOINT_FILE: z.string().optional(),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
 });
 

@@ -33,7 +33,7 @@ import { createDiskSecretStore } from "./store/secrets/disk-secret-store.ts";
 import { createDiskSpace } from "./host/disk-space.ts";
 import { createFirewallFolder } from "./host/firewall-heartbeat-file.ts";
 import { openTokenFile } from "./store/tokens/token-file.ts";
-import { failpointSaves } from "./usecases/failpoint-saves.ts";
+import { failpointSaves } from "./store/state/failpoint-saves.ts";
 import { cleanupExpired } from "./usecases/environments/cleanup-expired.ts";
 import { nothingUnderWay, type Context, type Settings } from "./usecases/context.ts";
 import { eventsWithOwners } from "./usecases/environments/events-with-owners.ts";
@@ -138,7 +138,7 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
   const settings = settingsOf(config, machine);
   const pool = parseSubnet(config.SUBNET_POOL);
   const takenSubnets = createTakenSubnets(pool);
-  const failpoint = createFailpoint(config.CRASH_AT_FILE);
+  const failpoint = createFailpoint(config.FAILPOINT_FILE);
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
   const events = await createDiskEventLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger });
   const router = createNginxRouter({

@@ -8,32 +8,32 @@ const kill = vi.spyOn(process, "kill").mockReturnValue(true);
 
 afterEach(() => void kill.mockClear());
 
-test("without a file nothing ever happens", () => {
+test("a failpoint without a file kills nothing", () => {
   createFailpoint(undefined)("before:start-container");
   expect(kill).not.toHaveBeenCalled();
 });
 
-test("the process kills itself at the boundary the file names, once", async () => {
-  const file = join(await temporaryFolder(), "crash-at");
-  const checkpoint = createFailpoint(file);
-  checkpoint("after:start-container");
+test("the process kills itself once, at the failpoint that the file names", async () => {
+  const file = join(await temporaryFolder(), "failpoint");
+  const failpoint = createFailpoint(file);
+  failpoint("after:start-container");
   writeFileSync(file, "after:start-container\n");
-  checkpoint("before:start-container");
+  failpoint("before:start-container");
   expect(kill).not.toHaveBeenCalled();
-  checkpoint("after:start-container");
+  failpoint("after:start-container");
   expect(kill).toHaveBeenCalledExactlyOnceWith(process.pid, "SIGKILL");
   expect(existsSync(file)).toBe(false);
-  checkpoint("after:start-container");
+  failpoint("after:start-container");
   expect(kill).toHaveBeenCalledTimes(1);
 });
 
-test("a number chooses the time it is passed", async () => {
-  const file = join(await temporaryFolder(), "crash-at");
-  const checkpoint = createFailpoint(file);
+test("a number in the file chooses which passing of the failpoint kills", async () => {
+  const file = join(await temporaryFolder(), "failpoint");
+  const failpoint = createFailpoint(file);
   writeFileSync(file, "after:save-record#2");
-  checkpoint("after:save-record");
+  failpoint("after:save-record");
   expect(readFileSync(file, "utf8")).toBe("after:save-record#1");
   expect(kill).not.toHaveBeenCalled();
-  checkpoint("after:save-record");
+  failpoint("after:save-record");
   expect(kill).toHaveBeenCalledTimes(1);
 });

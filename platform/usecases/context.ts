@@ -20,7 +20,7 @@ import type {
   SecretStore,
   TokenStore,
 } from "../store/store.ts";
-import type { Failpoint } from "./failpoint-saves.ts";
+import type { Failpoint } from "../kernel/failpoint.ts";
 import type { LogShippers } from "./logs/ship-logs.ts";
 import type { TakenSubnets } from "./pool/taken-subnets.ts";
 

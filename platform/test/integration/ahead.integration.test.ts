@@ -123,7 +123,7 @@ describe("what is made ahead", () => {
     return leftovers(instance);
   }
 
-  const crashing = () => ({ CRASH_AT_FILE: join(instance.folder, "crash-at") });
+  const crashing = () => ({ FAILPOINT_FILE: join(instance.folder, "crash-at") });
 
   test.each(boundaries.claiming)(
     "leaves nothing that is nobody's when the platform dies giving it away: %s",

@@ -6,7 +6,7 @@ import { waitUntil } from "./wait-until.ts";
 
 /**
  * The step boundaries that the platform passes while it makes a network and an environment ahead, and while it
- * gives the environment away: found by doing so in memory, as CRASH_AT_FILE names them.
+ * gives the environment away: found by doing so in memory, as FAILPOINT_FILE names them.
  */
 export async function findAheadBoundaries(): Promise<{ making: string[]; claiming: string[] }> {
   const passed: string[] = [];

@@ -24,11 +24,11 @@ export async function createCrashLane(): Promise<CrashLane> {
     RECONCILE_SCHEDULE: NEVER,
     CLEANUP_SCHEDULE: NEVER,
     PRUNE_SCHEDULE: NEVER,
-    CRASH_AT_FILE: "",
+    FAILPOINT_FILE: "",
   });
   const crashFile = join(instance.folder, "crash-at");
   const api = apiClient(instance);
-  const start = () => instance.startApi({ CRASH_AT_FILE: crashFile });
+  const start = () => instance.startApi({ FAILPOINT_FILE: crashFile });
 
   /** Runs an operation in which the platform dies at the boundary, and waits for its death. */
   async function dieIn(boundary: string, operation: () => Promise<unknown>): Promise<void> {

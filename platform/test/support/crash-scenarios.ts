@@ -1,4 +1,5 @@
 import { OUTAGE_MODES, type OutageMode } from "../../domain/environment/record.ts";
+import type { Failpoint } from "../../kernel/failpoint.ts";
 import { cleanupExpired } from "../../usecases/environments/cleanup-expired.ts";
 import { createEnvironment } from "../../usecases/environments/create-environment.ts";
 import { destroyEnvironment } from "../../usecases/environments/destroy-environment.ts";
@@ -107,7 +108,7 @@ const SCENARIOS: Scenario[] = [
 ];
 
 /**
- * Every scenario with the boundaries it passes, in order, as CRASH_AT_FILE names them, found by running
+ * Every scenario with the boundaries it passes, in order, as FAILPOINT_FILE names them, found by running
  * it on the platform in memory. The end of one effect and the beginning of the next, with nothing
  * between them, are one place to die at, named for the latter.
  */
@@ -137,7 +138,7 @@ async function boundariesOf(scenario: Scenario): Promise<string[]> {
   }
 }
 
-/** Boundaries as CRASH_AT_FILE names them: `#2` for the second time; an effect's end at which the next begins is left out. */
+/** Boundaries as FAILPOINT_FILE names them: `#2` for the second time; an effect's end at which the next begins is left out. */
 export function numbered(passed: string[]): string[] {
   const times = new Map<string, number>();
   return passed
@@ -157,8 +158,8 @@ export const BRIEF_S = 2;
 
 const DYING_IMAGE = "dying:latest";
 
-async function createOperations(checkpoint: (boundary: string) => void) {
-  const context = await createFakeContext(checkpoint);
+async function createOperations(failpoint: Failpoint) {
+  const context = await createFakeContext(failpoint);
   const { engine, environments, probe, settings } = context;
   settings.createTimeout = 5;
   engine.addImage(DYING_IMAGE, [3000], { exitCode: 1 });

@@ -3,7 +3,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { isAppOf } from "../../domain/environment/labels.ts";
 import { FAULTS } from "../../outages/registry.ts";
 import { watchHealth } from "../health/check-health.ts";
-import { withFailpoint } from "../failpoint-saves.ts";
+import { withFailpoint } from "../../kernel/failpoint.ts";
 import type { Context } from "../context.ts";
 import { assertOwnNames, findLiving } from "../environments/find-environment.ts";
 import { persistIntent } from "../environments/persist-intent.ts";

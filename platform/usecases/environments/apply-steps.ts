@@ -5,7 +5,7 @@ import { preparedNetworkName } from "../../domain/environment/names.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
 import type { Plan, Step, StepKind } from "../../domain/plan/step.ts";
 import { FAULTS } from "../../outages/registry.ts";
-import { withFailpoint } from "../failpoint-saves.ts";
+import { withFailpoint } from "../../kernel/failpoint.ts";
 import type { Context } from "../context.ts";
 import { secretsOf, withoutSecrets } from "./secrets-of.ts";
 import { shuttingDown } from "./shutting-down.ts";

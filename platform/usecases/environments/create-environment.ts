@@ -7,7 +7,7 @@ import { admit, reserve } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
 import { awaitHealthy } from "../health/await-healthy.ts";
 import { noteCheck } from "../health/check-health.ts";
-import { withFailpoint } from "../failpoint-saves.ts";
+import { withFailpoint } from "../../kernel/failpoint.ts";
 import { claimSpare } from "../pool/acquire-warm.ts";
 import type { Context, Creation } from "../context.ts";
 import { draftRecord, resourcesOf, type CreateRequest } from "./draft-record.ts";

@@ -1,0 +1,10 @@
+import { withFailpoint, type Failpoint } from "../../kernel/failpoint.ts";
+import type { EnvironmentStore } from "../store.ts";
+
+/** The store with the failpoints `before:save-record` and `after:save-record` around every save. */
+export function failpointSaves<S extends EnvironmentStore>(environments: S, failpoint: Failpoint): S {
+  return {
+    ...environments,
+    save: (record) => withFailpoint(failpoint, "save-record", () => environments.save(record)),
+  };
+}
