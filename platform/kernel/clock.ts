@@ -1,10 +1,10 @@
 /** The one source of time, so that tests can hold it. */
 export interface Clock {
-  /** Milliseconds since the epoch. It jumps, either way, when somebody sets the clock or a sleeping machine wakes. */
+  /** Milliseconds since the epoch. Jumps either way when the clock is set or a sleeping machine wakes. */
   now(): number;
   /** The present time, ISO 8601, UTC, milliseconds. */
   timestamp(): string;
-  /** Milliseconds since some moment; never jumps, so waits and pauses go by it. */
+  /** Milliseconds since an arbitrary moment. Never jumps, so waits and pauses go by it. */
   monotonic(): number;
 }
 
@@ -14,28 +14,3 @@ export const systemClock: Clock = {
   timestamp: () => new Date().toISOString(),
   monotonic: () => performance.now(),
 };
-
-export type FakeClock = Clock & {
-  /** Lets time pass. */
-  advance(ms: number): void;
-  /** Sets it, forward or back, without any time passing. */
-  step(ms: number): void;
-};
-
-/** A clock that stands still until it is moved. */
-export function createFakeClock(start = Date.UTC(2030, 0, 1)): FakeClock {
-  let now = start;
-  let passed = 0;
-  return {
-    now: () => now,
-    timestamp: () => new Date(now).toISOString(),
-    monotonic: () => passed,
-    advance(ms) {
-      now += ms;
-      passed += ms;
-    },
-    step(ms) {
-      now += ms;
-    },
-  };
-}

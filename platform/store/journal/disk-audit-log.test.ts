@@ -1,7 +1,7 @@
 import { appendFile, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createFakeClock } from "../../kernel/clock.ts";
+import { createFakeClock } from "../../test/fakes/fake-clock.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { createDiskAuditLog } from "./disk-audit-log.ts";
 import { createFakeAuditLog } from "../../test/fakes/fake-audit-log.ts";

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import type { PlatformEvent } from "../../domain/events.ts";
-import { createFakeClock } from "../../kernel/clock.ts";
+import { createFakeClock } from "../../test/fakes/fake-clock.ts";
 import { describeEventLogContract } from "../../test/contracts/event-log-contract.ts";
 import { openFilesBelow } from "../../test/support/open-files.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";

@@ -5,7 +5,7 @@ import { createFakeEngine, type FakeEngine } from "../fakes/fake-engine.ts";
 import { createApp, type AccessSettings } from "../../http/app.ts";
 import { createFakeRouter, type FakeRouter } from "../fakes/fake-router.ts";
 import { createFakeProbe, type FakeProbe } from "../fakes/fake-probe.ts";
-import { createFakeClock } from "../../kernel/clock.ts";
+import { createFakeClock } from "../fakes/fake-clock.ts";
 import { createKeyedLock } from "../../kernel/keyed-lock.ts";
 import { createLogger } from "../../kernel/logger.ts";
 import { createFakeArchiveStore } from "../fakes/fake-archive-store.ts";
