@@ -1,4 +1,4 @@
-/** A signal that aborts `ms` milliseconds after `signal` has. It keeps no process alive. */
+/** Returns a signal that aborts `ms` milliseconds after `signal` does. Its timer keeps no process alive. */
 export function abortAfter(signal: AbortSignal, ms: number): AbortSignal {
   const later = new AbortController();
   const begin = () => void setTimeout(() => later.abort(), ms).unref();

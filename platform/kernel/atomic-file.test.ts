@@ -70,24 +70,15 @@ describe("writeFileAtomic", () => {
   });
 });
 
-/** Writes as a process does that has just begun, whatever it and its like wrote before. */
+/** Writes as a process does that has just started. */
 async function writeAsNewProcess(path: string): Promise<void> {
   vi.resetModules();
   const { writeFileAtomic: write } = await import("./atomic-file.ts");
   await write(path, "x");
 }
 
-describe("a process with the number of one that was killed, as in a container that is started again", () => {
-  it("writes whatever that one left half-written", async () => {
-    const left = Array.from({ length: 20 }, (_, index) => `.a.json.${process.pid}.${index + 1}.tmp`);
-    for (const name of left) await writeFile(join(folder, name), "half");
-    await writeAsNewProcess(join(folder, "a.json"));
-    expect(await readFile(join(folder, "a.json"), "utf8")).toBe("x");
-  });
-});
-
-describe("what survives a power cut", () => {
-  /** Runs `work` and tells what it asked the disk to keep, and what the folder held at each of these moments. */
+describe("the disk is asked to keep", () => {
+  /** Runs `work` and returns each file or folder that it synced, and what the folder held at that moment. */
   async function syncedBy(work: () => Promise<void>): Promise<{ what: string; held: string[] }[]> {
     const anyFile = await open(folder, "r");
     const sync = vi.spyOn(Object.getPrototypeOf(anyFile) as typeof anyFile, "sync");
@@ -107,7 +98,7 @@ describe("what survives a power cut", () => {
 
   const temporary = expect.stringMatching(/^\.a\.json\.[0-9a-f]{16}\.tmp$/);
 
-  it("a written file: its content before it takes the place, then its name", async () => {
+  it("a written file's content before the file takes its name, then the name", async () => {
     const path = join(folder, "a.json");
     expect(await syncedBy(() => writeFileAtomic(path, "x"))).toEqual([
       { what: temporary, held: [temporary] },
@@ -116,14 +107,14 @@ describe("what survives a power cut", () => {
     expect(await syncedBy(() => writeFileAtomic(path, "y", { durable: false }))).toEqual([]);
   });
 
-  it("its temporary name is another one in every process, also in one with the same number", async () => {
+  it("a temporary file under another name in every process, also in one with the same id", async () => {
     const write = () => syncedBy(() => writeAsNewProcess(join(folder, "a.json")));
     const names = [...(await write()), ...(await write())].map(({ what }) => what).filter((what) => what !== "");
     expect(names).toEqual([temporary, temporary]);
     expect(new Set(names).size).toBe(2);
   });
 
-  it("a removal", async () => {
+  it("a removal, when it is durable", async () => {
     const path = join(folder, "a.json");
     for (const durable of [true, false]) {
       await writeFile(path, "x");
@@ -131,13 +122,13 @@ describe("what survives a power cut", () => {
     }
   });
 
-  it("a move: where it went, then where it was", async () => {
+  it("a move's target folder, then its source folder", async () => {
     await writeFile(join(folder, "a.json"), "x");
     const moved = await syncedBy(() => moveFile(join(folder, "a.json"), join(folder, "aside", "a.json")));
     expect(moved).toEqual(["aside", ""].map((what) => ({ what, held: ["aside"] })));
   });
 
-  it("a made folder, and none that was there", async () => {
+  it("a folder that was made and its parent, but no folder that existed", async () => {
     const made = () => syncedBy(() => makeFolder(join(folder, "a", "b")));
     expect(await made()).toEqual(["a", ""].map((what) => ({ what, held: ["a"] })));
     expect(await made()).toEqual([]);
@@ -152,7 +143,7 @@ describe("makeFolder", () => {
 });
 
 describe("removeFile", () => {
-  it("removes a file, and accepts that it is gone", async () => {
+  it("removes a file, and accepts that it is gone already", async () => {
     const path = join(folder, "a.json");
     await writeFile(path, "x");
     await removeFile(path);
@@ -160,7 +151,7 @@ describe("removeFile", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it("fails with storage_failed when it is a folder", async () => {
+  it("fails with storage_failed when the path is a folder", async () => {
     await mkdir(join(folder, "a.json"));
     await expect(removeFile(join(folder, "a.json"))).rejects.toMatchObject({ code: "storage_failed" });
   });
@@ -174,21 +165,21 @@ describe("moveFile", () => {
     expect(await readdir(folder)).toEqual(["aside"]);
   });
 
-  it("fails with storage_failed when there is nothing to move", async () => {
+  it("fails with storage_failed when the source does not exist", async () => {
     await expect(moveFile(join(folder, "none"), join(folder, "b"))).rejects.toMatchObject({ code: "storage_failed" });
   });
 });
 
 describe("sweepTemporaryFiles", () => {
-  it("removes what a killed process left and nothing else", async () => {
-    const left = [".env-a.json.0123456789abcdef.tmp", ".env-a.json.4711.3.tmp"]; // the second by an earlier version
-    const others = [".gitkeep", ".notes.tmp", "env-a.json", "notes.tmp"];
+  it("removes the temporary files of a killed process and nothing else", async () => {
+    const left = [".env-a.json.0123456789abcdef.tmp"];
+    const others = [".env-a.json.4711.3.tmp", ".gitkeep", ".notes.tmp", "env-a.json", "notes.tmp"];
     await Promise.all([...left, ...others].map((name) => writeFile(join(folder, name), "")));
     expect((await sweepTemporaryFiles(folder)).sort()).toEqual(left);
     expect((await readdir(folder)).sort()).toEqual(others);
   });
 
-  it("leaves the writes under way in this process alone", async () => {
+  it("leaves this process's own writes alone", async () => {
     const writes = Array.from({ length: 20 }, (_, index) =>
       writeFileAtomic(join(folder, `${index}.json`), "x".repeat(100_000)),
     );

@@ -3,22 +3,19 @@ import { mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { PlatformError } from "./errors.ts";
 
-/** `durable: false` leaves out the fsyncs: for files that are written anew at every start. */
+/** `durable: false` leaves out the fsyncs: for files that every start writes again. */
 export type WriteOptions = { mode?: number; durable?: boolean };
 
-/**
- * Temporary names begin with a dot and end in .tmp, so that no `*.conf` or `*.json` ever matches a half-written file.
- * Those of earlier versions, which may have left some, have two numbers in the place of the random part.
- */
-const TEMPORARY_NAME = /^\..+\.([0-9a-f]{16}|\d+\.\d+)\.tmp$/;
+/** Temporary names begin with a dot and end in .tmp, so that `*.conf` and `*.json` never match a half-written file. */
+const TEMPORARY_NAME = /^\..+\.[0-9a-f]{16}\.tmp$/;
 
-/** Temporary files this process is writing now: a sweep must not take them away. */
+/** Temporary files that this process is writing: a sweep leaves them alone. */
 const inFlight = new Set<string>();
 
 /**
- * Replaces a file as a whole: a reader sees the old content or the new, never a part, and after a
- * power cut too when `durable` (the default). `mode` holds exactly, whatever the umask; left out, a
- * new file gets the process's default. Throws `storage_failed`; the former file is then untouched.
+ * Replaces a file as a whole: a reader sees the old content or the new, never a part, after a power cut too when
+ * `durable` (the default). The file gets exactly `mode`, independent of the umask; without it, the process's default.
+ * Throws `storage_failed`; the former file is then untouched.
  */
 export async function writeFileAtomic(path: string, data: string, options: WriteOptions = {}): Promise<void> {
   const folder = dirname(path);
@@ -29,14 +26,14 @@ export async function writeFileAtomic(path: string, data: string, options: Write
     await rename(temporary, path);
     if (options.durable !== false) await syncFolder(folder);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to tell
+    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
     throw storageError("write file", path, error);
   } finally {
     inFlight.delete(temporary);
   }
 }
 
-/** Removes a file, for good when `durable` (the default); none is fine. Throws `storage_failed`. */
+/** Removes a file, if it exists; after a power cut too when `durable` (the default). Throws `storage_failed`. */
 export async function removeFile(path: string, { durable = true }: { durable?: boolean } = {}): Promise<void> {
   try {
     await unlink(path);
@@ -47,7 +44,7 @@ export async function removeFile(path: string, { durable = true }: { durable?: b
   }
 }
 
-/** Makes a folder, and those above it, for good; one that is there is fine. Throws `storage_failed`. */
+/** Makes a folder and its missing parents durably, if it does not exist. Throws `storage_failed`. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     const made = await mkdir(path, { recursive: true });
@@ -60,7 +57,7 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Moves a file or folder to a place on the same file system, making that place's folder. Throws `storage_failed`. */
+/** Moves a file or folder durably within one file system, making the target's folder. Throws `storage_failed`. */
 export async function moveFile(from: string, to: string): Promise<void> {
   try {
     await mkdir(dirname(to), { recursive: true });
@@ -73,8 +70,8 @@ export async function moveFile(from: string, to: string): Promise<void> {
 }
 
 /**
- * Removes temporary files that a killed process left in `folder` and returns their names. Meant for
- * start, before anyone else writes there; this process's own writes are left alone. Throws `storage_failed`.
+ * Removes the temporary files that a killed process left in `folder` and returns their names. For the start, before
+ * other processes write there; this process's own writes are left alone. Throws `storage_failed`.
  */
 export async function sweepTemporaryFiles(folder: string): Promise<string[]> {
   try {
@@ -88,7 +85,7 @@ export async function sweepTemporaryFiles(folder: string): Promise<string[]> {
   }
 }
 
-/** A failed file operation as the catalogue knows it. `verb` is what was tried, such as `read file`. */
+/** A failed file operation as a catalogued error. `verb` is the operation, such as `read file`. */
 export function storageError(verb: string, path: string, error: unknown): PlatformError {
   const code = errnoOf(error);
   const hint = code === "ENOSPC" ? ". Free disk space and try again" : ". Check the disk and the folder's permissions";
@@ -97,13 +94,13 @@ export function storageError(verb: string, path: string, error: unknown): Platfo
   });
 }
 
-/** The system's name of a failure, such as ENOENT; null when it is none of the system's. */
+/** The system's name of a failure, such as ENOENT; null for any other error. */
 export function errnoOf(error: unknown): string | null {
   if (!(error instanceof Error) || !("code" in error)) return null;
   return typeof error.code === "string" ? error.code : null;
 }
 
-/** Random, since in a container every process has the number of the one that was killed before it, and may meet its files. */
+/** Random: in a container every process has the id of its killed predecessor, and may find its files. */
 function temporaryName(name: string): string {
   return `.${name}.${randomBytes(8).toString("hex")}.tmp`;
 }
@@ -119,7 +116,7 @@ async function writeNew(path: string, data: string, { mode, durable }: WriteOpti
   }
 }
 
-/** Makes a rename or removal survive a power cut. */
+/** Makes renames and removals in a folder survive a power cut. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {

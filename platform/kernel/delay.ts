@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits `ms` milliseconds or until `signal` aborts, whichever is first; tells which by the signal, never by throwing. */
+/** Waits `ms` milliseconds or until `signal` aborts, whichever comes first. Does not throw on abort: ask the signal. */
 export async function delay(ms: number, signal?: AbortSignal): Promise<void> {
   try {
     await sleep(ms, undefined, signal === undefined ? {} : { signal });

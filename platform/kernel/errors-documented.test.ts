@@ -15,7 +15,7 @@ test("docs/api.md names every event type", () => {
   expect(EVENT_TYPES.filter((type) => !api.includes(`\`${type}\``))).toEqual([]);
 });
 
-test("an error knows its status and title by its code, and keeps its cause", () => {
+test("a PlatformError has the status and title of its code, and keeps its cause", () => {
   const cause = new Error("why");
   const error = new PlatformError("conflict", "Cannot do it: not now", { cause });
   expect(error).toMatchObject({

@@ -1,7 +1,7 @@
 /**
- * The error catalogue: every failure a caller can meet, with its stable code, HTTP status and
- * title. Adapters and use-cases throw `PlatformError`; http/ writes it as RFC 9457 problem+json.
- * docs/api.md lists the same codes (a test compares both).
+ * The error catalogue: every failure that a caller can meet, with its stable code, HTTP status and title. Adapters
+ * and use-cases throw `PlatformError`; http/ writes it as RFC 9457 problem+json. docs/api.md lists the same codes,
+ * and a test compares both.
  */
 export const CATALOGUE = {
   invalid_request: { status: 400, title: "Invalid request" },
@@ -40,7 +40,6 @@ export type ErrorCode = keyof typeof CATALOGUE;
 /** One invalid field of a request. `path` is dotted, as in `services.0.port`; empty for the whole body. */
 export type FieldError = { path: string; message: string };
 
-/** Everything a PlatformError may carry beside its code and detail. */
 type ErrorOptions = { cause?: unknown; errors?: FieldError[]; headers?: Record<string, string> };
 
 /** A catalogued failure. `message` is the problem's `detail`: what happened and what to do next. */

@@ -22,7 +22,7 @@ test("a section begins at once when another key's section never ends", async () 
   await stuck;
 });
 
-test("a newcomer cannot slip in when the key passes from one section to the next", async () => {
+test("a newcomer does not get in between when the key passes from one section to the next", async () => {
   const lock = createKeyedLock();
   const trace: string[] = [];
   const gate = Promise.withResolvers<void>();
@@ -46,7 +46,7 @@ test("a failing section rejects its own caller only and frees the key", async ()
   expect(await after).toBe(42);
 });
 
-test("a key is held from the call on and forgotten when nobody wants it any more", async () => {
+test("a key is held from the call until its last section has ended", async () => {
   const lock = createKeyedLock();
   const gate = Promise.withResolvers<void>();
   const running = [lock.run("env", () => gate.promise), lock.run("env", () => undefined)];
@@ -57,7 +57,7 @@ test("a key is held from the call on and forgotten when nobody wants it any more
   expect(lock.isHeld("env")).toBe(false);
 });
 
-test("a wait that is aborted rejects with the reason and leaves the queue's order to the others", async () => {
+test("a wait that is aborted rejects with the reason, and the sections behind it still run in order", async () => {
   const lock = createKeyedLock();
   const gate = Promise.withResolvers<void>();
   const impatience = new AbortController();
@@ -73,7 +73,7 @@ test("a wait that is aborted rejects with the reason and leaves the queue's orde
   expect(lock.isHeld("env")).toBe(false);
 });
 
-test("an abort after the section has begun changes nothing", async () => {
+test("an abort after the section has begun does not reject it", async () => {
   const lock = createKeyedLock();
   const late = new AbortController();
   const gate = Promise.withResolvers<void>();
@@ -85,13 +85,13 @@ test("an abort after the section has begun changes nothing", async () => {
   expect(await waiter).toBe("waited");
 });
 
-test("a signal that is aborted already keeps the section from beginning", async () => {
+test("a section whose signal is aborted already does not begin", async () => {
   const lock = createKeyedLock();
   await expect(lock.run("env", () => "never", AbortSignal.abort(new Error("gone")))).rejects.toThrow("gone");
   expect(lock.isHeld("env")).toBe(false);
 });
 
-test("whenIdle waits for every section that runs or waits, whether it fails or not, and for none when there is none", async () => {
+test("whenIdle waits for every section that runs or waits, failing ones too, and resolves at once when there is none", async () => {
   const lock = createKeyedLock();
   await lock.whenIdle();
   const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -114,7 +114,7 @@ test("whenIdle waits for every section that runs or waits, whether it fails or n
   expect(lock.isHeld("one")).toBe(false);
 });
 
-test("ten thousand waiting sections are served in good time", async () => {
+test("ten thousand sections of one key all run", async () => {
   const lock = createKeyedLock();
   let sum = 0;
   await Promise.all(Array.from({ length: 10_000 }, () => lock.run("env", () => void sum++)));

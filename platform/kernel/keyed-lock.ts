@@ -1,10 +1,10 @@
 /** Exclusive sections by key, such as an environment's id. */
 export type KeyedLock = {
   /**
-   * Runs `fn` while no other section of the same key runs; sections of one key follow each other in
-   * the order of the calls, sections of different keys never wait for each other. Rejects with the
-   * signal's reason when it aborts before `fn` has begun; from then on `fn` alone decides. Not
-   * re-entrant: a section that waits for another one of its own key waits for ever.
+   * Runs `fn` while no other section of the same key runs. Sections of one key run in the order of the calls;
+   * sections of different keys never wait for each other. Rejects with the signal's reason when it aborts before
+   * `fn` has begun; later aborts are up to `fn`. Not re-entrant: a section that waits for another one of its own
+   * key waits for ever.
    */
   run<T>(key: string, fn: () => T | Promise<T>, signal?: AbortSignal): Promise<T>;
   /** Whether a section of this key is running. */
@@ -14,11 +14,11 @@ export type KeyedLock = {
 };
 
 /**
- * A lock whose memory is that of the keys in use.
+ * A lock that remembers only the keys in use.
  *
- * Invariants: `waiting` has a key exactly as long as that key is held; the key's set holds those who
- * wait for it, first come first. A holder that is done hands the key straight to the first one
- * waiting, so that nobody can slip in between; only where nobody waits the key is dropped.
+ * Invariants: `waiting` has a key exactly as long as that key is held, with the callers that wait for it in the order
+ * of their calls. A section that ends hands the key directly to the first caller that waits, so that no newcomer gets
+ * in between; without one, the key is dropped.
  */
 export function createKeyedLock(): KeyedLock {
   const waiting = new Map<string, Set<() => void>>();

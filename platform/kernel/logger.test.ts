@@ -14,7 +14,7 @@ test.each([
   { req: { headers: { authorization: VALUE } } },
   { request: { headers: { authorization: VALUE } } },
   { request: { body: { secrets: { PASSWORD: VALUE } } } },
-])("%j reaches the log without its secret", (fields) => {
+])("the log redacts the secret in %j", (fields) => {
   let text = "";
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {

@@ -1,8 +1,8 @@
-/** Work that is to be ended properly, whether or not anybody still waits for what comes of it. */
+/** Background work that a shutdown has to wait for, whether or not a caller still waits for its result. */
 export type TaskTracker = {
-  /** Takes note of work until it has ended, and hands it on. */
+  /** Remembers work until it has ended, and returns the same promise. */
   track<T>(work: Promise<T>): Promise<T>;
-  /** Resolves as soon as nothing is under way, also nothing that began meanwhile. Never rejects. */
+  /** Resolves once no work is under way, including work that began meanwhile. Never rejects. */
   whenIdle(): Promise<void>;
 };
 
