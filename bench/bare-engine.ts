@@ -18,37 +18,37 @@ const ENGINE_LIMIT_MS = 300_000;
 type CreateOptions = Parameters<Docker["createContainer"]>[0];
 type NetworkOptions = Parameters<Docker["createNetwork"]>[0];
 
-/** What the bare engine runs in an environment's place. */
+/** The bare engine's counterpart of an environment. */
 export type BareEnvironment = { network: string; container: string; address: string; subnet: Subnet };
 
-/** The engine without a platform: the least that must be done for a container of one's own network to answer. */
+/** The engine without a platform: the fewest calls after which a container in a network of its own answers. */
 export type BareEngine = {
-  /** The label of what is made. */
+  /** The label of its containers and networks. */
   instance: string;
-  /** Network, container, start, first 200 from its address; as an environment's in image, labels, limits and subnet. */
+  /** Network, container, start, first 200 from its address; with the image, labels, limits and subnet of an environment. */
   create(app?: { command: string[] }): Promise<BareEnvironment>;
-  /** The container, killed and removed in one call; then the network. */
+  /** Removes the container by force in one call, then the network. */
   destroy(environment: BareEnvironment): Promise<void>;
-  /** Removes all that was made, also by calls that still run. */
+  /** Removes everything, including the results of calls that still run. */
   remove(): Promise<void>;
 };
 
 export type BareEngineOptions = {
-  /** The label of what is made; not the platform's, which would take it for strays of its own. */
+  /** The label of its objects; another one than the platform's, which would remove them as orphans of its own. */
   instance: string;
   image: string;
-  /** Where subnets are cut from, which nobody else uses. */
+  /** The range that its subnets are cut from, for its use alone. */
   pool: string;
   signal: AbortSignal;
 };
 
-/** Nothing is made until it is asked for. `signal` ends whatever waits, and lets nothing new begin. */
+/** Creates nothing by itself. An aborted `signal` ends its waits and rejects new calls. */
 export function createBareEngine({ instance, image, pool, signal }: BareEngineOptions): BareEngine {
   const client = createDockerClient({ socketPath: DOCKER_SOCKET, instance, timeoutMs: ENGINE_LIMIT_MS });
   const subnets = createSubnetAllocator(parseSubnet(pool), PREFIX);
   let made = 0;
 
-  /** Not `client.change`: the platform's own limit of calls at once is the platform's. */
+  /** Not `client.change`, which would apply the platform's own limit of concurrent calls. */
   function call<T>(action: string, work: (docker: Docker) => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     return client.call(action, work);
@@ -93,7 +93,7 @@ export function createBareEngine({ instance, image, pool, signal }: BareEngineOp
     },
 
     async remove() {
-      // A call that was under way when the run was broken off may make another one meanwhile.
+      // A call that was under way when the run was interrupted may create another one meanwhile.
       for (let round = 0; round < 5; round++) {
         await removeTestObjects(instance);
         if ((await testObjects(instance)).length === 0) return;

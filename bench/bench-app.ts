@@ -1,13 +1,11 @@
-/** Its output comes in so many bursts a second: fewer wake-ups of hundreds of apps than a timer for each line. */
+/** The app prints in so many bursts a second: hundreds of apps then wake up less often than with a timer for each line. */
 const BURSTS = 5;
 
 const SCRIPT = `
 const { createServer } = require("node:http");
 const padding = ".".repeat(80);
-let hanging = false, printed = 0, timer;
+let printed = 0, timer;
 const actions = {
-  "/hang": () => { hanging = true; },
-  "/wake": () => { hanging = false; },
   "/print": (url) => {
     const lines = Number(url.searchParams.get("per_second")) / ${BURSTS};
     clearInterval(timer);
@@ -19,21 +17,18 @@ const actions = {
 };
 createServer((request, response) => {
   const url = new URL(request.url, "http://app");
-  const action = actions[url.pathname];
-  if (hanging && action === undefined) return;
-  action?.(url);
+  actions[url.pathname]?.(url);
   response.end(String(printed));
 }).listen(process.env.PORT);
 `;
 
 /**
- * What the many environments of a row run. Answers how many lines it has printed; `/print?per_second=25`
- * starts printing numbered lines and `/stop` ends that; after `/hang` everything else is accepted and never
- * answered, until `/wake`.
+ * The command of the environments in the rows that want many. The app answers with the number of lines that it has
+ * printed; `/print?per_second=25` starts printing numbered lines, and `/stop` ends it.
  */
 export const BENCH_APP = ["node", "-e", SCRIPT];
 
-/** The numbers of its lines in a log file, in their order. */
+/** The numbers of the app's lines in a log file, in the file's order. */
 export function lineNumbersIn(text: string): number[] {
   return [...text.matchAll(/ line (\d+)$/gm)].map(([, number]) => Number(number));
 }

@@ -1,6 +1,6 @@
 /**
- * Measures the platform against the bare engine, side by side in one run, and prints a table: `make bench`.
- * Docs: docs/performance.md. Fails only where it could not measure, never for a figure.
+ * Measures the platform against the bare engine, side by side in one run, and prints a table: `make bench`
+ * (docs/performance.md). Exits 1 only when a row could not be measured, never because of a figure.
  */
 import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -11,11 +11,11 @@ import { isReached, type Line } from "./line.ts";
 import { measureBurst } from "./rows/burst.ts";
 import { measureFrontDoor } from "./rows/front-door.ts";
 import { measureGrowth } from "./rows/growth.ts";
-import { measureHealthSweep } from "./rows/health-sweep.ts";
 import { measureListing } from "./rows/listing.ts";
 import { measureLogFlow } from "./rows/log-flow.ts";
 import { measureOne } from "./rows/one.ts";
 import { measureWarm } from "./rows/warm.ts";
+import { measureWarmBesideCaller } from "./rows/warm-beside-caller.ts";
 import { renderTable } from "./table.ts";
 import { createWorkbench, type Workbench } from "./workbench.ts";
 
@@ -25,23 +25,23 @@ type Measure = (bench: Workbench) => Promise<{ lines: Line[]; raw: unknown; note
 type Result = { lines: Line[]; raw: unknown; note: string | null; error: string | null; seconds: number };
 
 type Machine = { cpus: number; memoryGb: number; engine: string; description: string };
-/** Load: the machine's average of a minute, which tells whether others were at work too. */
+/** `load` is the machine's average of a minute, which shows whether other work ran too. */
 type Report = { date: string; machine: Machine; load: Record<string, number | undefined> };
 
-/** In this order: growth fills the platform, and those after it use what it made. */
+/** In this order: growth fills the platform, and the rows after it use its environments. */
 const ROWS: Record<string, Measure> = {
   create: measureOne,
   warm: measureWarm,
+  "warm-beside-caller": measureWarmBesideCaller,
   burst: measureBurst,
   "front-door": measureFrontDoor,
   growth: measureGrowth,
   listing: measureListing,
-  sweep: measureHealthSweep,
   logs: measureLogFlow,
 };
 
 const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+const print = (text: string): void => void process.stderr.write(`${text}\n`);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { json: { type: "string" } } });
@@ -50,8 +50,8 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.on(signal, () => {
-      if (!stop.signal.aborted) tell(`${signal}: cleaning up`);
-      stop.abort(new Error(`broken off by ${signal}`));
+      if (!stop.signal.aborted) print(`${signal}: cleaning up`);
+      stop.abort(new Error(`interrupted by ${signal}`));
     });
 
   const machine = await describeMachine();
@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     minutes: numberFrom("BENCH_MINUTES", 2),
     many: numberFrom("BENCH_ENVS", 200),
     signal: stop.signal,
-    progress: (text) => tell(`  ${current}: ${text}`),
+    progress: (text) => print(`  ${current}: ${text}`),
   });
   const results: Record<string, Result> = {};
   try {
@@ -71,18 +71,18 @@ async function main(): Promise<void> {
       results[name] = await runRow(bench, name);
     }
   } finally {
-    tell("cleaning up");
-    // Before the table, which is printed even so: what was measured stays measured.
+    print("cleaning up");
+    // A failed clean-up does not keep the results from being printed.
     await bench.remove().catch((error: unknown) => {
-      tell(`Cannot clean up: ${describe(error)}; look for ${bench.instance.name}`);
+      print(`Cannot clean up: ${describe(error)}; look for ${bench.instance.name}`);
       process.exitCode = 1;
     });
   }
   const report = { date: new Date().toISOString(), machine, load: { ...load, after: loadavg()[0] } };
-  await tellResults(results, report, json);
+  await reportResults(results, report, json);
 }
 
-async function tellResults(results: Record<string, Result>, report: Report, json: string): Promise<void> {
+async function reportResults(results: Record<string, Result>, report: Report, json: string): Promise<void> {
   const all = Object.entries(results);
   process.stdout.write(`\n${renderTable(all.flatMap(([, { lines }]) => lines))}\n\n`);
   for (const [name, { note, error }] of all) {
@@ -102,27 +102,27 @@ async function tellResults(results: Record<string, Result>, report: Report, json
   if (all.some(([, { error }]) => error !== null)) process.exitCode = 1;
 }
 
-/** A row that fails is told in its place and stops no other; one that was broken off stops them all. */
+/** A row that fails is reported in its place, and the others go on; an interrupted one ends the run. */
 async function runRow(bench: Workbench, name: string): Promise<Result> {
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
-  const broken = Promise.withResolvers<never>();
-  const onAbort = (): void => broken.reject(bench.signal.reason);
+  const interrupted = Promise.withResolvers<never>();
+  const onAbort = (): void => interrupted.reject(bench.signal.reason);
   bench.signal.throwIfAborted();
   bench.signal.addEventListener("abort", onAbort);
   try {
-    tell(name);
+    print(name);
     const {
       lines,
       raw,
       note = null,
-    } = (await Promise.race([ROWS[name]?.(bench), broken.promise])) as Awaited<ReturnType<Measure>>;
-    tell(`  ${name}: done in ${seconds().toFixed(0)} s`);
+    } = (await Promise.race([ROWS[name]?.(bench), interrupted.promise])) as Awaited<ReturnType<Measure>>;
+    print(`  ${name}: done in ${seconds().toFixed(0)} s`);
     return { lines, raw, note, error: null, seconds: seconds() };
   } catch (error) {
     bench.signal.throwIfAborted();
     const reason = describe(error);
-    tell(`  ${name}: not measured: ${reason}\n${bench.instance.output().split("\n").slice(-6).join("\n")}`);
+    print(`  ${name}: not measured: ${reason}\n${bench.instance.output().split("\n").slice(-6).join("\n")}`);
     return { lines: [], raw: null, note: null, error: reason, seconds: seconds() };
   } finally {
     bench.signal.removeEventListener("abort", onAbort);
@@ -154,6 +154,6 @@ async function describeMachine(): Promise<Machine> {
 }
 
 main().catch((error: unknown) => {
-  tell(`Cannot measure: ${describe(error)}`);
+  print(`Cannot measure: ${describe(error)}`);
   process.exit(1);
 });

@@ -20,7 +20,7 @@ function countingServer(listener: RequestListener): { server: Server; connection
   return { server, connections: () => connections };
 }
 
-test("requests one after the other share a connection, those at once have one each", async () => {
+test("kept connections carry requests one after the other on one connection, and concurrent ones on one each", async () => {
   const body = Buffer.alloc(300_000, "x");
   const { server, connections } = countingServer((_request, response) => void response.end(body));
   const client = await clientOf(server);
@@ -30,7 +30,7 @@ test("requests one after the other share a connection, those at once have one ea
   expect(connections()).toBe(3);
 });
 
-test("an answer in many pieces counts when its last byte is there", async () => {
+test("an answer in many pieces resolves its request with the last byte", async () => {
   const pieces = ["HTTP/1.1 200 OK\r\nContent-", "Length: 6\r\n\r", "\nab", "cd"];
   const [written, last] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const server = createTcpServer(async (socket) => {
@@ -44,20 +44,20 @@ test("an answer in many pieces counts when its last byte is there", async () => 
   const order: string[] = [];
   const asking = client.ask().then(() => order.push("answered"));
   await written.promise;
-  order.push("all but its end is there");
+  order.push("all but its end has arrived");
   last.resolve();
   await asking;
-  expect(order).toEqual(["all but its end is there", "answered"]);
+  expect(order).toEqual(["all but its end has arrived", "answered"]);
 });
 
-test("another answer than a 200 is told, and so is one that is broken off", async () => {
+test("a request is rejected by an answer other than 200 and by one that ends too early", async () => {
   const { server } = countingServer((_request, response) => void response.writeHead(503).end());
   await expect((await clientOf(server)).ask()).rejects.toThrow("status 503");
   const broken = createTcpServer((socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"));
   await expect((await clientOf(broken)).ask()).rejects.toThrow("closed before the end");
 });
 
-test("a kept connection that its server closes is made anew", async () => {
+test("a kept connection that its server has closed is opened again", async () => {
   const { server, connections } = countingServer((request, response) => {
     response.end("well");
     response.on("close", () => request.socket.destroy());

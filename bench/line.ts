@@ -1,15 +1,15 @@
 import type { Spread } from "./statistics.ts";
 
-/** One line of the table: what was measured on both sides and what that comes to. */
+/** One line of the table: both sides' numbers, and the figure that the goal is about. */
 export type Line = {
   /** The row it belongs to, as BENCH_ONLY names it. */
   row: string;
   what: string;
-  /** Of both sides' numbers. */
+  /** The unit of both sides' numbers. */
   unit: string;
-  bare: Spread | null;
+  /** The bare engine's numbers, unless the line says otherwise. */
+  baseline: Spread | null;
   platform: Spread | null;
-  /** What the goal is about: for most lines platform over bare, of their medians. */
   figure: number;
   /** "×" for a ratio. */
   figureUnit: string;
@@ -24,9 +24,9 @@ export const atLeast = (limit: number): Goal => ({ at: "least", limit });
 
 /** A line whose figure is the ratio of the medians. */
 export function ratioLine(
-  line: Pick<Line, "row" | "what" | "unit" | "goal"> & { bare: Spread; platform: Spread },
+  line: Pick<Line, "row" | "what" | "unit" | "goal"> & { baseline: Spread; platform: Spread },
 ): Line {
-  return { ...line, figure: line.platform.median / line.bare.median, figureUnit: "×" };
+  return { ...line, figure: line.platform.median / line.baseline.median, figureUnit: "×" };
 }
 
 /** Whether a line reached its goal; null where it has none. */

@@ -1,72 +1,47 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isClearOf, machineNow, type Span } from "./machine-pace.ts";
 
-/** What a loop of requests has met; all in milliseconds. */
-export type LoopFigures = {
+/** All in milliseconds. */
+export type LoopTimes = {
   /** From the moment a request was due to the end of its answer. */
   latencies: number[];
-  /** For each of those, when it was due, by the machine's clock (`machineNow`). */
-  dues: number[];
-  /** How much later than due each request was sent: what of its latency is the sender's own. */
+  /** How long after it was due each request was sent: the part of its latency that is the client's own. */
   lateness: number[];
-  /** Requests without a good answer, by reason. */
-  failures: Record<string, number>;
 };
 
 /**
- * Calls `ask` at a constant rate, whether or not former calls have been answered. A latency counts from
- * the moment at which a call was due: a server that stalls, and a sender held up by it, cannot hide the
- * stall by having fewer requests meet it. `ask` rejects where the answer is no good.
+ * Calls `ask` at a constant rate, also while earlier calls are unanswered. Latencies count from the moment at which a
+ * call was due, so that a stall hits every request due meanwhile. Ends early with `signal`, or with the first call that
+ * rejects, and then rejects with its error.
  */
 export async function openLoop(
   { perSecond, seconds, signal }: { perSecond: number; seconds: number; signal?: AbortSignal },
   ask: () => Promise<unknown>,
-): Promise<LoopFigures> {
-  const result: LoopFigures = { latencies: [], dues: [], lateness: [], failures: {} };
-  const total = Math.round(perSecond * seconds);
+): Promise<LoopTimes> {
+  const times: LoopTimes = { latencies: [], lateness: [] };
   const start = performance.now();
-  const machineStart = machineNow();
-  const under: Promise<void>[] = [];
+  const pending: Promise<void>[] = [];
+  const failed = new AbortController();
 
   async function send(due: number): Promise<void> {
     // A timer may end a little early.
     const from = Math.min(due, performance.now());
-    result.lateness.push(performance.now() - from);
+    times.lateness.push(performance.now() - from);
     try {
       await ask();
-      result.latencies.push(performance.now() - from);
-      result.dues.push(machineStart + from - start);
+      times.latencies.push(performance.now() - from);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      result.failures[reason] = (result.failures[reason] ?? 0) + 1;
+      failed.abort(error);
     }
   }
 
-  for (let sent = 0; sent < total; sent++) {
-    if (signal?.aborted === true) break;
+  for (let sent = 0; sent < Math.round(perSecond * seconds); sent++) {
+    if (signal?.aborted === true || failed.signal.aborted) break;
     const due = start + (sent * 1000) / perSecond;
     const wait = due - performance.now();
     if (wait > 0) await sleep(wait);
-    under.push(send(due));
+    pending.push(send(due));
   }
-  await Promise.all(under);
-  return result;
-}
-
-/** The latencies of those requests that met nothing of some spans, from when they were due to their answers. */
-export function latenciesClearOf(spans: readonly Span[], { latencies, dues }: LoopFigures): number[] {
-  return latencies.filter((ms, index) => isClearOf(spans, dues[index] ?? Number.NaN, ms));
-}
-
-/** What several loops have met, as one. */
-export function joinLoops(loops: readonly LoopFigures[]): LoopFigures {
-  const failures: Record<string, number> = {};
-  for (const loop of loops)
-    for (const [reason, count] of Object.entries(loop.failures)) failures[reason] = (failures[reason] ?? 0) + count;
-  return {
-    latencies: loops.flatMap(({ latencies }) => latencies),
-    dues: loops.flatMap(({ dues }) => dues),
-    lateness: loops.flatMap(({ lateness }) => lateness),
-    failures,
-  };
+  await Promise.all(pending);
+  failed.signal.throwIfAborted();
+  return times;
 }

@@ -5,12 +5,12 @@ import { waitUntil } from "../platform/test/support/wait-until.ts";
 
 type Message = { Actor?: { Attributes?: Record<string, string> } };
 
-/** Tells when the engine has had nothing to do for some instances' objects for a while. */
+/** Waits until the engine has done nothing for `ms`, but no longer than `limitMs`. */
 export type QuietWatch = { quietFor(ms: number, limitMs: number): Promise<void>; stop(): void };
 
 /**
- * Listens to what happens to containers and networks whose names begin with `prefix`. What a platform does
- * in the background after it has answered must not slow down the sample that comes next, whosever it is.
+ * Watches the engine's events of containers and networks whose names begin with `prefix`: what a platform still does
+ * after its answer must not slow down the next sample of either side.
  */
 export async function watchQuiet(prefix: string): Promise<QuietWatch> {
   const client = createDockerClient({ socketPath: DOCKER_SOCKET, instance: prefix, timeoutMs: 30_000 });
@@ -29,7 +29,7 @@ export async function watchQuiet(prefix: string): Promise<QuietWatch> {
       if (name?.startsWith(prefix) === true) last = performance.now();
     }
   })();
-  listening.catch(() => {}); // broken off
+  listening.catch(() => {}); // rejects when stopped
 
   return {
     async quietFor(ms, limitMs) {

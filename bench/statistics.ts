@@ -1,7 +1,7 @@
-/** What a row's samples come to. All in the samples' own unit. */
+/** What a row's samples come to, in the samples' own unit. */
 export type Spread = { samples: number; median: number; p95: number; p99: number; min: number; max: number };
 
-/** The spread of some samples. Throws a RangeError where there are none: nothing was measured. */
+/** The spread of some samples. Throws a RangeError without samples: nothing was measured. */
 export function spreadOf(samples: readonly number[]): Spread {
   const sorted = samples.toSorted((a, b) => a - b);
   return {
@@ -19,22 +19,10 @@ export function median(samples: readonly number[]): number {
   return spreadOf(samples).median;
 }
 
-/** How much `values` grow from one sample to the next, by the line that fits them best; 0 for fewer than two. */
-export function slopeOf(values: readonly number[]): number {
-  const [middle, mean] = [(values.length - 1) / 2, sum(values) / values.length];
-  const spread = sum(values.map((_, index) => (index - middle) ** 2));
-  if (spread === 0) return 0;
-  return sum(values.map((value, index) => (index - middle) * (value - mean))) / spread;
-}
-
 /** Between two samples the value is interpolated, so that the p95 of twenty samples is not just their largest. */
 function quantile(sorted: readonly number[], share: number): number {
   const place = (sorted.length - 1) * share;
   const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
   if (low === undefined || high === undefined) throw new RangeError("Cannot sum up samples: there are none");
   return low + (high - low) * (place - Math.floor(place));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -1,7 +1,7 @@
 import { isReached, type Line } from "./line.ts";
 import type { Spread } from "./statistics.ts";
 
-const HEAD = ["row", "what", "bare engine, median (p95)", "platform, median (p95)", "figure", "goal", ""];
+const HEAD = ["row", "what", "baseline, median (p95)", "platform, median (p95)", "figure", "goal", ""];
 
 /** The lines as a Markdown table, which reads well in a terminal too. */
 export function renderTable(lines: readonly Line[]): string {
@@ -13,13 +13,13 @@ export function renderTable(lines: readonly Line[]): string {
 }
 
 function cellsOf(line: Line): string[] {
-  const { row, what, bare, platform, unit, figure, figureUnit, goal } = line;
+  const { row, what, baseline, platform, unit, figure, figureUnit, goal } = line;
   const sign = goal?.at === "most" ? "≤" : "≥";
   const reached = isReached(line);
   return [
     row,
     what,
-    renderSpread(bare, unit),
+    renderSpread(baseline, unit),
     renderSpread(platform, unit),
     withUnit(figure, figureUnit),
     goal === null ? "" : `${sign} ${withUnit(goal.limit, figureUnit)}`,
@@ -37,7 +37,7 @@ function withUnit(value: number, unit: string): string {
   return unit === "" ? renderNumber(value) : `${renderNumber(value)} ${unit}`;
 }
 
-/** Three digits that matter; whole numbers as they are. */
+/** Keeps three significant digits; whole numbers stay as they are. */
 export function renderNumber(value: number): string {
   const size = Math.abs(value);
   if (Number.isInteger(value)) return String(value);

@@ -5,7 +5,7 @@ import { createTestInstance, labelledObjects, type TestInstance } from "../platf
 import { waitUntil } from "../platform/test/support/wait-until.ts";
 import { createBareEngine, type BareEngine } from "./bare-engine.ts";
 import { awaitFirst200 } from "./first-answer.ts";
-import { isFull, readMadeAhead, type MadeAhead } from "./made-ahead.ts";
+import { areFull, readPools } from "./pools.ts";
 import { watchQuiet } from "./quiet.ts";
 
 const IMAGE = "sandbox-demo-app:latest";
@@ -13,7 +13,7 @@ const QUIET_MS = 300;
 const QUIET_LIMIT_MS = 15_000;
 const REMOVE_ATTEMPTS = 4;
 
-/** No limit that a row could run into, and lives longer than any run; all else is as by default. */
+/** No limit that a row could reach, and lifetimes longer than any run; all else is as by default. */
 const SETTINGS = {
   MAX_ENVS: "0",
   MAX_ENVS_PER_OWNER: "0",
@@ -21,7 +21,7 @@ const SETTINGS = {
   MAX_CPUS: "0",
   MAX_PIDS: "0",
   RATE_LIMIT: "0",
-  // As by default; the tests' own instances have nothing made ahead.
+  // As by default; the tests' own instances have no pools.
   NETWORK_POOL_SIZE: "4",
   CHANGES_LIMIT: "0",
   DEFAULT_TTL: "86400",
@@ -29,9 +29,9 @@ const SETTINGS = {
 };
 
 export type BenchOptions = {
-  /** Of rows that measure one operation over and over. */
+  /** Samples of the rows that repeat one operation. */
   samples: number;
-  /** How long the log row runs. */
+  /** Minutes that the log row runs. */
   minutes: number;
   /** Environments of the rows that want many. */
   many: number;
@@ -39,25 +39,20 @@ export type BenchOptions = {
   progress: (text: string) => void;
 };
 
-/** What a row works with: a platform of its own, the bare engine beside it, and the way the run is to go. */
+/** What a row works with: a platform of its own, the bare engine beside it, and the options of the run. */
 export type Workbench = BenchOptions & {
   instance: TestInstance;
   bare: BareEngine;
-  /**
-   * The API runs with these settings afterwards, and was started anew unless it did already. Rows that share
-   * environments ask for the same.
-   */
+  /** Restarts the API with these settings, unless it runs with them already. Rows that share environments ask for the same. */
   withSettings(settings: Record<string, string>): Promise<void>;
-  /** `POST /envs`, then its URL until that gives a 200. Rejects for anything but a 201. */
+  /** `POST /envs`, then requests to its URL until one is answered with 200. Rejects unless the POST answers 201. */
   create(body: Record<string, unknown>): Promise<EnvironmentView>;
-  /** `DELETE /envs/:id`; rejects for anything but a 200. */
+  /** `DELETE /envs/:id`; rejects unless it answers 200. */
   destroy(id: string): Promise<void>;
   list(): Promise<EnvironmentView[]>;
-  /** Asks an environment through the front door until there is a 200. */
+  /** Requests a path of an environment through the front door until one request is answered with 200. */
   visit(id: string, path?: string): Promise<void>;
-  /** Null where the platform makes nothing ahead. */
-  madeAhead(): Promise<MadeAhead | null>;
-  /** Until neither the platform nor the bare engine has anything under way. */
+  /** Resolves once neither the platform nor the bare engine has work under way and the pools are full. */
   quiet(): Promise<void>;
   remove(): Promise<void>;
 };
@@ -65,7 +60,7 @@ export type Workbench = BenchOptions & {
 /** Prepares an instance of its own, with Nginx up and no API yet. */
 export async function createWorkbench(options: BenchOptions): Promise<Workbench> {
   const { signal } = options;
-  // Nobody else's ranges, and room for some hundred environments; at random, so that two runs rarely meet.
+  // Room for some hundred environments, at random, so that two runs rarely meet.
   const range = (first: number): string => `10.${first + randomInt(4)}.${randomInt(8) * 32}.0/19`;
   const instance = await createTestInstance({ ...SETTINGS, SUBNET_POOL: range(176) }, "container");
   const bare = createBareEngine({ instance: `${instance.name}-bare`, image: IMAGE, pool: range(180), signal });
@@ -78,9 +73,10 @@ export async function createWorkbench(options: BenchOptions): Promise<Workbench>
     return answer.body;
   }
 
-  async function isRefilled(): Promise<boolean> {
-    const made = await workbench.madeAhead();
-    return signal.aborted || made === null || isFull(made);
+  async function areRefilled(): Promise<boolean> {
+    // A platform that is not healthy answers 503, with the same body.
+    const pools = readPools((await api.call("GET", "/healthz")).body);
+    return signal.aborted || pools === null || areFull(pools);
   }
 
   const workbench: Workbench = {
@@ -108,20 +104,16 @@ export async function createWorkbench(options: BenchOptions): Promise<Workbench>
     },
     list: async () => expectStatus(await api.list(), 200, "GET /envs"),
     visit: (id, path = "/") => awaitFirst200(frontDoor(instance, id, path), signal),
-    async madeAhead() {
-      // A platform that is not well says so with a 503, and has a body too.
-      return readMadeAhead((await api.call("GET", "/healthz")).body);
-    },
     async quiet() {
       await watch.quietFor(QUIET_MS, QUIET_LIMIT_MS);
-      // Between two things that it makes ahead a platform may rest for longer than that.
-      if (running !== null) await waitUntil("what is made ahead", isRefilled, QUIET_LIMIT_MS, 50).catch(() => {});
+      // While it refills its pools a platform may rest for longer than that.
+      if (running !== null) await waitUntil("the pools to be full", areRefilled, QUIET_LIMIT_MS, 50).catch(() => {});
       await watch.quietFor(QUIET_MS, QUIET_LIMIT_MS);
       signal.throwIfAborted();
     },
     async remove() {
       watch.stop();
-      // More than once: what was under way when the run was broken off may have made more meanwhile, and
+      // More than once: work that was under way when the run was interrupted may have created more meanwhile, and
       // another Ctrl-C ends the commands that remove.
       for (let attempt = 1; ; attempt++) {
         try {
@@ -144,9 +136,9 @@ export function frontDoor({ nginxPort }: Pick<TestInstance, "nginxPort">, id: st
   return { address: "127.0.0.1", port: nginxPort, host: `${id}.localhost`, path };
 }
 
-/** How long some work takes, in milliseconds. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
+/** Does some work, and returns its result with the milliseconds that it took. */
+export async function timed<T>(work: () => Promise<T>): Promise<{ result: T; ms: number }> {
   const started = performance.now();
-  await work();
-  return performance.now() - started;
+  const result = await work();
+  return { result, ms: performance.now() - started };
 }
