@@ -1,8 +1,8 @@
 import { BlockList, isIPv4 } from "node:net";
-import { isName, type AllowedCall, type Asked } from "./allowed-calls.ts";
-import { containerKind, isContainerName, isNetworkName, networkKind, type Owner } from "./ownership.ts";
+import { isName, type AllowedCall, type ParsedCall } from "./allowed-calls.ts";
+import { containerKind, isContainerName, isNetworkName, networkKind, type Platform } from "./ownership.ts";
 
-/** What an app may be given beyond an image, a command and a network: its limits, and nothing of the machine. */
+/** The host fields of an app: its limits and network, and nothing of the machine. */
 const HOST_FIELDS = [
   "NetworkMode",
   "Memory",
@@ -24,15 +24,15 @@ const NETWORK_FIELDS = ["Name", "Driver", "CheckDuplicate", "Internal", "EnableI
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 const PROTECTION = ["no-new-privileges:true"];
 const LIMITS = ["Memory", "NanoCpus", "PidsLimit"];
-/** As in platform/workloads/docker/container-spec.ts, which this proxy's container does not see. */
+/** As in platform/workloads/docker/container-spec.ts, which the proxy's container does not have. */
 const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" };
 const NETWORK_OPTIONS = { "com.docker.network.bridge.enable_ip_masquerade": "false" };
 
 export type Fields = Record<string, unknown>;
 
-type Check = (body: Fields, owner: Owner, asked: Asked) => string | null;
+type Check = (body: Fields, platform: Platform, parsed: ParsedCall) => string | null;
 
-/** The calls whose bodies the engine gets; of all others it gets none, save the archive that is put. */
+/** The calls with a JSON body. The engine gets no other body, except for the archive of a PUT. */
 const CHECKS: Partial<Record<AllowedCall, Check>> = {
   "POST /containers/create": checkContainer,
   "POST /containers/{name}/exec": (body) => unknownField(body, EXEC_FIELDS),
@@ -42,33 +42,33 @@ const CHECKS: Partial<Record<AllowedCall, Check>> = {
   "POST /networks/{name}/disconnect": (body) => unknownField(body, ["Container", "Force"]),
 };
 
-/** Whether this call says what it wants in a body of JSON. */
+/** Whether this call has a JSON body. */
 export function hasJsonBody(call: AllowedCall): boolean {
   return CHECKS[call] !== undefined;
 }
 
-/** Why a body is not let through, or null where nothing is wrong with it. */
-export function refuseBody(asked: Asked, body: unknown, owner: Owner): string | null {
+/** Why the body is refused, or null. */
+export function refuseBody(parsed: ParsedCall, body: unknown, platform: Platform): string | null {
   if (!isFields(body)) return "the body is not a JSON object of a reasonable size";
-  return CHECKS[asked.call]?.(body, owner, asked) ?? null;
+  return CHECKS[parsed.call]?.(body, platform, parsed) ?? null;
 }
 
-function checkContainer(body: Fields, owner: Owner, { query }: Asked): string | null {
+function checkContainer(body: Fields, platform: Platform, { query }: ParsedCall): string | null {
   const { HostConfig: host, Labels: labels } = body;
   if (!isFields(labels)) return "Labels are missing";
-  const kind = containerKind(labels, owner);
+  const kind = containerKind(labels, platform);
   if (kind !== "app" && kind !== "helper") return "Labels are not those of an environment's container or of a helper";
-  if (!isContainerName(query.get("name"), kind, owner)) return "its name is not one that the platform gives";
+  if (!isContainerName(query.get("name"), kind, platform)) return "its name is not one that the platform gives";
   if (!isFields(host)) return "HostConfig is missing";
   const unknown = unknownField(body, CONTAINER_FIELDS);
   if (unknown !== null) return unknown;
-  return kind === "app" ? checkApp(body, host, owner) : checkHelper(body, host);
+  return kind === "app" ? checkApp(body, host, platform) : checkHelper(body, host);
 }
 
-function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, owner: Owner): string | null {
+function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, platform: Platform): string | null {
   const { NetworkMode: network, CapDrop: dropped, CapAdd: added, SecurityOpt: security, LogConfig: log } = host;
-  // It may be made only after its containers, so that the name is all there is to go by.
-  if (!isNetworkName(network, owner)) return "NetworkMode is not an environment's network";
+  // The network may be created after its containers, so that only its name can be checked.
+  if (!isNetworkName(network, platform)) return "NetworkMode is not an environment's network";
   if (!isFields(networking)) return "NetworkingConfig is not an object";
   const { EndpointsConfig: endpoints = {} } = networking;
   if (!isFields(endpoints)) return "EndpointsConfig is not an object";
@@ -85,13 +85,13 @@ function checkApp({ NetworkingConfig: networking = {} }: Fields, host: Fields, o
   );
 }
 
-/** It is never started, so that it needs no limits, and no network. */
+/** A helper is never started, so that it needs no limits and no network. */
 function checkHelper({ NetworkingConfig: networking }: Fields, host: Fields): string | null {
   if (networking !== undefined || host["NetworkMode"] !== "none") return "a helper has no network";
   return unknownField(host, ["NetworkMode"]);
 }
 
-/** Among the fields left out is NetworkID, which the engine prefers to the network that the call is about. */
+/** NetworkID is among the refused fields: the engine would prefer it to the network that the call names. */
 function checkEndpoint(endpoint: unknown): string | null {
   if (!isFields(endpoint)) return "an endpoint is not an object";
   const { IPAMConfig: addresses = {} } = endpoint;
@@ -104,17 +104,17 @@ function checkConnection(body: Fields): string | null {
   return unknownField(body, ["Container", "EndpointConfig"]) ?? checkEndpoint(body["EndpointConfig"]);
 }
 
-function checkNetwork(body: Fields, owner: Owner): string | null {
+function checkNetwork(body: Fields, platform: Platform): string | null {
   const { Driver: driver, IPAM: ipam, Labels: labels, Name: name, Options: options } = body;
   if (driver !== "bridge") return "Driver is not bridge";
   if (!isJust(options, NETWORK_OPTIONS)) return "Options are not those that the platform gives";
-  if (!isFields(labels) || networkKind(labels, owner) !== "environments") return "Labels are not those of a network";
-  if (!isNetworkName(name, owner)) return "its name is not one that the platform gives";
-  return unknownField(body, NETWORK_FIELDS) ?? checkAddresses(ipam, owner);
+  if (!isFields(labels) || networkKind(labels, platform) !== "environments") return "Labels are not those of a network";
+  if (!isNetworkName(name, platform)) return "its name is not one that the platform gives";
+  return unknownField(body, NETWORK_FIELDS) ?? checkAddresses(ipam, platform);
 }
 
-/** Outside its pool an environment is out of the firewall's reach, and in the way of the machine's own routes. */
-function checkAddresses(ipam: unknown, { subnetPool }: Owner): string | null {
+/** Outside the pool the firewall does not cover a network, and it may shadow the machine's own routes. */
+function checkAddresses(ipam: unknown, { subnetPool }: Platform): string | null {
   if (!isFields(ipam) || ipam["Driver"] !== "default" || !Array.isArray(ipam["Config"])) return "IPAM is not default";
   const [range, ...more] = ipam["Config"] as unknown[];
   if (!isFields(range) || more.length > 0 || !isInside(range["Subnet"], subnetPool)) {
@@ -131,7 +131,7 @@ function isInside(subnet: unknown, pool: string): boolean {
   return isIPv4(address) && /^\d+$/.test(prefix) && Number(prefix) >= Number(poolPrefix) && range.check(address);
 }
 
-/** To the engine 0, -1 or nothing means no limit, of swap as well. */
+/** The engine takes 0, -1 and a missing field for no limit, of swap as well. */
 function missingLimit(host: Fields): string | null {
   const without = LIMITS.find((limit) => !(Number.isSafeInteger(host[limit]) && (host[limit] as number) > 0));
   if (without !== undefined) return `${without} is not a limit`;
@@ -152,7 +152,7 @@ function isJust(options: unknown, wanted: Record<string, string>): boolean {
   );
 }
 
-/** The engine also takes `privileged` for `Privileged`, so that only what is known to the letter passes. */
+/** The engine also accepts `privileged` for `Privileged`, so that only fields in the exact spelling pass. */
 function unknownField(body: Fields, known: readonly string[]): string | null {
   const unknown = Object.keys(body).find((field) => !known.includes(field));
   return unknown === undefined ? null : `${unknown} is not a field that the platform uses`;

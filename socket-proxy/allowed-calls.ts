@@ -1,7 +1,6 @@
 /**
- * Every call that the platform makes of the Docker engine, with the query parameters it gives, and all that the
- * socket proxy lets through. docs/how-to/filter-the-docker-socket.md lists the same, and a test compares both with what
- * the platform really asks.
+ * Every call that the platform makes of the Docker engine, with its query parameters. The socket proxy lets through no
+ * other. The documentation lists the same calls, and a test compares both lists with the calls that the platform makes.
  */
 const QUERY_KEYS = {
   "GET /version": [],
@@ -34,15 +33,15 @@ export type AllowedCall = keyof typeof QUERY_KEYS;
 
 export const ALLOWED_CALLS = Object.keys(QUERY_KEYS) as AllowedCall[];
 
-/** A request taken apart: `name` is that of the container, network, command or image, "" where there is none. */
-export type Asked = { call: AllowedCall; version: string; name: string; query: URLSearchParams };
+/** A parsed request. `name` is that of the container, network, command or image, "" where there is none. */
+export type ParsedCall = { call: AllowedCall; version: string; name: string; query: URLSearchParams };
 
-/** Names and ids as the engine takes them. Images have folders, tags and digests. */
+/** Names and ids as the engine accepts them. Images have folders, tags and digests too. */
 const NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]*";
 const PARTS: Record<string, string> = { "{name}": NAME, "{image}": `${NAME}(?:[/:@][a-zA-Z0-9_.-]+)*` };
 const WHOLE_NAME = new RegExp(`^${NAME}$`);
 
-/** From 1.41 on; older versions of the API take privileges in other calls too (a start, for instance). */
+/** From 1.41 on: older versions of the API accept privileges in other calls too, such as a start. */
 const VERSION = "(?:/v1\\.(?:4[1-9]|[5-9]\\d))?";
 
 const PATTERNS = ALLOWED_CALLS.map((call) => {
@@ -51,8 +50,8 @@ const PATTERNS = ALLOWED_CALLS.map((call) => {
   return { call, method, path: new RegExp(`^(?<version>${VERSION})${pattern}$`) };
 });
 
-/** What a request asks for, or null: a call that is not in the list, or is not plainly written. */
-export function findCall(method: string, url: string): Asked | null {
+/** Parses a request; null for a call that is not in the list, or whose path is encoded or goes up. */
+export function findCall(method: string, url: string): ParsedCall | null {
   const [path = "", ...query] = url.split("?");
   if (path.split("/").includes("..")) return null;
   for (const pattern of PATTERNS) {
@@ -64,8 +63,8 @@ export function findCall(method: string, url: string): Asked | null {
   return null;
 }
 
-/** Why the query is not let through, or null: the platform gives each of its parameters once, and no other. */
-export function refuseQuery({ call, query }: Asked): string | null {
+/** Why the query is refused, or null: the platform gives each known parameter at most once, and no other. */
+export function refuseQuery({ call, query }: ParsedCall): string | null {
   const known: readonly string[] = QUERY_KEYS[call];
   const keys = [...query.keys()];
   const unknown = keys.find((key) => !known.includes(key));
@@ -73,8 +72,8 @@ export function refuseQuery({ call, query }: Asked): string | null {
   return new Set(keys).size < keys.length ? "a parameter is given twice" : null;
 }
 
-/** The request's path and query written anew, about the object of the id `name` where one is given. */
-export function engineUrl({ call, version, name, query }: Asked, id = name): string {
+/** The path and query for the engine, with `id` in the place of the name. */
+export function engineUrl({ call, version, name, query }: ParsedCall, id = name): string {
   const path = call.slice(call.indexOf(" ") + 1).replace(/\{\w+\}/, id);
   return `${version}${path}${query.size === 0 ? "" : `?${query}`}`;
 }

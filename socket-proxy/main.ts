@@ -1,6 +1,6 @@
 /**
- * Stands between the API and the Docker socket (docker-compose.filtered.yml). Listens on a socket of its own
- * and writes one line for the first use of each call and for each refusal.
+ * Stands between the API and the Docker socket (docker-compose.filtered.yml). Listens on a socket of its own, and
+ * prints one line for the first use of each call and for each refusal.
  */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
@@ -23,7 +23,7 @@ const server = createSocketProxy({
 });
 
 mkdirSync(dirname(listenPath), { recursive: true });
-// One that was killed leaves its socket behind.
+// A proxy that was killed leaves its socket behind.
 rmSync(listenPath, { force: true });
 server.listen(listenPath, () => {
   chmodSync(listenPath, 0o600);
@@ -36,7 +36,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
   });
 }
 
-/** Without them nobody could say whose an object is: better no proxy than one that guesses. */
+/** Throws without a value: the proxy could not tell the platform's objects from others. */
 function setting(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set`);

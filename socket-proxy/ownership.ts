@@ -1,44 +1,44 @@
 export type Labels = Record<string, unknown>;
 
-/** Whose objects may be touched: the instance's, by label, and its networks' addresses (CIDR). */
-export type Owner = { instance: string; subnetPool: string };
+/** The platform that the proxy serves: its instance, which labels its objects, and the range of its networks (CIDR). */
+export type Platform = { instance: string; subnetPool: string };
 
 const PLATFORM = "sandbox.platform";
 const ENV = "sandbox.env";
 const ROLE = "sandbox.role";
 
-/** An environment's app, a helper that is never started, or the front door. */
+/** An environment's app, a helper that is never started, or Nginx. */
 export type ContainerKind = "app" | "helper" | "nginx";
 
 /**
- * What a container with these labels is to the platform. Null is nobody's to touch: it is not the platform's, or
- * it is one that holds the keys (the API, this proxy, the firewall, and whatever is added to them).
+ * The kind of a container with these labels. Null for containers that no call may touch: those of others, and the
+ * platform's own that hold rights (the API, this proxy, the firewall, and any role that is not listed here).
  */
-export function containerKind(labels: Labels, { instance }: Owner): ContainerKind | null {
+export function containerKind(labels: Labels, { instance }: Platform): ContainerKind | null {
   if (labels[PLATFORM] !== instance) return null;
   const role = labels[ROLE];
   if (role === "helper" || role === "nginx") return role;
   return role === "app" && isFilled(labels[ENV]) ? "app" : null;
 }
 
-/** Whether a network is for environments (one made ahead has none yet), the platform's own, or not ours. */
-export function networkKind(labels: Labels, { instance }: Owner): "environments" | "platform" | null {
+/** Whether a network is for environments (also one in the pool, which has none yet), the platform's own, or of others. */
+export function networkKind(labels: Labels, { instance }: Platform): "environments" | "platform" | null {
   if (labels[PLATFORM] !== instance) return null;
   if (labels[ROLE] === "network") return "environments";
   return labels[ROLE] === undefined ? "platform" : null;
 }
 
-/** The filter with which the platform asks for its own containers. */
-export function ownFilter({ instance }: Owner): string {
+/** The filter with which the platform lists its own containers. */
+export function ownFilter({ instance }: Platform): string {
   return JSON.stringify({ label: [`${PLATFORM}=${instance}`] });
 }
 
-/** Names of environments' networks never are the beginning of an id, which the engine also takes for a name. */
-export function isNetworkName(name: unknown, { instance }: Owner): name is string {
+/** Names of environments' networks are never the beginning of an id, which the engine accepts as a name too. */
+export function isNetworkName(name: unknown, { instance }: Platform): name is string {
   return typeof name === "string" && [`${instance}-env-`, `${instance}-net-`].some((start) => name.startsWith(start));
 }
 
-export function isContainerName(name: unknown, kind: ContainerKind, { instance }: Owner): boolean {
+export function isContainerName(name: unknown, kind: ContainerKind, { instance }: Platform): boolean {
   return typeof name === "string" && name.startsWith(kind === "helper" ? `${instance}-helper-` : `${instance}-env-`);
 }
 

@@ -3,16 +3,7 @@ import { describe, expect, test } from "vitest";
 import { environmentLabels, preparedNetworkLabels } from "../platform/domain/environment/labels.ts";
 import { containerName, networkName, preparedNetworkName } from "../platform/domain/environment/names.ts";
 import { buildContainerBody, buildNetworkBody, buildHelperBody } from "../platform/workloads/docker/container-spec.ts";
-import {
-  ask,
-  command,
-  CREATE,
-  idOf,
-  LIST,
-  open,
-  startProxy,
-  HELPER,
-} from "../platform/test/support/filtered-engine.ts";
+import { ask, command, CREATE, idOf, LIST, open, startProxy, HELPER } from "./test-engine.ts";
 import { waitUntil } from "../platform/test/support/wait-until.ts";
 
 describe("the socket proxy lets through", () => {
@@ -22,7 +13,7 @@ describe("the socket proxy lets through", () => {
     ["GET", "/networks"],
     ["GET", "/images/registry.example:5000/team/app:1.2@sha256:0af/json"],
     ["POST", "/images/create?fromImage=demo&tag=1"],
-  ])("%s %s, as it is", async (method, path) => {
+  ])("%s %s unchanged", async (method, path) => {
     const { path: proxy, seen } = await startProxy();
     expect(await ask(proxy, method, path)).toEqual({ status: 200, text: "engine" });
     expect(seen).toMatchObject([{ method, url: `/v1.41${path}` }]);
@@ -38,13 +29,13 @@ describe("the socket proxy lets through", () => {
     ["POST", "sandbox-nginx", "/kill?signal=SIGKILL"],
     ["POST", "sandbox-nginx", "/start"],
     ["POST", "sandbox-nginx", "/unpause"],
-  ])("%s /containers/%s%s, about the id that it found", async (method, name, rest) => {
+  ])("%s /containers/%s%s, by the id of the container", async (method, name, rest) => {
     const { path, seen } = await startProxy();
     expect(await ask(path, method, `/containers/${name}${rest}`)).toEqual({ status: 200, text: "engine" });
     expect(seen).toMatchObject([{ method, url: `/v1.41/containers/${idOf(name)}${rest}` }]);
   });
 
-  test("a look at an environment's container, Nginx, an environment's network and the platform's own", async () => {
+  test("inspections of an environment's container, Nginx, an environment's network and the platform's own", async () => {
     const { path } = await startProxy();
     for (const name of ["sandbox-env-x-app", "sandbox-nginx"]) {
       const { status, text } = await ask(path, "GET", `/containers/${name}/json`);
@@ -55,7 +46,7 @@ describe("the socket proxy lets through", () => {
     }
   });
 
-  test("what the platform makes: containers, helpers and networks, whose bodies arrive whole", async () => {
+  test("creates of containers, helpers and networks as the platform makes them, with their whole bodies", async () => {
     const { path, seen } = await startProxy();
     const subnet = "10.172.0.16/28";
     const spec = {
@@ -88,7 +79,7 @@ describe("the socket proxy lets through", () => {
     ["sandbox-env-x", "sandbox-env-x-app"],
     ["sandbox-net-10-172-0-0-28", "sandbox-nginx"],
     ["sandbox", "sandbox-nginx"],
-  ])("the way onto network %s for %s, both by id", async (name, who) => {
+  ])("a connection to network %s of %s, both by id", async (name, who) => {
     const { path, seen } = await startProxy();
     const body = { Container: who, EndpointConfig: { IPAMConfig: { IPv4Address: "10.172.0.2" }, Aliases: [] } };
     expect(await ask(path, "POST", `/networks/${name}/connect`, body)).toMatchObject({ status: 200 });
@@ -96,7 +87,7 @@ describe("the socket proxy lets through", () => {
     expect(JSON.parse(seen[0]?.body ?? "")).toEqual({ ...body, Container: idOf(who) });
   });
 
-  test("whoever is to be put off an environment's network, and its removal", async () => {
+  test("a disconnection of any container from an environment's network, and the network's removal", async () => {
     const { path, seen } = await startProxy();
     const body = { Container: "database", Force: true };
     expect(await ask(path, "POST", "/networks/sandbox-env-x/disconnect", body)).toMatchObject({ status: 200 });
@@ -104,7 +95,7 @@ describe("the socket proxy lets through", () => {
     expect(seen).toMatchObject([{ body: JSON.stringify(body) }, { url: `/v1.41/networks/${idOf("sandbox-env-x")}` }]);
   });
 
-  test("Nginx letting go of an environment's network that is gone, by the name of that", async () => {
+  test("a disconnection of Nginx from an environment's network that is gone, by the network's name", async () => {
     const { path, seen } = await startProxy();
     const body = { Container: "sandbox-nginx", Force: true };
     expect(await ask(path, "POST", "/networks/sandbox-env-gone/disconnect", body)).toMatchObject({ status: 200 });
@@ -112,7 +103,7 @@ describe("the socket proxy lets through", () => {
     expect(JSON.parse(seen[0]?.body ?? "")).toEqual({ ...body, Container: idOf("sandbox-nginx") });
   });
 
-  test("a command, its start without the wish for a raw connection, and its end", async () => {
+  test("a command, its start without an upgrade of the connection, and its inspection", async () => {
     const { path, seen } = await startProxy();
     const prepared = await ask(path, "POST", "/containers/sandbox-env-x-app/exec", command("sh", "-c", "id"));
     expect(prepared).toEqual({ status: 201, text: '{"Id":"prepared"}' });
@@ -129,7 +120,7 @@ describe("the socket proxy lets through", () => {
     expect(prepared).toMatchObject({ status: 201 });
   });
 
-  test("an archive, whole", async () => {
+  test("a whole archive", async () => {
     const { path, seen } = await startProxy();
     const archive = "x".repeat(2 ** 20);
     const headers = { "content-type": "application/tar" };
@@ -138,7 +129,7 @@ describe("the socket proxy lets through", () => {
     expect(seen[0]?.body).toBe(archive);
   });
 
-  test("an answer without an end, as it comes, and lets go of it with its reader", async () => {
+  test("an endless answer piece by piece, until its client leaves", async () => {
     let left = false;
     const { path } = await startProxy((response) => {
       response.write("first");
@@ -148,18 +139,18 @@ describe("the socket proxy lets through", () => {
     const [chunk] = (await once(response, "data")) as [Buffer];
     expect(chunk.toString()).toBe("first");
     response.destroy();
-    await waitUntil("the engine to be let go", () => left);
+    await waitUntil("the end of the engine's connection", () => left);
   });
 });
 
-test("the socket proxy passes on that an object does not exist, without a refusal", async () => {
+test("the socket proxy passes on the engine's 404 for an object that does not exist", async () => {
   const { path, seen, refusals } = await startProxy();
   const answer = await ask(path, "POST", "/containers/gone/start");
   expect(answer).toEqual({ status: 404, text: '{"message":"No such object"}' });
   expect({ seen, refusals }).toEqual({ seen: [], refusals: [] });
 });
 
-test("the socket proxy hands on no body that the engine could read as parameters", async () => {
+test("the socket proxy passes on no body that the engine could read as parameters", async () => {
   const { path, seen } = await startProxy();
   const headers = { "content-type": "application/x-www-form-urlencoded" };
   await ask(path, "POST", "/images/create?fromImage=demo&tag=1", "fromSrc=http://10.0.0.1/x", headers);
@@ -167,7 +158,7 @@ test("the socket proxy hands on no body that the engine could read as parameters
   expect(seen[0]?.headers).not.toHaveProperty("content-type");
 });
 
-test("the socket proxy says so when the engine does not answer", async () => {
+test("the socket proxy answers 502 when the engine does not answer", async () => {
   const { path, engine } = await startProxy();
   engine.close();
   const failure = { status: 502, text: expect.stringContaining("engine") };

@@ -1,25 +1,25 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { hasJsonBody, refuseBody, type Fields } from "./allowed-bodies.ts";
-import { engineUrl, findCall, refuseQuery, type AllowedCall, type Asked } from "./allowed-calls.ts";
-import { askEngine, openCall, type Answer, type EngineCall } from "./ask-engine.ts";
-import { decide } from "./decide.ts";
-import { lookUp, type Found } from "./look-up.ts";
-import type { Owner } from "./ownership.ts";
+import { engineUrl, findCall, refuseQuery, type AllowedCall, type ParsedCall } from "./allowed-calls.ts";
+import { refuseTargets } from "./allowed-targets.ts";
+import { callEngine, openCall, type Answer, type EngineCall } from "./engine-client.ts";
+import { inspectTargets, type Targets } from "./inspect-targets.ts";
+import type { Platform } from "./ownership.ts";
 
-/** Environment variables make up most of the largest body there is. */
+/** The largest bodies are creates of containers with many environment variables. */
 const MAX_BODY_BYTES = 8 * 2 ** 20;
 
-/** A command is started as soon as it is prepared, and asked for its end soon after that. */
+/** The platform starts a command as soon as it is created, and inspects it soon after its end. */
 const COMMANDS_REMEMBERED = 1_000;
 
-/** They speak of one connection. */
+/** Headers about one connection, which do not pass a proxy. */
 const HOP_HEADERS = new Set(["connection", "upgrade", "keep-alive", "te", "trailer", "proxy-connection"]);
 
-export type ProxyOptions = Owner & {
+type ProxyOptions = Platform & {
   /** The engine's own socket. */
   enginePath: string;
-  /** Told of each call let through, and of each refused one with the reason. */
+  /** Receives each call that is let through, and each refused one with the reason. */
   onCall?: (call: AllowedCall) => void;
   onRefusal?: (method: string, path: string, reason: string) => void;
 };
@@ -27,49 +27,49 @@ export type ProxyOptions = Owner & {
 type Exchange = { incoming: IncomingMessage; response: ServerResponse };
 
 /**
- * A way to the Docker engine that lets through what the platform needs, for the objects that are its own, and
- * answers 403 to the rest, in the engine's own form (`{message}`). Answers pass as they are; one that the engine
- * does not end (logs, events, the output of a command) ends when either side goes.
+ * A proxy of the Docker engine that lets through the platform's calls about its own objects, and answers 403 to all
+ * others, in the engine's own form (`{message}`). Answers pass unchanged; an endless one (logs, events, the output of
+ * a command) ends when either side closes.
  */
-export function createSocketProxy({ enginePath, onCall, onRefusal, ...owner }: ProxyOptions): Server {
-  /** Ids of the commands that were prepared here; the engine does not tell whose a command is. */
+export function createSocketProxy({ enginePath, onCall, onRefusal, ...platform }: ProxyOptions): Server {
+  /** Ids of the commands that were created here: the engine does not say which container a command is for. */
   const commands = new Set<string>();
 
   function refuse({ incoming, response }: Exchange, reason: string, status = 403): void {
     const path = pathOf(incoming);
     onRefusal?.(incoming.method ?? "", path, reason);
-    answer(response, status, `The socket proxy lets ${incoming.method} ${path} not through: ${reason}`);
+    answer(response, status, `The socket proxy refuses ${incoming.method} ${path}: ${reason}`);
   }
 
   async function handle(exchange: Exchange): Promise<void> {
     const { incoming, response } = exchange;
-    const asked = findCall(incoming.method ?? "", incoming.url ?? "");
-    if (asked === null) return refuse(exchange, "it is not among the platform's calls");
-    const { call } = asked;
+    const parsed = findCall(incoming.method ?? "", incoming.url ?? "");
+    if (parsed === null) return refuse(exchange, "it is not among the platform's calls");
+    const { call } = parsed;
     const body = hasJsonBody(call) ? await readBody(incoming) : {};
-    const malformed = refuseQuery(asked) ?? refuseBody(asked, body, owner);
+    const malformed = refuseQuery(parsed) ?? refuseBody(parsed, body, platform);
     if (malformed !== null) return refuse(exchange, malformed);
 
-    const found = await lookUp(enginePath, asked, body as Fields);
-    if ("absent" in found) return pass(response, found.absent);
-    const isKnownCommand = call.includes("/exec/{name}") ? commands.has(asked.name) : undefined;
-    const facts = { container: found.container?.labels, network: found.network?.labels, isKnownCommand };
-    const reason = decide(asked, body as Fields, facts, owner);
-    const isLook = call === "GET /containers/{name}/json" || call === "GET /networks/{name}";
-    // As if it were not there: what the platform does not own is in its way, but none of its business.
-    if (reason !== null) return refuse(exchange, reason, isLook ? 404 : 403);
+    const targets = await inspectTargets(enginePath, parsed, body as Fields);
+    if ("absent" in targets) return pass(response, targets.absent);
+    const isKnownCommand = call.includes("/exec/{name}") ? commands.has(parsed.name) : undefined;
+    const facts = { container: targets.container?.labels, network: targets.network?.labels, isKnownCommand };
+    const reason = refuseTargets(parsed, body as Fields, facts, platform);
+    const isInspect = call === "GET /containers/{name}/json" || call === "GET /networks/{name}";
+    // As if it did not exist: that the name is taken is all the platform needs to know of an object of others.
+    if (reason !== null) return refuse(exchange, reason, isInspect ? 404 : 403);
     if (response.closed) return;
     onCall?.(call);
-    const looked = found.container ?? found.network;
-    if (isLook && looked !== undefined) return pass(response, looked.answer);
-    await send(exchange, asked, engineCall(asked, body as Fields, found));
+    const inspected = targets.container ?? targets.network;
+    if (isInspect && inspected !== undefined) return pass(response, inspected.answer);
+    await send(exchange, call, engineCall(parsed, body as Fields, targets));
   }
 
-  async function send(exchange: Exchange, { call }: Asked, outgoing: EngineCall): Promise<void> {
+  async function send(exchange: Exchange, call: AllowedCall, outgoing: EngineCall): Promise<void> {
     if (call !== "POST /containers/{name}/exec") return forward(enginePath, exchange, outgoing);
-    const prepared = await askEngine(enginePath, outgoing);
-    if (prepared.status === 201) remember((JSON.parse(prepared.text) as { Id: string }).Id);
-    pass(exchange.response, prepared);
+    const created = await callEngine(enginePath, outgoing);
+    if (created.status === 201) remember((JSON.parse(created.text) as { Id: string }).Id);
+    pass(exchange.response, created);
   }
 
   function remember(id: string): void {
@@ -84,14 +84,14 @@ export function createSocketProxy({ enginePath, onCall, onRefusal, ...owner }: P
 }
 
 /**
- * The call as it goes on. Written anew: what was looked at is what is asked, and of the very objects, since a
- * name can change hands and an id cannot.
+ * The call as the engine gets it: rebuilt from the checked parts, and about the ids of the inspected objects, since
+ * another object can take a name but not an id.
  */
-function engineCall(asked: Asked, body: Fields, { container, network }: Found): EngineCall {
-  const [method = ""] = asked.call.split(" ");
-  const path = engineUrl(asked, (asked.call.includes("/networks/") ? network : container)?.id);
-  if (asked.call === "PUT /containers/{name}/archive") return { method, path, body: "archive" };
-  if (!hasJsonBody(asked.call)) return { method, path, body: null };
+function engineCall(parsed: ParsedCall, body: Fields, { container, network }: Targets): EngineCall {
+  const [method = ""] = parsed.call.split(" ");
+  const path = engineUrl(parsed, (parsed.call.includes("/networks/") ? network : container)?.id);
+  if (parsed.call === "PUT /containers/{name}/archive") return { method, path, body: "archive" };
+  if (!hasJsonBody(parsed.call)) return { method, path, body: null };
   const namesIt = container !== undefined && "Container" in body;
   return { method, path, body: JSON.stringify(namesIt ? { ...body, Container: container.id } : body) };
 }
@@ -100,7 +100,7 @@ function forward(enginePath: string, { incoming, response }: Exchange, call: Eng
   const outgoing = openCall(enginePath, call, (answered) => {
     const kept = Object.entries(answered.headers).filter(([name]) => !HOP_HEADERS.has(name));
     response.writeHead(answered.statusCode ?? 502, Object.fromEntries(kept));
-    // At once: a follower must learn that it is connected before the first line comes.
+    // At once: a client that follows a log must see the connection before the first line.
     response.flushHeaders();
     pipeline(answered, response, () => undefined);
   });
@@ -126,13 +126,13 @@ function pathOf({ url = "" }: IncomingMessage): string {
   return url.split("?", 1)[0] ?? "";
 }
 
-/** What a request says in JSON; undefined, which nobody lets through, where it says nothing of the kind or too much. */
+/** The request's JSON body; undefined, which `refuseBody` refuses, when it is too large or not JSON. */
 async function readBody(incoming: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    // The rest is read and dropped, so that the refusal arrives.
+    // The rest is read and dropped, so that the client gets the refusal.
     if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
   }
   if (bytes > MAX_BODY_BYTES) return undefined;

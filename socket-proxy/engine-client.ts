@@ -1,15 +1,15 @@
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 
-/** A short answer of the engine's, whole. */
+/** A whole short answer of the engine. */
 export type Answer = { status: number; text: string };
 
-/** A call of the engine: with a body of JSON, with an archive that is yet to be written, or with none. */
+/** A call of the engine: with a JSON body, with an archive that the caller writes later, or with none. */
 export type EngineCall = { method: string; path: string; body: string | "archive" | null };
 
 /**
- * Opens a call, with headers of our own and none of the caller's: under another type the engine would read a
- * body as parameters, and an upgrade would make raw bytes of a connection that nobody could look at.
+ * Opens a call with headers of its own and none of the client's: under another content type the engine would read the
+ * body as parameters, and after an upgrade the connection would carry raw bytes that the proxy cannot check.
  */
 export function openCall(
   socketPath: string,
@@ -22,11 +22,11 @@ export function openCall(
   return outgoing;
 }
 
-/** Makes a call and reads its whole answer; rejects where the engine does not give one. */
-export function askEngine(socketPath: string, call: EngineCall): Promise<Answer> {
+/** Makes a call and reads its whole answer; rejects when the engine does not answer. */
+export function callEngine(socketPath: string, call: EngineCall): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const outgoing = openCall(socketPath, call, (answer) => {
-    text(answer).then((said) => resolve({ status: answer.statusCode ?? 502, text: said }), reject);
+    text(answer).then((body) => resolve({ status: answer.statusCode ?? 502, text: body }), reject);
   });
   outgoing.on("error", reject);
   return promise;

@@ -1,5 +1,5 @@
 import type { Fields } from "./allowed-bodies.ts";
-import type { AllowedCall, Asked } from "./allowed-calls.ts";
+import type { AllowedCall, ParsedCall } from "./allowed-calls.ts";
 import {
   containerKind,
   isNetworkName,
@@ -7,18 +7,18 @@ import {
   ownFilter,
   type ContainerKind,
   type Labels,
-  type Owner,
+  type Platform,
 } from "./ownership.ts";
 
-/** What is known of the objects that a call names; what it does not name is undefined. */
+/** Labels of the objects that a call names; undefined where it names none. */
 export type Facts = {
   container?: Labels | undefined;
   network?: Labels | undefined;
-  /** Whether the command was prepared through this proxy, which then looked at its container. */
+  /** Whether the command was created through this proxy, which checked its container then. */
   isKnownCommand?: boolean | undefined;
 };
 
-/** What the platform does to each kind of container; to an environment's app, everything that is in the list. */
+/** The calls that the platform makes about each kind of container; about an environment's app, every allowed call. */
 const CALLS: Record<Exclude<ContainerKind, "app">, ReadonlySet<AllowedCall>> = {
   helper: new Set<AllowedCall>([
     "GET /containers/{name}/json",
@@ -37,46 +37,45 @@ const CALLS: Record<Exclude<ContainerKind, "app">, ReadonlySet<AllowedCall>> = {
 };
 
 const NGINX_TEST = JSON.stringify(["nginx", "-t"]);
-
+/** SIGKILL is half of a restart: the platform starts Nginx again next. */
 const NGINX_SIGNALS: ReadonlySet<string | null> = new Set(["SIGHUP", "SIGKILL"]);
 
-/** Why a call is not let through, given whose the objects are that it names; null where nothing is wrong with it. */
-export function decide(asked: Asked, body: Fields, facts: Facts, owner: Owner): string | null {
-  const { call, query } = asked;
-  if (call === "GET /containers/json" && query.get("filters") !== ownFilter(owner)) {
+/** Why a call is refused because of the objects that it names; null where it is not. */
+export function refuseTargets(parsed: ParsedCall, body: Fields, facts: Facts, platform: Platform): string | null {
+  const { call, query } = parsed;
+  if (call === "GET /containers/json" && query.get("filters") !== ownFilter(platform)) {
     return "it is not limited to this platform's containers";
   }
   if (facts.isKnownCommand === false) return "this command was not prepared here";
-  return decideContainer(asked, body, facts, owner) ?? decideNetwork(asked, facts, owner);
+  return refuseContainer(parsed, body, facts, platform) ?? refuseNetwork(parsed, facts, platform);
 }
 
-function decideContainer({ call, query }: Asked, body: Fields, facts: Facts, owner: Owner): string | null {
+function refuseContainer({ call, query }: ParsedCall, body: Fields, facts: Facts, platform: Platform): string | null {
   if (facts.container === undefined) return null;
-  const kind = containerKind(facts.container, owner);
+  const kind = containerKind(facts.container, platform);
   if (kind === null) return "this container is not an environment's";
   if (kind === "app") return null;
   if (!CALLS[kind].has(call)) return `the platform does not do this to a container of the role ${kind}`;
-  // Nginx's image holds a shell; the platform tests its configuration and has it taken up, and that is all.
+  // Nginx's image has a shell: the platform tests the configuration in it and runs nothing else.
   if (call === "POST /containers/{name}/exec" && JSON.stringify(body["Cmd"]) !== NGINX_TEST) {
     return "in Nginx's container the platform runs nginx -t and nothing else";
   }
-  // SIGKILL is half of a restart: it is started again next.
   if (call === "POST /containers/{name}/kill" && !NGINX_SIGNALS.has(query.get("signal"))) {
     return "Nginx is sent SIGHUP or SIGKILL and nothing else";
   }
   return null;
 }
 
-function decideNetwork({ call, name }: Asked, facts: Facts, owner: Owner): string | null {
+function refuseNetwork({ call, name }: ParsedCall, facts: Facts, platform: Platform): string | null {
   if (call === "POST /networks/{name}/disconnect" && facts.network === undefined) {
-    return isNetworkName(name, owner) ? null : "this network is gone, and was not an environment's";
+    return isNetworkName(name, platform) ? null : "this network is gone, and was not an environment's";
   }
   if (facts.network === undefined) return null;
-  const kind = networkKind(facts.network, owner);
+  const kind = networkKind(facts.network, platform);
   if (kind === null) return "this network is not an environment's";
   if (kind === "environments" || call === "GET /networks/{name}") return null;
-  // Beyond the platform's own network nothing keeps an environment from Nginx's internal port.
-  const isNginx = facts.container !== undefined && containerKind(facts.container, owner) === "nginx";
+  // On the platform's own network an environment would reach Nginx's internal port.
+  const isNginx = facts.container !== undefined && containerKind(facts.container, platform) === "nginx";
   if (call === "POST /networks/{name}/connect" && isNginx) return null;
-  return "nothing but Nginx comes onto the platform's own network, and it stays";
+  return "only Nginx is connected to the platform's own network, which stays";
 }

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { createSocketProxy } from "../../../socket-proxy/proxy.ts";
-import { temporaryFolder } from "./temporary-folder.ts";
+import { createSocketProxy } from "./proxy.ts";
+import { temporaryFolder } from "../platform/test/support/temporary-folder.ts";
 
 type Seen = { method: string; url: string; headers: IncomingMessage["headers"]; body: string };
 
@@ -27,10 +27,10 @@ export const NETWORKS: Record<string, object> = {
   sandbox: OURS,
   databases: {},
 };
-/** The id that the engine below gives to the object of a name. */
+/** The id that the test engine gives to the object of a name. */
 export const idOf = (name: string): string => Buffer.from(name).toString("hex").padEnd(64, "0").slice(0, 64);
 
-/** What an engine with those objects says when it is asked about one. */
+/** The answer of an engine with those objects when it inspects one; null for another. */
 function describeObject(url: string): string | null {
   const [, kind = "", name = ""] = /^(?:\/v1\.41)?\/(containers|networks)\/([^/]+)(?:\/json)?$/.exec(url) ?? [];
   const labels = (kind === "containers" ? CONTAINERS : NETWORKS)[name];
@@ -40,8 +40,8 @@ function describeObject(url: string): string | null {
 }
 
 /**
- * An engine with the objects above, and the proxy before it. `seen` are the calls that reached it, but for those that
- * ask about an object; it answers them with what `reply` does, or "engine", and prepares a command as "prepared".
+ * Starts an engine with the objects above and the proxy in front. `seen` are the calls that reached the engine, without
+ * inspections of an object; it answers them by `reply`, or with "engine", and creates a command with the id "prepared".
  */
 export async function startProxy(reply?: (response: ServerResponse) => void) {
   const folder = await temporaryFolder();
@@ -106,9 +106,9 @@ export async function ask(...args: Parameters<typeof open>): Promise<{ status: n
   return { status: response.statusCode ?? 0, text };
 }
 
-/** A command as the platform prepares it. */
+/** The body with which the platform creates a command. */
 export const command = (...words: string[]) => ({ Cmd: words, User: "0", AttachStdout: true, AttachStderr: true });
-/** Creates an app's container. */
+/** The call that creates an app's container. */
 export const CREATE = "/containers/create?name=sandbox-env-x-app";
-/** Lists the platform's containers. */
+/** The call that lists the platform's containers. */
 export const LIST = `/containers/json?all=true&filters=${encodeURIComponent('{"label":["sandbox.platform=sandbox"]}')}`;
