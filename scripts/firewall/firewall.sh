@@ -3,7 +3,7 @@
 # gateway and every other address of the machine, the API and the published front door included) and
 # clouds' metadata services. One chain of ours holds the rules; INPUT and DOCKER-USER jump to it.
 # And each other, in the instants in which Docker does not: see isolation_rules. And it has them reach the world, which
-# is left to us: see address_rules. And it takes away what Docker has of networks that leave: see leaving.sh.
+# is left to us: see address_rules.
 #
 #   firewall.sh keep       sets the rules, and puts back whatever of them goes missing; never ends.
 #                          The platform's container "firewall" runs it (docker-compose.yml).
@@ -19,7 +19,7 @@ export LC_ALL=C.UTF-8 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 INSTANCE="${INSTANCE:-sandbox}"
 STATE_FILE="${FIREWALL_STATE:-/run/sandbox/state}"
-LOOK_EVERY_MS="${FIREWALL_LOOK_EVERY_MS:-2000}" # tests are in a hurry
+LOOK_EVERY="${FIREWALL_LOOK_EVERY:-2}" # seconds; tests look more often
 # Seconds to wait for somebody else who is changing rules.
 PATIENCE=10
 # Chain names are short and instance names need not be.
@@ -35,8 +35,6 @@ DOCKER_JUMP='-A FORWARD -j DOCKER-USER'
 
 # shellcheck source=scripts/firewall/rules.sh
 source "$(dirname "${BASH_SOURCE[0]}")/rules.sh"
-# shellcheck source=scripts/firewall/leaving.sh
-source "$(dirname "${BASH_SOURCE[0]}")/leaving.sh"
 
 # The kernel has two places for rules, and a machine uses the one that its iptables command is made for.
 # The older one is asked only where it is in use, since asking brings it into being.
@@ -177,14 +175,8 @@ still_stand() {
 }
 
 keep() {
-  local words said='' before deaf=''
+  local words said='' before
   while :; do
-    if listen 2>/dev/null; then
-      deaf=''
-    elif [ -z "$deaf" ]; then
-      deaf=yes
-      say "cannot make $LEAVING: Docker removes networks by itself, more slowly"
-    fi
     if ! still_stand; then
       before="$STANDING"
       if words="$(set_rules 2>&1)"; then
@@ -205,7 +197,7 @@ keep() {
       # The API takes silence for an end.
       touch -c "$STATE_FILE" && [ -s "$STATE_FILE" ] || write_state "$(fingerprint) $ISOLATION"
     fi
-    serve "$LOOK_EVERY_MS"
+    sleep "$LOOK_EVERY"
   done
 }
 

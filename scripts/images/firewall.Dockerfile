@@ -1,11 +1,11 @@
-# What the firewall's container runs scripts/firewall/firewall.sh with: bash, ip and iptables, in both its
+# What the firewall's container runs scripts/firewall/firewall.sh with: bash and iptables, in both its
 # kinds (nf_tables and legacy), since the rules go where this machine's Docker has its own.
 ARG NODE_IMAGE=node:24-slim
 # Not for its Node: it is on the machine anyway, so this image takes a few MB.
 FROM ${NODE_IMAGE}
 USER 0
-RUN (command -v iptables && command -v ip) >/dev/null \
-  || (apt-get update && apt-get install -y --no-install-recommends iptables iproute2 && rm -rf /var/lib/apt/lists/*)
-RUN command -v bash && command -v ip && command -v iptables-nft-restore && command -v iptables-legacy-restore
+RUN command -v iptables >/dev/null \
+  || (apt-get update && apt-get install -y --no-install-recommends iptables && rm -rf /var/lib/apt/lists/*)
+RUN command -v bash && command -v iptables-nft-restore && command -v iptables-legacy-restore
 LABEL sandbox.image=firewall
 CMD ["bash"]

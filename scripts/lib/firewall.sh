@@ -4,7 +4,7 @@
 
 FIREWALL="$ROOT/scripts/firewall/firewall.sh"
 
-firewall_source_hash() { cat "$ROOT"/scripts/firewall/{firewall,rules,leaving}.sh | sha256sum | cut -c1-16; }
+firewall_source_hash() { cat "$ROOT"/scripts/firewall/{firewall,rules}.sh | sha256sum | cut -c1-16; }
 
 # What the container is told of the machine, for compose.
 export_firewall_facts() {

@@ -205,7 +205,6 @@ export function describeContainers(harness: EngineHarness): void {
         () => networks.remove(foreign.network),
         () => networks.connect(foreign.network, spec.name, address),
         () => networks.connect(network.name, foreign.container, address),
-        () => networks.bridge(foreign.network),
         () => networks.disconnect(foreign.network, spec.name),
         () => networks.disconnect(network.name, foreign.container),
       ];

@@ -89,15 +89,6 @@ export function describeNetworks(harness: EngineHarness): void {
       expect((await engine.containers.inspect(spec.name))?.networks).toEqual({ [network.name]: spec.address });
     });
 
-    test("has a bridge of its own as long as it is there", async () => {
-      const [first, second] = [(await plan()).network, (await plan()).network];
-      expect(await engine.networks.bridge(first.name)).toBeNull();
-      for (const network of [first, second]) await engine.networks.create(network);
-      const bridges = await Promise.all([first, second].map(({ name }) => engine.networks.bridge(name)));
-      expect(bridges).toEqual([expect.stringMatching(/^br-/), expect.stringMatching(/^br-/)]);
-      expect(bridges[0]).not.toBe(bridges[1]);
-    });
-
     test("cannot give an address away twice: engine_failed", async () => {
       const { network, spec } = await runningEnvironment();
       const second = { ...spec, name: `${spec.name}-2`, address: "", aliases: [] };

@@ -52,10 +52,6 @@ export function createFakeNetworks(state: FakeState): NetworkEngine {
       if (container.networks.delete(networkName)) emit(state, "disconnect", container, networkName);
     },
 
-    async bridge(name) {
-      return state.networks.has(name) ? `br-${ownFakeNetwork(state, "name the bridge of", name).id}` : null;
-    },
-
     async foreignSubnets() {
       const foreign = [...state.networks.values()].filter(({ labels }) => !isOurs(labels, state.instance));
       return foreign.map(({ subnet }) => subnet);

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { onTestFinished } from "vitest";
 import { endProcess, startNamespace, type NetworkNamespace } from "./network-namespace.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -35,8 +35,6 @@ export type FirewallMachine = {
   output(): string;
   /** What the script's other verbs print. */
   script(verb: string): Promise<string>;
-  /** The pipe that `keep` reads. */
-  readonly pipe: string;
 };
 
 /** `settings` are for the script. */
@@ -47,11 +45,11 @@ export async function startFirewallMachine(
   const folder = await temporaryFolder();
   const namespace = await startNamespace();
   const instance = "sandbox-played";
-  const environment: NodeJS.ProcessEnv & { FIREWALL_STATE: string } = {
+  const environment: NodeJS.ProcessEnv = {
     ...process.env,
     INSTANCE: instance,
     FIREWALL_STATE: join(folder, "state"),
-    FIREWALL_LOOK_EVERY_MS: "200",
+    FIREWALL_LOOK_EVERY: "0.2",
     ...settings,
   };
   let keeper: ChildProcess | null = null;
@@ -83,7 +81,6 @@ export async function startFirewallMachine(
     },
     output: () => output,
     script: (verb) => inside("bash", SCRIPT, verb),
-    pipe: join(dirname(environment.FIREWALL_STATE), "leaving"),
   };
   for (const chain of ["DOCKER", "DOCKER-USER"]) await machine.iptables("-N", chain);
   await machine.iptables("-A", "DOCKER-USER", "-j", "RETURN");

@@ -97,11 +97,6 @@ export interface NetworkEngine {
    * gone, which otherwise keeps it from starting.
    */
   disconnect(network: string, container: string): Promise<void>;
-  /**
-   * The machine's device (bridge) for it, by which the engine's rules name it, and which never comes back; null when it
-   * is absent. One that somebody else has removed may still be named.
-   */
-  bridge(name: string): Promise<string | null>;
   /** IPv4 ranges (CIDR) of the engine's networks that are not this instance's. */
   foreignSubnets(): Promise<string[]>;
 }

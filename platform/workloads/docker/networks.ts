@@ -119,12 +119,6 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     await ifOwn(client, "disconnect", "container", container, (id) => detach(network, network, id));
   }
 
-  /** The engine names it so unless an option does, and ours have none. */
-  async function bridge(name: string): Promise<string | null> {
-    const named = await ifOwn(client, "name the bridge of", "network", name, async (id) => `br-${id.slice(0, 12)}`);
-    return named === ABSENT ? null : named;
-  }
-
   async function foreignSubnets(): Promise<string[]> {
     const all = await client.call("list networks", (docker) => docker.listNetworks());
     return all
@@ -133,7 +127,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
       .filter(isIpv4Range);
   }
 
-  return { create, remove, connect, disconnect, bridge, foreignSubnets };
+  return { create, remove, connect, disconnect, foreignSubnets };
 }
 
 function isIpv4Range(subnet: string): boolean {
