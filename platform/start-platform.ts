@@ -31,7 +31,7 @@ import { createDiskEventLog } from "./store/journal/disk-event-log.ts";
 import { createDiskLogStore } from "./store/logs/disk-log-store.ts";
 import { createDiskSecretStore } from "./store/secrets/disk-secret-store.ts";
 import { createDiskSpace } from "./host/disk-space.ts";
-import { createFirewallFolder } from "./host/firewall-heartbeat-file.ts";
+import { createFirewallHeartbeat } from "./host/firewall-heartbeat-file.ts";
 import { openTokenFile } from "./store/tokens/token-file.ts";
 import { failpointSaves } from "./store/state/failpoint-saves.ts";
 import { cleanupExpired } from "./usecases/environments/cleanup-expired.ts";
@@ -179,7 +179,7 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
     archives: createDiskArchiveStore({ folder: config.LOGS_DIR }),
     disk: createDiskSpace({ state: config.ENVS_DIR, logs: config.LOGS_DIR }),
     // Where compose puts it for the firewall's container; in the API's own the project is its folder, too.
-    firewall: createFirewallFolder(resolve(".cache/firewall", config.INSTANCE)),
+    firewall: createFirewallHeartbeat(resolve(".cache/firewall", config.INSTANCE)),
     events: eventsWithOwners(events, environments),
     secrets,
     audit: createDiskAuditLog({ folder: config.LOGS_DIR, maxSize: config.LOG_MAX_SIZE, logger }),

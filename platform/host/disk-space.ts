@@ -1,9 +1,14 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errnoOf, storageError } from "../kernel/atomic-file.ts";
-import type { DiskSpace } from "../store/store.ts";
 
-/** The free space where state files and logs are. A folder that is not there yet counts as its parent. */
+/** How much can still be written. */
+export interface DiskSpace {
+  /** Free bytes where the state files are and where the logs are; often the same file system. `storage_failed`. */
+  free(): Promise<{ state: number; logs: number }>;
+}
+
+/** Measures the file systems of these folders. A folder that does not exist yet counts as its parent. */
 export function createDiskSpace({ state, logs }: { state: string; logs: string }): DiskSpace {
   return {
     async free() {
@@ -13,7 +18,7 @@ export function createDiskSpace({ state, logs }: { state: string; logs: string }
   };
 }
 
-/** What an ordinary user may still write: the part reserved for root does not count. */
+/** Bytes that an ordinary user may still write: the part reserved for root does not count. */
 async function freeBytes(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);

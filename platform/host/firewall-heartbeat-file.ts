@@ -2,31 +2,27 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { FirewallHeartbeat } from "../domain/firewall-heartbeat.ts";
 import { errnoOf } from "../kernel/atomic-file.ts";
-import { tellPipe } from "./pipe.ts";
-import type { Firewall } from "../store/store.ts";
+
+/** The firewall's container, which keeps environments away from this machine. */
+export interface Firewall {
+  /** Its last heartbeat; null before the first one. */
+  lastHeartbeat(): Promise<FirewallHeartbeat | null>;
+}
 
 /**
- * The folder that is shared with the firewall's container: `state`, which that one writes when its rules change, and
- * touches whenever it looks at them, and the pipe `leaving`, which it reads.
+ * Reads the heartbeat from the file `state` in the folder that the platform shares with the firewall's container.
+ * The container writes that file when the rules change, and touches it at every check.
  */
-export function createFirewallFolder(folder: string): Firewall {
+export function createFirewallHeartbeat(folder: string): Firewall {
   return {
-    async last(): Promise<FirewallHeartbeat | null> {
+    async lastHeartbeat() {
       try {
-        const file = await open(join(folder, "state"));
-        try {
-          return { state: await file.readFile("utf8"), at: (await file.stat()).mtimeMs };
-        } finally {
-          await file.close();
-        }
+        await using file = await open(join(folder, "state"));
+        return { state: await file.readFile("utf8"), at: (await file.stat()).mtimeMs };
       } catch (error) {
         if (errnoOf(error) === "ENOENT") return null;
         throw error;
       }
-    },
-
-    async dropRules(bridge): Promise<void> {
-      tellPipe(join(folder, "leaving"), bridge);
     },
   };
 }

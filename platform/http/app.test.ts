@@ -272,7 +272,7 @@ describe("GET /healthz", () => {
   });
 
   test("is 503 when the firewall has not looked at its rules of late", async () => {
-    context.firewall.word = { state: "boot-1 0123 ours\n", at: context.clock.now() - 60_000 };
+    context.firewall.heartbeat = { state: "boot-1 0123 ours\n", at: context.clock.now() - 60_000 };
     const response = await request(app).get("/healthz");
     expect(response.status).toBe(503);
     expect(response.body.parts.firewall).toEqual({ ok: false, detail: expect.stringContaining("make up") });

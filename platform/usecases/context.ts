@@ -2,6 +2,8 @@ import type { EnvironmentRecord, NetworkRecord, Resources } from "../domain/envi
 import type { PublicAddress } from "../domain/environment/view.ts";
 import type { Commitment, QuotaLimits } from "../domain/access/quota.ts";
 import type { SubnetAllocator } from "../domain/network/subnets.ts";
+import type { DiskSpace } from "../host/disk-space.ts";
+import type { Firewall } from "../host/firewall-heartbeat-file.ts";
 import type { Engine } from "../workloads/docker/engine.ts";
 import type { Router } from "../routing/router.ts";
 import type { Probe } from "../probes/probe.ts";
@@ -12,10 +14,8 @@ import { createTaskTracker, type TaskTracker } from "../kernel/task-tracker.ts";
 import type {
   ArchiveStore,
   AuditLog,
-  DiskSpace,
   EnvironmentStore,
   EventLog,
-  Firewall,
   LogStore,
   SecretStore,
   TokenStore,

@@ -1,6 +1,6 @@
-import type { DiskSpace } from "../../store/store.ts";
+import type { DiskSpace } from "../../host/disk-space.ts";
 
-/** A DiskSpace that says what a test wants; plenty at first. */
+/** A DiskSpace that answers `now`, which a test may change; 1 TiB at first. */
 export function createFakeDiskSpace(): DiskSpace & { now: { state: number; logs: number } } {
   const space = {
     now: { state: 2 ** 40, logs: 2 ** 40 },

@@ -47,7 +47,7 @@ async function storeHealth(context: Context): Promise<PartHealth> {
 }
 
 async function firewallHealth({ firewall, clock, settings }: Context): Promise<PartHealth> {
-  return judgeFirewall(await firewall.last(), clock.now(), settings.instance);
+  return judgeFirewall(await firewall.lastHeartbeat(), clock.now(), settings.instance);
 }
 
 /** How much is made ahead. Always well: without it creations only take longer. */
