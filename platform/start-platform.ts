@@ -38,7 +38,7 @@ import { cleanupExpired } from "./usecases/environments/cleanup-expired.ts";
 import { nothingUnderWay, type Context, type Settings } from "./usecases/context.ts";
 import { eventsWithOwners } from "./usecases/environments/events-with-owners.ts";
 import { reconcile } from "./usecases/reconcile/reconcile.ts";
-import { redactorOf } from "./usecases/environments/secrets-of.ts";
+import { lineMaskerOf } from "./usecases/environments/secrets-of.ts";
 import { createLogShippers } from "./usecases/logs/ship-logs.ts";
 import { createTakenSubnets } from "./usecases/pool/taken-subnets.ts";
 
@@ -189,7 +189,7 @@ async function buildContext(config: Config, machine: Machine, logger: Logger, st
       logs,
       logger,
       now: systemClock.now,
-      redactorOf: (id) => redactorOf({ environments, secrets }, id),
+      lineMaskerOf: (id) => lineMaskerOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(pool, config.SUBNET_PREFIX, takenSubnets.has),

@@ -20,7 +20,7 @@ import type { Failpoint } from "../../kernel/failpoint.ts";
 import { failpointSaves } from "../../store/state/failpoint-saves.ts";
 import { nothingUnderWay, type Context } from "../../usecases/context.ts";
 import { eventsWithOwners } from "../../usecases/environments/events-with-owners.ts";
-import { redactorOf } from "../../usecases/environments/secrets-of.ts";
+import { lineMaskerOf } from "../../usecases/environments/secrets-of.ts";
 import { createLogShippers } from "../../usecases/logs/ship-logs.ts";
 import { createTakenSubnets } from "../../usecases/pool/taken-subnets.ts";
 
@@ -121,7 +121,7 @@ export async function createFakeContext(failpoint: Failpoint = () => {}): Promis
       logs,
       logger,
       now: clock.now,
-      redactorOf: (id) => redactorOf({ environments, secrets }, id),
+      lineMaskerOf: (id) => lineMaskerOf({ environments, secrets }, id),
     }),
     locks: createKeyedLock(),
     subnets: createSubnetAllocator(pool, 28, takenSubnets.has),

@@ -1,7 +1,7 @@
 import { primaryService, type EnvironmentRecord, type NetworkRecord } from "../../domain/environment/record.ts";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import { NOTHING, planUp, type Observed } from "../../domain/plan/plan.ts";
-import { createRedactor } from "../../domain/secret-masking.ts";
+import { createMasker } from "../../domain/secret-masking.ts";
 import type { ImageFacts } from "../../workloads/docker/engine.ts";
 import { admit, reserve } from "./admit.ts";
 import { applySteps } from "./apply-steps.ts";
@@ -15,7 +15,7 @@ import { assertDiskSpace } from "./disk-pressure.ts";
 import { idempotently } from "./idempotency.ts";
 import { lastLogLines } from "../logs/last-log-lines.ts";
 import { fillLater, makeRoom } from "../pool/warm-pool.ts";
-import { redactError } from "./secrets-of.ts";
+import { maskError } from "./secrets-of.ts";
 import { assertNotStopping, shuttingDown } from "./shutting-down.ts";
 import { noteTakenSubnets } from "../pool/taken-subnets.ts";
 import { rollBack } from "./roll-back.ts";
@@ -120,7 +120,7 @@ async function createAnew(
     } catch (error) {
       // Looked for before the undoing removes it. Whatever the engine says without it would lead whoever asks astray.
       const isGone = ready !== null && !creation.cancel.signal.aborted && !(await isThere(context, ready));
-      const told = await undo(context, record, error, createRedactor(Object.values(request.secrets ?? {})));
+      const told = await undo(context, record, error, createMasker(Object.values(request.secrets ?? {})));
       if (isGone) return null;
       throw told;
     } finally {
@@ -171,12 +171,12 @@ async function undo(
   context: Context,
   record: EnvironmentRecord,
   error: unknown,
-  redact: (text: string) => string,
+  mask: (text: string) => string,
 ): Promise<unknown> {
   const { events } = context;
   const { id: env_id, owner } = record;
-  events.emit({ type: "environment.failed", env_id, owner, data: { reason: redact(describeError(error)) } });
-  const told = redactError(await withLogLines(context, record, error), redact);
+  events.emit({ type: "environment.failed", env_id, owner, data: { reason: mask(describeError(error)) } });
+  const told = maskError(await withLogLines(context, record, error), mask);
   await rollBack(context, record, "a failed environment");
   return told;
 }

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
-import { createLineRedactor, createRedactor, type Piece } from "../../domain/secret-masking.ts";
+import { createLineMasker, createMasker, type Fragment } from "../../domain/secret-masking.ts";
 import type { Context } from "../context.ts";
 
 /**
@@ -21,12 +21,12 @@ export async function secretsOf(
   );
 }
 
-/** What masks an environment's secrets in the lines of one reading of a log. */
-export async function redactorOf<T extends Piece>(
+/** Returns a function that masks an environment's secrets in the lines of one reading of a log. */
+export async function lineMaskerOf<T extends Fragment>(
   context: Pick<Context, "environments" | "secrets">,
   id: string,
 ): Promise<(lines: T[]) => T[]> {
-  return createLineRedactor(Object.values(await secretsOf(context, id)));
+  return createLineMasker(Object.values(await secretsOf(context, id)));
 }
 
 /**
@@ -40,7 +40,7 @@ export async function withoutSecrets(
 ): Promise<unknown> {
   if ((environments.get(id)?.secrets ?? []).length === 0) return error;
   const values = await secrets.read(id).catch(() => null);
-  if (values !== null) return redactError(error, createRedactor(Object.values(values)));
+  if (values !== null) return maskError(error, createMasker(Object.values(values)));
   // That they are gone is the disk's word, not the engine's.
   if (isPlatformError(error, "storage_failed")) return error;
   const code = isPlatformError(error) ? error.code : "internal_error";
@@ -50,13 +50,13 @@ export async function withoutSecrets(
   );
 }
 
-/** The error as it is, or, where it or what caused it holds a secret, one without; that one has no cause. */
-export function redactError(error: unknown, redact: (text: string) => string): unknown {
-  if (!textsOf(error).some((text) => redact(text) !== text)) return error;
-  const message = redact(describeError(error));
+/** Returns the error itself, or, where it or its cause holds a secret, a masked error without a cause. */
+export function maskError(error: unknown, mask: (text: string) => string): unknown {
+  if (!textsOf(error).some((text) => mask(text) !== text)) return error;
+  const message = mask(describeError(error));
   if (!isPlatformError(error)) return new Error(message);
   const { code, headers } = error;
-  const errors = error.errors?.map(({ path, message: words }) => ({ path, message: redact(words) }));
+  const errors = error.errors?.map(({ path, message: words }) => ({ path, message: mask(words) }));
   return new PlatformError(code, message, { headers, ...(errors === undefined ? {} : { errors }) });
 }
 

@@ -24,8 +24,8 @@ export type LogShipperOptions = {
   engine: { containers: Pick<ContainerEngine, "logs"> };
   logs: Pick<LogStore, "resumePoint" | "append">;
   logger: Pick<Logger, "info" | "warn">;
-  /** What masks an environment's secrets in the lines of one reading, in order: an application may print them. */
-  redactorOf?: (env: string) => Promise<(lines: LogLine[]) => LogLine[]>;
+  /** Masks an environment's secrets in the lines of one reading, in order: an application may print them. */
+  lineMaskerOf?: (env: string) => Promise<(lines: LogLine[]) => LogLine[]>;
   /** Milliseconds since the epoch, by the clock that stamps the lines; without it that is never set back. */
   now?: () => number;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
@@ -52,7 +52,7 @@ export function createLogShippers({
   engine,
   logs,
   logger,
-  redactorOf = async () => (lines) => lines,
+  lineMaskerOf = async () => (lines) => lines,
   now = () => Infinity,
   backoff = BACKOFF,
   linger = LINGER_MS,
@@ -66,7 +66,7 @@ export function createLogShippers({
     reading: AbortSignal,
     onProgress: () => void,
   ): Promise<void> {
-    const redact = await redactorOf(env);
+    const mask = await lineMaskerOf(env);
     const resume = unlessSetBack(await logs.resumePoint(env, service), now());
     const isNew = createSkipper(resume);
     const options = { follow: true, signal: reading, ...(resume === null ? {} : { since: resume.since }) };
@@ -75,7 +75,7 @@ export function createLogShippers({
       if (reading.aborted) return;
       // Masked before those that are shipped are left out: of a long line in pieces the last one shipped may hold the
       // beginning of a secret.
-      const lines = redact(batch)
+      const lines = mask(batch)
         .filter(isNew)
         .map(({ timestamp, stream, text }) => ({ timestamp, service, stream, text }));
       if (lines.length > 0) await logs.append(env, lines);
