@@ -13,7 +13,7 @@ async function take(name: string): Promise<ExclusiveLock> {
   return taken.lock;
 }
 
-test("a lock that is held is refused with its holder's words, and free again once it is released", async () => {
+test("a held lock is refused with its holder's description, and is free after its release", async () => {
   const name = aName();
   const lock = await take(name);
   expect(await takeExclusiveLock(name, "another")).toEqual({ holder: "the test" });
@@ -23,7 +23,7 @@ test("a lock that is held is refused with its holder's words, and free again onc
   await other.release();
 });
 
-test("a lock is free again when its holder was killed", async () => {
+test("a lock is free after its holder was killed", async () => {
   const name = aName();
   const module = new URL("./instance-lock.ts", import.meta.url).href;
   const script = `import { takeExclusiveLock } from "${module}"; await takeExclusiveLock("${name}", "the child");
@@ -38,7 +38,7 @@ test("a lock is free again when its holder was killed", async () => {
   await (await take(name)).release();
 });
 
-test("a lock is released whoever asked about it and stays connected", async () => {
+test("a lock is released although a process that asked for it stays connected", async () => {
   const name = aName();
   const lock = await take(name);
   const socket = connect({ path: `\0${name}`, allowHalfOpen: true });
@@ -52,15 +52,15 @@ test("a lock is released whoever asked about it and stays connected", async () =
   }
 });
 
-test("a holder that says nothing, or too much, is a holder", async () => {
-  for (const [says, told] of [
-    ["", /^somebody who does not say who it is$/],
+test("a lock is refused when its holder describes itself not at all or at length", async () => {
+  for (const [sent, holder] of [
+    ["", /^a process that does not describe itself$/],
     [`two\nlines${"x".repeat(10_000)}`, /^twolinesx{192}$/],
   ] as const) {
     const name = aName();
-    const server = createServer((socket) => socket.on("error", () => {}).end(says)).listen(`\0${name}`);
+    const server = createServer((socket) => socket.on("error", () => {}).end(sent)).listen(`\0${name}`);
     await once(server, "listening");
-    expect(await takeExclusiveLock(name, "another")).toEqual({ holder: expect.stringMatching(told) });
+    expect(await takeExclusiveLock(name, "another")).toEqual({ holder: expect.stringMatching(holder) });
     server.close();
   }
 });

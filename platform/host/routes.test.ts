@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { machineRoutes } from "./routes.ts";
 
-test("the machine's routes are read as ranges, without the default ones", async () => {
+test("the machine's routes are the ranges of the routing table without default routes", async () => {
   const table = join(await temporaryFolder(), "route");
   await writeFile(
     table,
@@ -17,6 +17,6 @@ br-1\t1000AC0A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0
   expect(await machineRoutes(table)).toEqual(["172.17.0.0/16", "10.172.0.16/28"]);
 });
 
-test("a machine without such a table has none", async () => {
+test("the machine has no routes when there is no routing table", async () => {
   expect(await machineRoutes(join(await temporaryFolder(), "none"))).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 
 /**
- * The IPv4 ranges that this machine's main routing table leads somewhere, as CIDR, default routes left out.
- * Linux only; none where there is no such table to read (proc(5), /proc/net/route).
+ * Reads the IPv4 ranges of this machine's main routing table, as CIDR, without default routes (proc(5), /proc/net/route).
+ * Linux only: without a readable table there are none.
  */
 export async function machineRoutes(table = "/proc/net/route"): Promise<string[]> {
   const text = await readFile(table, "utf8").catch(() => "");
@@ -17,7 +17,7 @@ export async function machineRoutes(table = "/proc/net/route"): Promise<string[]
     });
 }
 
-/** Hexadecimal in the machine's byte order, which is little-endian wherever this runs. */
+/** `hex` is in the machine's byte order, which is little-endian on every supported machine. */
 function dotted(hex: string): string {
   return (hex.match(/../g) ?? [])
     .map((byte) => Number.parseInt(byte, 16))

@@ -9,9 +9,9 @@ import { waitUntil } from "./support/wait-until.ts";
 
 const SCRIPT = resolve(import.meta.dirname, "../../scripts/firewall/after-firewall.sh");
 const THIS_BOOT = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-const COMPLAINT = "Starting without word from the firewall";
+const WARNING = "Starting without a heartbeat from the firewall";
 
-/** Runs the script with a command that prints "started"; `output` resolves with all that was printed. */
+/** Runs the script with a command that prints "started"; `output` resolves with everything printed. */
 function startAfterFirewall(state: string, seconds: number): { pid: number | undefined; output: Promise<string> } {
   const child = spawn("sh", [SCRIPT, state, String(seconds), "echo", "started"], { stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill());
@@ -22,31 +22,31 @@ function startAfterFirewall(state: string, seconds: number): { pid: number | und
 }
 
 test.each(["0123456789abcdef", "failed"])(
-  "what comes after the firewall starts at once when it said %s",
-  async (word) => {
+  "after-firewall.sh runs its command at once when the heartbeat of this boot says %s",
+  async (rules) => {
     const state = join(await temporaryFolder(), "state");
-    await writeFile(state, `${THIS_BOOT} ${word}\n`);
+    await writeFile(state, `${THIS_BOOT} ${rules}\n`);
     expect(await startAfterFirewall(state, 0).output).toBe("started\n");
   },
 );
 
-test("what comes after the firewall waits for its word", async () => {
+test("after-firewall.sh waits for the heartbeat of this boot before it runs its command", async () => {
   const state = join(await temporaryFolder(), "state");
   await writeFile(state, "another-boot 0123456789abcdef\n");
   const { pid, output } = startAfterFirewall(state, 600);
-  // It has looked, and sleeps.
+  // The script has read the file, and sleeps.
   await waitUntil("a sleep", () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
   await writeFile(state, `${THIS_BOOT} 0123456789abcdef\n`);
   expect(await output).toBe("started\n");
 });
 
 test.each([
-  ["nothing", null],
-  ["what it said before the last boot", "another-boot 0123456789abcdef\n"],
-])("what comes after the firewall starts in the end although there is %s", async (_, content) => {
+  ["without a heartbeat", null],
+  ["with a heartbeat of an earlier boot", "another-boot 0123456789abcdef\n"],
+])("after-firewall.sh runs its command with a warning when its wait ends %s", async (_, content) => {
   const state = join(await temporaryFolder(), "state");
   if (content !== null) await writeFile(state, content);
   const output = await startAfterFirewall(state, 0).output;
-  expect(output).toContain(COMPLAINT);
+  expect(output).toContain(WARNING);
   expect(output).toContain("started\n");
 });

@@ -49,7 +49,7 @@ export async function startFirewallMachine(
     ...process.env,
     INSTANCE: instance,
     FIREWALL_STATE: join(folder, "state"),
-    FIREWALL_LOOK_EVERY: "0.2",
+    FIREWALL_CHECK_EVERY: "0.2",
     ...settings,
   };
   let keeper: ChildProcess | null = null;
