@@ -1,13 +1,12 @@
 import { environmentLabels } from "../platform/domain/environment/labels.ts";
 import {
   createSubnetAllocator,
-  networkPlaces,
   parseSubnet,
-  serviceAddress,
   type Subnet,
 } from "../platform/domain/network/subnets.ts";
 import { buildContainerBody, buildNetworkBody } from "../platform/workloads/docker/container-spec.ts";
 import { createDockerClient, type Docker } from "../platform/workloads/docker/client.ts";
+import { environmentNetwork, freeAddress } from "../platform/workloads/docker/environment-network.ts";
 import { DOCKER_SOCKET, removeTestObjects, testObjects } from "../platform/test/support/docker.ts";
 import { awaitFirst200 } from "./first-answer.ts";
 
@@ -61,10 +60,10 @@ export function createBareEngine({ instance, image, pool, signal }: BareEngineOp
       if (subnet === null) throw new Error("Cannot create on the bare engine: its subnets are used up");
       const id = `env-bare-${++made}`;
       const network = `${instance}-${id}`;
-      const [container, address] = [`${network}-app`, serviceAddress(subnet, 0)];
-      const places = networkPlaces(subnet);
+      const places = environmentNetwork(network, subnet);
+      const [container, address] = [`${network}-app`, freeAddress(places, [])];
       const labels = environmentLabels(instance, id, "network");
-      const networkBody = buildNetworkBody({ name: network, ...places, labels, internal: false });
+      const networkBody = buildNetworkBody({ ...places, labels, internal: false });
       const containerBody = buildContainerBody({
         name: container,
         image,

@@ -3,18 +3,14 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test, vi } from "vitest";
 import { shutDown } from "./shut-down.ts";
-import { createFakeApp, INSTANCE, useFakeContext, type FakeContext } from "./test/support/fake-context.ts";
+import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "./test/support/fake-platform.ts";
+import { fillPools } from "./test/support/fill-pools.ts";
 import { waitUntil } from "./test/support/wait-until.ts";
-import { createEnvironment } from "./usecases/environments/create-environment.ts";
-import { fillLater } from "./usecases/pool/warm-pool.ts";
-import { handleEngineEvents } from "./usecases/reconcile/handle-engine-events.ts";
-import { reconcile } from "./usecases/reconcile/reconcile.ts";
-import { onSpareTrouble } from "./usecases/pool/reconcile-pools.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 
-useFakeContext((fresh) => {
-  context = fresh;
+useFakePlatform((fresh) => {
+  platform = fresh;
 });
 
 /** A platform that is told to stop, what it does in which order, and a way to let go of what it waits for. */
@@ -31,7 +27,7 @@ async function stopping() {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   server.on("close", step("server"));
-  const { logs, events, audit, shippers } = context;
+  const { logs, events, audit, shippers } = platform;
   const stopAll = shippers.stopAll;
   shippers.stopAll = () => stopAll().then(step("shippers"));
   logs.close = step("logs");
@@ -39,21 +35,22 @@ async function stopping() {
   audit.close = step("audit");
   const loops = { stop: () => gate("loops") };
   const claim = { release: step("claim") };
-  return { trace, gates, gate, end: () => shutDown({ context, server, loops, claim }) };
+  return { trace, gates, gate, end: () => shutDown({ platform, server, loops, claim }) };
 }
 
 const inTurn = () => new Promise(setImmediate);
 
 const CLOSED = ["shippers", "logs", "events", "audit", "claim"];
 
-test.each(["work", "filling", "lock"])(
-  "a platform ends what begins things, then waits for %s, and only then closes what that writes to",
+test.each(["tasks", "pool", "lock"])(
+  "a platform that ends stops its loops, then waits for %s, and only then closes its files",
   async (what) => {
-    const { id } = await createEnvironment(context, {});
+    const { id } = await platform.make({});
     const { trace, gates, gate, end } = await stopping();
-    if (what === "work") void context.tasks.track(gate(what));
-    if (what === "filling") context.ahead.filling = gate(what);
-    if (what === "lock") void context.locks.run(id, () => gate(what));
+    const filling = what === "pool" ? gate(what) : Promise.resolve();
+    if (what === "tasks") void platform.tasks.track(gate(what));
+    if (what === "pool") platform.pool.whenIdle = () => filling;
+    if (what === "lock") void platform.locks.run(id, () => gate(what));
     const ending = end();
     for (const name of ["loops", what]) {
       await inTurn();
@@ -63,36 +60,36 @@ test.each(["work", "filling", "lock"])(
     await ending;
     expect(trace.splice(0, 2).toSorted()).toEqual(["loops", "server"]);
     expect(trace).toEqual([what, ...CLOSED]);
-    expect(context.shippers.active(id)).toEqual([]);
+    expect(platform.shippers.active(id)).toEqual([]);
   },
 );
 
-describe("nobody waits for", () => {
+describe("the end of the platform waits for", () => {
   const nginx = `${INSTANCE}-nginx`;
 
-  test("the reconcile that a start of Nginx causes, but the end of the platform", async () => {
+  test("the reconcile that a start of Nginx causes", async () => {
     const looked = Promise.withResolvers<void>();
-    const { observe } = context.engine;
+    const { observe } = platform.engine;
     const look = vi.fn<typeof observe>(() => looked.promise.then(observe));
-    context.engine.observe = look;
-    void handleEngineEvents(context, context.stopping);
-    await context.engine.containers.kill(nginx, "SIGKILL");
-    await context.engine.containers.start(nginx);
+    platform.engine.observe = look;
+    void platform.handleEngineEvents(platform.stopping);
+    await platform.engine.containers.kill(nginx, "SIGKILL");
+    await platform.engine.containers.start(nginx);
     await waitUntil("the reconcile", () => look.mock.calls.length > 0);
     const isIdle = vi.fn<() => void>();
-    const idle = context.tasks.whenIdle().then(isIdle);
+    const idle = platform.tasks.whenIdle().then(isIdle);
     await inTurn();
     expect(isIdle).not.toHaveBeenCalled();
     looked.resolve();
     await idle;
   });
 
-  test("a creation whose client has left before anything of it was made, but the end of the platform", async () => {
+  test("a creation whose client has left before anything was made", async () => {
     const found = Promise.withResolvers<void>();
-    const { ensure } = context.engine.images;
+    const { ensure } = platform.engine.images;
     const look = vi.fn<typeof ensure>((...image) => found.promise.then(() => ensure(...image)));
-    context.engine.images.ensure = look;
-    const server = createServer(createFakeApp(context)).listen(0, "127.0.0.1");
+    platform.engine.images.ensure = look;
+    const server = createServer(createFakeApp(platform)).listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
     const client = request({ port, host: "127.0.0.1", method: "POST", path: "/envs" }).on("error", () => {});
@@ -100,30 +97,28 @@ describe("nobody waits for", () => {
     await waitUntil("the creation", () => look.mock.calls.length > 0);
     client.destroy();
     await once(server.close(), "close");
-    const idle = context.tasks.whenIdle();
+    const idle = platform.tasks.whenIdle();
     found.resolve();
     await idle;
-    expect(context.environments.all()).toMatchObject([{ status: "running" }]);
+    expect(platform.environments.all()).toMatchObject([{ status: "running" }]);
   });
 
-  test("the removal of a spare that died, but the end of the platform", async () => {
-    context.settings.warmPoolSize = 1;
-    fillLater(context);
-    await waitUntil("a spare", () => context.ahead.spares.some(({ state }) => state === "ready"));
-    const [spare] = context.ahead.spares;
-    onSpareTrouble(context, spare?.record.id ?? "");
-    await context.tasks.whenIdle();
-    expect(context.ahead.spares).not.toContain(spare);
+  test("the removal of a warm environment that died", async () => {
+    await fillPools(platform, { warm: 1 });
+    const [id = ""] = platform.pool.ready();
+    platform.pool.onTrouble(id);
+    await platform.tasks.whenIdle();
+    expect(platform.pool.ids()).not.toContain(id);
   });
 });
 
 test("a platform that ends begins no repair", async () => {
-  const { id } = await createEnvironment(context, {});
+  const { id } = await platform.make({});
   const container = `${INSTANCE}-${id}-app`;
-  await context.engine.containers.remove(container);
-  context.stop.abort();
-  expect(await reconcile(context, { startup: false })).toMatchObject({ repaired: [], failed: [] });
-  expect(await context.engine.containers.inspect(container)).toBeNull();
+  await platform.engine.containers.remove(container);
+  platform.stop.abort();
+  expect(await platform.reconcile({ startup: false })).toMatchObject({ repaired: [], failed: [] });
+  expect(await platform.engine.containers.inspect(container)).toBeNull();
 });
 
 test("a platform that does nothing ends at once", async () => {

@@ -1,20 +1,22 @@
 import type { Server } from "node:http";
+import type { Platform } from "./compose.ts";
+import type { ExclusiveLock } from "./host/instance-lock.ts";
 import { stopServer } from "./http/server.ts";
 import type { Scheduler } from "./loops/scheduler.ts";
-import type { ExclusiveLock } from "./host/instance-lock.ts";
-import type { Context } from "./usecases/context.ts";
 
-export type Running = { context: Context; server: Server; loops: Pick<Scheduler, "stop">; claim: ExclusiveLock };
+type Parts = Pick<Platform, "pool" | "networkPool" | "audit" | "events" | "locks" | "logs" | "shippers" | "tasks">;
+export type Running = { platform: Parts; server: Server; loops: Pick<Scheduler, "stop">; claim: ExclusiveLock };
 
 /**
- * Ends a platform in order, `context.stopping` having aborted: first whatever could begin something new, then what has
- * begun, whether or not anybody waits for it, and only then what all of it writes to.
+ * Ends a platform in order, once `stopping` has aborted: first the parts that could begin something new, then the
+ * operations in progress, whether or not a caller waits for them, and only then the files that all of them write to.
  */
-export async function shutDown({ context, server, loops, claim }: Running): Promise<void> {
-  const { ahead, audit, events, locks, logs, shippers, tasks } = context;
+export async function shutDown({ platform, server, loops, claim }: Running): Promise<void> {
+  const { pool, networkPool, audit, events, locks, logs, shippers, tasks } = platform;
   await Promise.all([stopServer(server), loops.stop()]);
   await tasks.whenIdle();
-  await ahead.filling;
+  await pool.whenIdle();
+  await networkPool.whenIdle();
   await locks.whenIdle();
   await shippers.stopAll();
   await logs.close();

@@ -18,7 +18,7 @@ const ALLOWED: Record<string, string[]> = {
   store: ["store", "domain", "kernel", "zod"],
   host: ["host", "domain", "kernel"],
   probes: ["probes", "domain", "kernel"],
-  outages: ["outages", "domain", "type:workloads"],
+  outages: ["outages", "domain", "kernel", "type:workloads"],
   usecases: [...USECASES, "outages", "p-queue", ...ADAPTERS.map((room) => `type:${room}`)],
   loops: ["loops", ...USECASES, "node-cron"],
   http: ["http", ...USECASES, "express", "express-rate-limit", "helmet", "p-queue", "zod"],

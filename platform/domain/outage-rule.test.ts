@@ -2,13 +2,11 @@ import { expect, test } from "vitest";
 import { aRecord } from "../test/support/record.ts";
 import type { OutageMode } from "./environment/record.ts";
 import { isOutageGone } from "./outage-rule.ts";
-import { NOTHING, type Observed } from "./plan/plan.ts";
+import { NOTHING, type ServiceState } from "./plan/observed.ts";
 
-type State = Observed["containers"][string]["state"];
-
-function seen(mode: OutageMode, state: State, connected = true): boolean {
+function seen(mode: OutageMode, state: ServiceState, connected = true): boolean {
   const record = aRecord({ outage: { mode, service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } });
-  return isOutageGone(record, { ...NOTHING, containers: { [`sandbox-${record.id}-app`]: { state, connected } } });
+  return isOutageGone(record, { ...NOTHING, services: { app: { state, connected, placement: null } } });
 }
 
 test.each([
@@ -23,11 +21,13 @@ test.each([
   ["stress", "running", true, false],
   ["stress", "paused", true, false],
   ["stress", "exited", true, true],
-] as const)("%s, its container %s and connected %s: vanished %s", (mode, state, connected, expected) => {
+  ["crash", "unknown", true, false],
+  ["network", "unknown", true, false],
+] as const)("a %s outage of a service that is %s, connected: %s, is gone: %s", (mode, state, connected, expected) => {
   expect(seen(mode, state, connected)).toBe(expected);
 });
 
-test("an outage whose container is gone has not vanished, and none is none", () => {
+test("an outage is not gone when its service is absent, or when there is no outage", () => {
   expect(isOutageGone(aRecord(), NOTHING)).toBe(false);
   const outage = { mode: "crash", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } as const;
   expect(isOutageGone(aRecord({ outage }), NOTHING)).toBe(false);

@@ -1,23 +1,22 @@
 import type { EnvironmentRecord } from "./environment/record.ts";
-import type { Observed } from "./plan/plan.ts";
+import type { Observed } from "./plan/observed.ts";
 
 /**
- * Whether what an outage broke is not broken any more, though nobody recovered it: the machine or the engine was
- * restarted, or somebody put it right by hand. A record that went on claiming it would be a lie until its end.
- * Stress shows in no state; it only ends with its container's run.
+ * Whether an outage is over although no call recovered it: the machine or the engine was restarted, or an operator
+ * repaired the container by hand. Stress shows in no state; it only ends with the run of its container.
  */
-export function isOutageGone({ outage, services }: EnvironmentRecord, observed: Observed): boolean {
-  const service = services.find(({ name }) => name === outage?.service);
-  const container = service === undefined ? undefined : observed.containers[service.container];
-  if (outage === null || container === undefined) return false;
+export function isOutageGone({ outage }: EnvironmentRecord, observed: Observed): boolean {
+  const service = outage === null ? undefined : observed.services[outage.service];
+  if (outage === null || service === undefined || service.state === "unknown") return false;
+  const isUp = service.state === "running" || service.state === "paused";
   switch (outage.mode) {
     case "crash":
-      return container.state === "running" || container.state === "paused";
+      return isUp;
     case "pause":
-      return container.state !== "paused";
+      return service.state !== "paused";
     case "network":
-      return container.connected;
+      return service.connected;
     case "stress":
-      return container.state !== "running" && container.state !== "paused";
+      return !isUp;
   }
 }

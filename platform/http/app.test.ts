@@ -1,14 +1,14 @@
 import request from "supertest";
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../kernel/errors.ts";
-import { DEMO_IMAGE, createFakeApp, useFakeContext, type FakeContext } from "../test/support/fake-context.ts";
+import { DEMO_IMAGE, createFakeApp, useFakePlatform, type FakePlatform } from "../test/support/fake-platform.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 let app: ReturnType<typeof createFakeApp>;
 
-useFakeContext((fresh) => {
-  context = fresh;
-  app = createFakeApp(context);
+useFakePlatform((fresh) => {
+  platform = fresh;
+  app = createFakeApp(platform);
 });
 
 const create = (body: object = {}) => request(app).post("/envs").send(body);
@@ -35,7 +35,7 @@ describe("POST /envs", () => {
   test("environment variables are handed to the container and not shown", async () => {
     const response = await create({ env: { GREETING: "hi there" } });
     expect(JSON.stringify(response.body)).not.toContain("hi there");
-    expect(context.environments.get(response.body.id)?.services[0]?.env).toEqual({ GREETING: "hi there" });
+    expect(platform.environments.get(response.body.id)?.services[0]?.env).toEqual({ GREETING: "hi there" });
   });
 
   test.each([
@@ -71,15 +71,15 @@ describe("POST /envs", () => {
     expect(response.headers["content-type"]).toContain("application/problem+json");
     expect(response.body).toMatchObject({ status: 400, code: "invalid_request" });
     expect(response.body.errors.map((error: { path: string }) => error.path)).toContain(path);
-    expect(context.environments.all()).toEqual([]);
+    expect(platform.environments.all()).toEqual([]);
   });
 
   test("an image that cannot be had is 422 and leaves nothing", async () => {
     const response = await create({ image: "missing:1" });
     expect(response.status).toBe(422);
     expect(response.body.code).toBe("image_not_found");
-    expect(context.environments.all()).toEqual([]);
-    expect(context.subnets.usage().used).toBe(0);
+    expect(platform.environments.all()).toEqual([]);
+    expect(platform.subnets.usage().used).toBe(0);
   });
 
   test("when every subnet is in use the answer is 503 with the numbers", async () => {
@@ -90,13 +90,13 @@ describe("POST /envs", () => {
   });
 
   test("when Nginx refuses the route everything is undone", async () => {
-    context.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
+    platform.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
     expect((await create()).body.code).toBe("ingress_rejected");
-    const { containers, networks } = await context.engine.observe();
+    const { containers, networks } = await platform.engine.observe();
     expect(containers.map(({ name }) => name)).toEqual(["sandbox-nginx"]);
     expect(networks.map(({ name }) => name)).toEqual(["sandbox"]);
-    expect(context.environments.all()).toEqual([]);
-    expect(context.subnets.usage().used).toBe(0);
+    expect(platform.environments.all()).toEqual([]);
+    expect(platform.subnets.usage().used).toBe(0);
   });
 
   test("the same Idempotency-Key creates once; with another body it is a conflict", async () => {
@@ -105,11 +105,11 @@ describe("POST /envs", () => {
     expect(first.body.id).toBe(second.body.id);
     expect((await create({ name: "b" }).set("Idempotency-Key", "key-1")).status).toBe(409);
     expect((await create({}).set("Idempotency-Key", "x".repeat(256))).status).toBe(400);
-    expect(context.environments.all()).toHaveLength(1);
+    expect(platform.environments.all()).toHaveLength(1);
   });
 
   test("a shutting down platform creates nothing", async () => {
-    context.stop.abort();
+    platform.stop.abort();
     expect((await create()).body.code).toBe("shutting_down");
   });
 });
@@ -118,7 +118,7 @@ describe("one environment", () => {
   test("is listed, shown, extended and destroyed", async () => {
     const { id } = (await create({ name: "one" })).body;
     expect((await request(app).get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([id]);
-    context.clock.advance(60_000);
+    platform.clock.advance(60_000);
     expect((await request(app).get(`/envs/${id}`)).body.ttl_remaining).toBe(1740);
     const extended = await request(app).post(`/envs/${id}/extend`).send({ seconds: 60 });
     expect(extended.body).toMatchObject({ ttl: 1860, ttl_remaining: 1800 });
@@ -172,7 +172,7 @@ describe("outages", () => {
 describe("logs", () => {
   test("are JSON, or plain text on request", async () => {
     const { id } = (await create()).body;
-    await context.logs.append(id, [
+    await platform.logs.append(id, [
       { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "hello" },
     ]);
     expect((await request(app).get(`/envs/${id}/logs`)).body).toEqual({
@@ -225,7 +225,7 @@ describe("every refusal is one problem document", () => {
   });
 
   test("what nobody expected is a 503 without details, and the log has them", async () => {
-    context.environments.all = () => {
+    platform.environments.all = () => {
       throw new TypeError("secret internals");
     };
     const response = await request(app).get("/envs");
@@ -243,17 +243,17 @@ describe("every refusal is one problem document", () => {
 describe("GET /healthz", () => {
   test("looks once for all who ask within a second", async () => {
     let looks = 0;
-    const { info } = context.engine;
-    context.engine.info = () => (looks++, info());
+    const { info } = platform.engine;
+    platform.engine.info = () => (looks++, info());
     const ask = () => request(app).get("/healthz");
     await Promise.all(Array.from({ length: 10 }, ask));
-    context.clock.advance(900);
+    platform.clock.advance(900);
     await ask();
     expect(looks).toBe(1);
-    context.clock.advance(200);
+    platform.clock.advance(200);
     await ask();
     expect(looks).toBe(2);
-    context.clock.advance(-60_000);
+    platform.clock.advance(-60_000);
     await ask();
     expect(looks).toBe(3);
   });
@@ -265,14 +265,14 @@ describe("GET /healthz", () => {
   });
 
   test("is 503 and says why when one is not", async () => {
-    context.engine.info = () => Promise.reject(new PlatformError("engine_unavailable", "Docker does not answer"));
+    platform.engine.info = () => Promise.reject(new PlatformError("engine_unavailable", "Docker does not answer"));
     const response = await request(app).get("/healthz");
     expect(response.status).toBe(503);
     expect(response.body.parts.engine).toEqual({ ok: false, detail: "Docker does not answer" });
   });
 
   test("is 503 when the firewall has not looked at its rules of late", async () => {
-    context.firewall.heartbeat = { state: "boot-1 0123 ours\n", at: context.clock.now() - 60_000 };
+    platform.firewall.heartbeat = { state: "boot-1 0123 ours\n", at: platform.clock.now() - 60_000 };
     const response = await request(app).get("/healthz");
     expect(response.status).toBe(503);
     expect(response.body.parts.firewall).toEqual({ ok: false, detail: expect.stringContaining("make up") });

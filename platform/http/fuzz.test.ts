@@ -7,7 +7,7 @@ import type { EnvironmentRecord } from "../domain/environment/record.ts";
 import { environmentHost } from "../domain/environment/view.ts";
 import { renderServerBlock } from "../routing/nginx/server-block.ts";
 import { expectContract } from "../test/support/expect-contract.ts";
-import { createFakeApp, createFakeContext, DEMO_IMAGE, type FakeContext } from "../test/support/fake-context.ts";
+import { createFakeApp, createFakePlatform, DEMO_IMAGE, type FakePlatform } from "../test/support/fake-platform.ts";
 import { encodeRequest, type FuzzRequest } from "../test/support/encode-request.ts";
 import { createFakeTokens, PEOPLE } from "../test/support/fake-tokens.ts";
 import { fuzzRequests } from "../test/support/fuzz-requests.ts";
@@ -29,7 +29,7 @@ const asker = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom<Asker>("nobody", "eve", "root") },
 );
 
-let context: FakeContext;
+let platform: FakePlatform;
 let open: Server;
 let guarded: Server;
 /** How many answers of whom had which status or code. */
@@ -38,26 +38,26 @@ const failures: unknown[] = [];
 const noteFailure = (error: unknown) => void failures.push(error);
 
 beforeAll(async () => {
-  context = await createFakeContext();
-  open = await startServer(createFakeApp(context), "127.0.0.1", 0, QUICK);
+  platform = await createFakePlatform();
+  open = await startServer(createFakeApp(platform), "127.0.0.1", 0, QUICK);
   const tokens = createFakeTokens(PEOPLE);
-  guarded = await startServer(createFakeApp({ ...context, tokens }), "127.0.0.1", 0, QUICK);
+  guarded = await startServer(createFakeApp({ ...platform, tokens }), "127.0.0.1", 0, QUICK);
   process.on("uncaughtException", noteFailure).on("unhandledRejection", noteFailure);
 });
 
 afterAll(async () => {
   process.off("uncaughtException", noteFailure).off("unhandledRejection", noteFailure);
-  context.stop.abort();
+  platform.stop.abort();
   for (const server of [open, guarded]) {
     server.closeAllConnections();
     server.close();
   }
-  await context.shippers.stopAll();
+  await platform.shippers.stopAll();
 });
 
 /** Every environment that was let in makes one well-formed upstream and server block, and names fit for Docker. */
 async function checkWhatWasMade(): Promise<void> {
-  const all = context.environments.all();
+  const all = platform.environments.all();
   for (const { id, services } of all) {
     const [service] = services;
     const host = environmentHost(id, "localhost");
@@ -69,7 +69,7 @@ async function checkWhatWasMade(): Promise<void> {
     expect(service?.container).toMatch(/^sandbox-env-[a-z0-9-]+-app$/);
   }
   for (const { id } of all.slice(0, -KEPT)) {
-    await context.shippers.stop(id);
+    await platform.shippers.stop(id);
     await sendRaw(
       portOf(open),
       Buffer.from(`DELETE /envs/${id} HTTP/1.1\r\nHost: 127.0.0.1:${portOf(open)}\r\nConnection: close\r\n\r\n`),
@@ -81,7 +81,7 @@ const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 /** What `who` must leave as it is, and not be told of unless they may look at everything. */
 function othersOf(who: Asker): EnvironmentRecord[] {
-  const all = who === "open" || who === "root" ? [] : context.environments.all();
+  const all = who === "open" || who === "root" ? [] : platform.environments.all();
   // A copy: a record that is changed in place would look the same.
   return structuredClone(all.filter(({ owner }) => owner !== who));
 }
@@ -89,7 +89,7 @@ function othersOf(who: Asker): EnvironmentRecord[] {
 async function probe([request, who, aimsAtOwn]: [FuzzRequest, Asker, boolean]): Promise<void> {
   const port = portOf(who === "open" ? open : guarded);
   const others = othersOf(who);
-  const target = context.environments.all().find(({ owner }) => (owner === who) === aimsAtOwn);
+  const target = platform.environments.all().find(({ owner }) => (owner === who) === aimsAtOwn);
   const id = target?.id ?? "env-none-1";
   const token: [string, string][] = who === "open" || who === "nobody" ? [] : [["Authorization", `Bearer t-${who}`]];
   // Who half-closes after a whole request gives the answer up; after half a request it is the end of it.

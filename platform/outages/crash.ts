@@ -4,5 +4,5 @@ import type { Fault } from "./fault.ts";
 export const crash: Fault = {
   mode: "crash",
   defaultDuration: null,
-  inject: ({ engine, container }) => engine.containers.kill(container, "SIGKILL"),
+  inject: ({ workloads, ref }) => workloads.inject(ref, "kill"),
 };

@@ -1,14 +1,14 @@
-import type { Engine } from "../workloads/docker/engine.ts";
 import type { OutageMode } from "../domain/environment/record.ts";
+import type { ServiceRef, Workloads } from "../workloads/workloads.ts";
 
-/** What a fault works on: one app container, already checked by the guard. */
-export type FaultTarget = { engine: Engine; container: string; network: string; stressImage: string };
+/** What a fault works on: one service, already checked by the guard. */
+export type FaultTarget = { workloads: Workloads; ref: ServiceRef; stressImage: string };
 
 /**
  * One way to break an environment. `prepare` brings what that takes and breaks nothing yet, so it comes before the
- * outage is on record. `inject` breaks it and returns once it is broken. Undoing is the planner's work (domain/plan/plan.ts),
- * which looks at what is wrong; `stop` is for what no container state shows, and throws while that goes on.
- * docs/adding-an-outage.md walks through a new one.
+ * outage is on record. `inject` breaks the service and returns once it is broken. The planner undoes it
+ * (domain/plan/plan.ts), by looking at what is wrong; `stop` is for faults that no state shows, and throws while the
+ * fault goes on. docs/adding-an-outage.md walks through a new one.
  */
 export type Fault = {
   mode: OutageMode;

@@ -4,5 +4,5 @@ import type { Fault } from "./fault.ts";
 export const network: Fault = {
   mode: "network",
   defaultDuration: null,
-  inject: ({ engine, container, network }) => engine.networks.disconnect(network, container),
+  inject: ({ workloads, ref }) => workloads.inject(ref, "disconnect"),
 };

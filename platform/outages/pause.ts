@@ -4,5 +4,5 @@ import type { Fault } from "./fault.ts";
 export const pause: Fault = {
   mode: "pause",
   defaultDuration: null,
-  inject: ({ engine, container }) => engine.containers.pause(container),
+  inject: ({ workloads, ref }) => workloads.inject(ref, "pause"),
 };

@@ -1,7 +1,7 @@
 import { PlatformError } from "../kernel/errors.ts";
 import type { Fault, FaultTarget } from "./fault.ts";
 
-/** Where the tools live, in their image and in the container: carried with their own libraries and loader, they run in any image. */
+/** Where the tools are, in their image and in the container. With their own libraries and loader they run in any image. */
 const TOOLS = "/sandbox-tools";
 const STOP_TIMEOUT_MS = 10_000;
 const MAX_REASON_LENGTH = 200;
@@ -16,8 +16,8 @@ export const stress: Fault = {
   mode: "stress",
   defaultDuration: 60,
   prepare: copyTools,
-  async inject({ engine, container }, duration) {
-    await engine.containers.execDetached(container, stressCommand(duration ?? 60));
+  async inject({ workloads, ref }, duration) {
+    await workloads.execDetached(ref, stressCommand(duration ?? 60));
   },
   async stop(target) {
     let ended = await runStop(target);
@@ -30,19 +30,19 @@ export const stress: Fault = {
   },
 };
 
-async function copyTools({ engine, container, stressImage }: FaultTarget): Promise<void> {
-  await engine.containers.copyFromImage(container, stressImage, TOOLS);
+async function copyTools({ workloads, ref, stressImage }: FaultTarget): Promise<void> {
+  await workloads.copyFromImage(ref, stressImage, TOOLS);
 }
 
-async function runStop({ engine, container }: FaultTarget): Promise<Ended> {
-  return engine.containers.exec(container, stopCommand(), { timeoutMs: STOP_TIMEOUT_MS });
+async function runStop({ workloads, ref }: FaultTarget): Promise<Ended> {
+  return workloads.exec(ref, stopCommand(), { timeoutMs: STOP_TIMEOUT_MS });
 }
 
-function notStopped({ container }: FaultTarget, { exitCode, output }: Ended): PlatformError {
+function notStopped({ ref }: FaultTarget, { exitCode, output }: Ended): PlatformError {
   const reason = output.trim().split("\n").at(-1)?.trim().slice(0, MAX_REASON_LENGTH) || "its processes go on";
   return new PlatformError(
     "engine_failed",
-    `Cannot stop stress in container "${container}": exit code ${exitCode}: ${reason}. Recover once more; restarting the container ends it as well.`,
+    `Cannot stop stress in service "${ref.service}" of "${ref.env}": exit code ${exitCode}: ${reason}. Recover once more; restarting the container ends it as well.`,
   );
 }
 

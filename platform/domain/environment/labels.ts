@@ -1,7 +1,7 @@
 /** Labels on every Docker object the platform owns. Nothing without our instance label is ever removed. */
 export const LABEL_PLATFORM = "sandbox.platform";
 export const LABEL_ENV = "sandbox.env";
-const LABEL_SERVICE = "sandbox.service";
+export const LABEL_SERVICE = "sandbox.service";
 export const LABEL_ROLE = "sandbox.role";
 
 /** What an object of ours is for: an environment's app or network, the platform's own parts, a helper container. */
@@ -23,7 +23,7 @@ export function environmentLabels(
 }
 
 /** Labels of a network made ahead: the record of the environment that takes it says whose it is, as labels cannot change. */
-export function preparedNetworkLabels(instance: string): Record<string, string> {
+export function pooledNetworkLabels(instance: string): Record<string, string> {
   return { [LABEL_PLATFORM]: instance, [LABEL_ROLE]: "network" };
 }
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** The version of the state file's shape; raised with every change that an older reader would misread. */
-export const RECORD_VERSION = 1;
+export const RECORD_VERSION = 2;
 
 export const STATUSES = ["creating", "running", "degraded", "destroying"] as const;
 export type Status = (typeof STATUSES)[number];
@@ -10,7 +10,6 @@ export const OUTAGE_MODES = ["crash", "pause", "network", "stress"] as const;
 export type OutageMode = (typeof OUTAGE_MODES)[number];
 
 const timestamp = z.iso.datetime({ precision: 3 });
-const ipv4 = z.ipv4();
 const dnsLabel = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
 const objectName = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,127}$/);
 
@@ -26,10 +25,9 @@ export type Resources = z.infer<typeof ResourcesSchema>;
 
 const ServiceSchema = z.strictObject({
   name: dnsLabel,
+  /** The container's name, for people to read: no decision depends on it. */
   container: objectName,
   image: z.string().min(1),
-  /** The container's fixed address in the environment's subnet. */
-  address: ipv4,
   port: z.int().min(1).max(65535),
   health_path: z.string().startsWith("/"),
   command: z.array(z.string()).nullable(),
@@ -38,20 +36,11 @@ const ServiceSchema = z.strictObject({
 });
 export type Service = z.infer<typeof ServiceSchema>;
 
-const NetworkSchema = z.strictObject({
-  name: objectName,
-  subnet: z.cidrv4(),
-  gateway: ipv4,
-  /** The address Nginx takes in this network. */
-  ingress_address: ipv4,
-});
-export type NetworkRecord = z.infer<typeof NetworkSchema>;
-
 const OutageSchema = z.strictObject({
   mode: z.enum(OUTAGE_MODES),
   service: dnsLabel,
   started_at: timestamp,
-  /** When it is undone by itself; null: when somebody calls recover. */
+  /** When the platform undoes it; null: only a call of recover does. */
   ends_at: timestamp.nullable(),
 });
 export type Outage = z.infer<typeof OutageSchema>;
@@ -69,7 +58,8 @@ export const EnvironmentRecordSchema = z.strictObject({
   /** Lifetime in seconds, extensions included: expires_at - created_at. */
   ttl: z.int().positive(),
   expires_at: timestamp,
-  network: NetworkSchema,
+  /** The network's name, for people to read: no decision depends on it. */
+  network: objectName,
   /** Whether its containers may open connections to the outside; false: to nothing but each other. */
   egress: z.boolean().default(true),
   /** The first one is the service behind the environment's URL. */
@@ -89,7 +79,7 @@ export function primaryService(record: EnvironmentRecord): Service {
   return service;
 }
 
-/** Whether it has come up and nobody has begun to take it down. */
+/** Whether the environment has come up and is not being destroyed. */
 export function isUp({ status }: EnvironmentRecord): boolean {
   return status === "running" || status === "degraded";
 }

@@ -2,11 +2,9 @@ import { expect, test } from "vitest";
 import {
   createSubnetAllocator,
   formatSubnet,
-  networkPlaces,
   overlaps,
   parseSubnet,
   readRange,
-  serviceAddress,
 } from "./subnets.ts";
 
 const POOL = parseSubnet("10.172.0.0/26"); // four /28
@@ -58,16 +56,6 @@ test("what lies outside the pool is neither claimed nor freed", () => {
   allocator.claim(parseSubnet("10.99.0.0/28"));
   allocator.free(parseSubnet("10.172.1.0/28"));
   expect(allocator.usage().used).toBe(0);
-});
-
-test("gateway, Nginx and services have fixed places", () => {
-  const subnet = parseSubnet("10.172.3.16/28");
-  expect(networkPlaces(subnet)).toEqual({
-    subnet: "10.172.3.16/28",
-    gateway: "10.172.3.17",
-    ingress_address: "10.172.3.18",
-  });
-  expect(serviceAddress(subnet, 0)).toBe("10.172.3.19");
 });
 
 test.each(["10.0.0.0", "10.0.0.1/28", "10.0.0.0/33", "300.0.0.0/8", "10.0.0/24", "x/8", "10.0.0.0/"])(

@@ -1,5 +1,3 @@
-import type { NetworkRecord } from "../environment/record.ts";
-
 /** An IPv4 range: first address and prefix length. */
 export type Subnet = { base: number; prefix: number };
 
@@ -122,21 +120,4 @@ export function createSubnetAllocator(
     },
     usage: () => ({ used: used.size, total }),
   };
-}
-
-/** How many addresses a subnet loses to the network itself, its gateway, Nginx and broadcast. */
-const FIRST_SERVICE_OFFSET = 3;
-
-/** The fixed places in an environment's subnet: gateway .1, Nginx .2. */
-export function networkPlaces(subnet: Subnet): Omit<NetworkRecord, "name"> {
-  return {
-    subnet: formatSubnet(subnet),
-    gateway: formatAddress(subnet.base + 1),
-    ingress_address: formatAddress(subnet.base + 2),
-  };
-}
-
-/** The address of the environment's n-th service, from 0. */
-export function serviceAddress(subnet: Subnet, index: number): string {
-  return formatAddress(subnet.base + FIRST_SERVICE_OFFSET + index);
 }

@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { aRecord } from "../../test/support/record.ts";
 import type { OutageMode } from "../environment/record.ts";
-import { NOTHING, plan, planDown, planRecovery, planSpare, planUp, type Observed } from "./plan.ts";
+import { NOTHING, type Observed, type ServiceState } from "./observed.ts";
+import { plan, planDown, planRecovery, planUp, planWarm } from "./plan.ts";
 import { stepsOf, type Plan, type Step } from "./step.ts";
 
 const NOW = Date.parse("2030-01-01T00:01:00.000Z");
 const record = aRecord();
-const container = `sandbox-${record.id}-app`;
+const placement = { node: "local", address: "10.172.0.3", port: null, run: "1" };
+const route = { address: "10.172.0.3", port: 3000, enabled: true };
 
-const whole: Observed = {
-  network: true,
-  ingressConnected: true,
-  routed: true,
-  open: true,
-  containers: { [container]: { state: "running", connected: true } },
+const intact: Observed = {
+  prepared: true,
+  services: { app: { state: "running", connected: true, placement } },
+  route,
   shipping: ["app"],
 };
 
@@ -24,83 +24,65 @@ function kinds(plan: Plan): Kinds[] {
   return plan.map((stage) => stage.map((part: Step | Plan) => (Array.isArray(part) ? kinds(part) : part.kind)));
 }
 
-function withContainer(state: "created" | "running" | "paused" | "exited", connected = true): Observed {
-  return { ...whole, containers: { [container]: { state, connected } } };
+function withService(state: ServiceState, connected = true): Observed {
+  return { ...intact, services: { app: { state, connected, placement } } };
 }
 
 function during(mode: OutageMode, ends_at: string | null = null) {
   return aRecord({ outage: { mode, service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at } });
 }
 
-describe("bringing up", () => {
-  test("creates network and container, connects Nginx and starts, has the route loaded meanwhile, and only then opens it", () => {
+describe("planUp", () => {
+  test("prepares and places at once, then starts while the route loads, and only then enables it", () => {
     expect(kinds(planUp(record, NOTHING, NOW))).toEqual([
-      [
-        "upsert-route",
-        [
-          ["create-network", "create-container"],
-          ["connect-ingress", "start-container"],
-        ],
-      ],
+      ["prepare-environment", "place-service"],
+      ["start-service", "upsert-route"],
       ["enable-route", "start-shipper"],
     ]);
   });
 
-  test("on a network that was made ahead, only the container is made", () => {
-    expect(kinds(planUp(record, { ...NOTHING, network: true, ingressConnected: true }, NOW))).toEqual([
-      ["upsert-route", [["create-container"], ["start-container"]]],
-      ["enable-route", "start-shipper"],
-    ]);
-  });
-
-  test("one that is made ahead is everything but open and logged", () => {
+  test("does everything for a warm environment but to enable the route and to ship logs", () => {
     const all = stepsOf(planUp(record, NOTHING, NOW)).map(({ kind }) => kind);
-    const spare = new Set(stepsOf(planSpare(record, NOTHING, NOW)).map(({ kind }) => kind));
-    expect(all.filter((kind) => !spare.has(kind))).toEqual(["enable-route", "start-shipper"]);
-    expect(planSpare(record, { ...whole, open: false, shipping: [] }, NOW)).toEqual([]);
+    const warm = new Set(stepsOf(planWarm(record, NOTHING, NOW)).map(({ kind }) => kind));
+    expect(all.filter((kind) => !warm.has(kind))).toEqual(["enable-route", "start-shipper"]);
+    expect(planWarm(record, { ...intact, route: { ...route, enabled: false }, shipping: [] }, NOW)).toEqual([]);
   });
 
-  test.each([true, false])("a network and a container made anew have egress: %s, as the record says", (egress) => {
-    const steps = stepsOf(plan(aRecord({ egress }), { ...whole, network: false }, NOW));
-    const made = steps.filter(({ kind }) => kind === "create-network" || kind === "create-container");
+  test.each([true, false])("gives a network and a service made anew the egress of the record: %s", (egress) => {
+    const steps = stepsOf(plan(aRecord({ egress }), { ...intact, prepared: false, services: {} }, NOW));
+    const made = steps.filter(({ kind }) => kind === "prepare-environment" || kind === "place-service");
     expect(made).toMatchObject([{ egress }, { egress }]);
   });
 
-  test("does nothing when everything is as wanted", () => {
-    expect(plan(record, whole, NOW)).toEqual([]);
+  test("has no step when everything is as the record wants it", () => {
+    expect(plan(record, intact, NOW)).toEqual([]);
   });
 
-  test.each([
+  test.each<[string, Observed, Kinds[]]>([
+    ["an exited service is started and shipped again", withService("exited"), [["start-service"], ["start-shipper"]]],
+    ["a service that never ran is started", withService("created"), [["start-service"], ["start-shipper"]]],
+    ["a paused service is unpaused", withService("paused"), [["unpause-service"]]],
+    ["a disconnected service is reconnected", withService("running", false), [["reconnect-service"]]],
+    ["a service on a silent node is left alone", withService("unknown", false), []],
     [
-      "a container that exited is started and shipped again",
-      withContainer("exited"),
-      [["start-container"], ["start-shipper"]],
+      "a service that is gone is placed anew, and its route follows its new address",
+      { ...intact, services: {}, shipping: [] },
+      [["place-service"], ["start-service", "upsert-route"], ["start-shipper"]],
     ],
+    ["the edge proxy is put back on the network", { ...intact, prepared: false }, [["prepare-environment"]]],
+    ["a missing route is loaded and enabled", { ...intact, route: null }, [["upsert-route"], ["enable-route"]]],
     [
-      "a container that was never started is started",
-      withContainer("created"),
-      [["start-container"], ["start-shipper"]],
+      "a route to another address is loaded anew",
+      { ...intact, route: { ...route, address: "10.172.0.9" } },
+      [["upsert-route"]],
     ],
-    ["a paused container is unpaused", withContainer("paused"), [["unpause-container"]]],
-    ["a disconnected container is connected", withContainer("running", false), [["connect-container"]]],
+    ["a route to another port is loaded anew", { ...intact, route: { ...route, port: 1 } }, [["upsert-route"]]],
+    ["a disabled route is enabled", { ...intact, route: { ...route, enabled: false } }, [["enable-route"]]],
+    ["a missing shipper is started", { ...intact, shipping: [] }, [["start-shipper"]]],
     [
-      "a container that is gone is made anew",
-      { ...whole, containers: {}, shipping: [] },
-      [["create-container"], ["start-container"], ["start-shipper"]],
-    ],
-    ["Nginx is put back on the network", { ...whole, ingressConnected: false }, [["connect-ingress"]]],
-    ["a route that is missing is put", { ...whole, routed: false }, [["upsert-route"]]],
-    ["a route that is closed is opened", { ...whole, open: false }, [["enable-route"]]],
-    ["a shipper that is missing is started", { ...whole, shipping: [] }, [["start-shipper"]]],
-    [
-      "without its network, the container is made anew on a new one",
-      { ...whole, network: false },
-      [
-        ["remove-container"],
-        ["create-network", "create-container"],
-        ["connect-ingress", "start-container"],
-        ["start-shipper"],
-      ],
+      "without its network, everything is made anew",
+      { ...intact, prepared: false, services: {} },
+      [["prepare-environment", "place-service"], ["start-service", "upsert-route"], ["start-shipper"]],
     ],
   ])("%s", (_what, observed, expected) => {
     expect(kinds(plan(record, observed, NOW))).toEqual(expected);
@@ -109,51 +91,51 @@ describe("bringing up", () => {
 
 describe("an outage in force is left alone", () => {
   test.each([
-    ["crash", withContainer("exited")],
-    ["pause", withContainer("paused")],
-    ["network", withContainer("running", false)],
-    ["stress", whole],
+    ["crash", withService("exited")],
+    ["pause", withService("paused")],
+    ["network", withService("running", false)],
+    ["stress", intact],
   ] as const)("%s", (mode, observed) => {
     const shipping = mode === "crash" ? [] : ["app"];
     expect(plan(during(mode), { ...observed, shipping }, NOW)).toEqual([]);
   });
 
   test("what it did not break is still repaired", () => {
-    expect(kinds(plan(during("pause"), withContainer("exited"), NOW))).toEqual([
-      ["start-container"],
+    expect(kinds(plan(during("pause"), withService("exited"), NOW))).toEqual([
+      ["start-service"],
       ["start-shipper"],
     ]);
   });
 
   test("one whose end has passed is repaired", () => {
-    expect(kinds(plan(during("pause", "2030-01-01T00:00:30.000Z"), withContainer("paused"), NOW))).toEqual([
-      ["unpause-container"],
+    expect(kinds(plan(during("pause", "2030-01-01T00:00:30.000Z"), withService("paused"), NOW))).toEqual([
+      ["unpause-service"],
     ]);
   });
 });
 
 describe("recovering", () => {
   test.each([
-    ["crash", withContainer("exited"), [["start-container"], ["start-shipper"]]],
-    ["pause", withContainer("paused"), [["unpause-container"]]],
-    ["network", withContainer("running", false), [["connect-container"]]],
-    ["stress", whole, [["stop-stress"]]],
-    ["stress", withContainer("running", false), [["connect-container"], ["stop-stress"]]],
-    ["stress", withContainer("paused"), [["unpause-container"], ["stop-stress"]]],
-    ["stress", withContainer("exited"), [["start-container"], ["start-shipper"]]],
+    ["crash", withService("exited"), [["start-service"], ["start-shipper"]]],
+    ["pause", withService("paused"), [["unpause-service"]]],
+    ["network", withService("running", false), [["reconnect-service"]]],
+    ["stress", intact, [["stop-stress"]]],
+    ["stress", withService("running", false), [["reconnect-service"], ["stop-stress"]]],
+    ["stress", withService("paused"), [["unpause-service"], ["stop-stress"]]],
+    ["stress", withService("exited"), [["start-service"], ["start-shipper"]]],
   ] as const)("undoes %s", (mode, observed, expected) => {
     expect(kinds(planRecovery(during(mode), observed, NOW))).toEqual(expected);
   });
 
   test("has no stress to stop in a container that does not run", () => {
-    expect(kinds(planRecovery(during("stress"), withContainer("exited"), NOW))).toEqual([
-      ["start-container"],
+    expect(kinds(planRecovery(during("stress"), withService("exited"), NOW))).toEqual([
+      ["start-service"],
       ["start-shipper"],
     ]);
   });
 
   test("does nothing when nothing is wrong", () => {
-    expect(planRecovery(record, whole, NOW)).toEqual([]);
+    expect(planRecovery(record, intact, NOW)).toEqual([]);
   });
 });
 
@@ -161,25 +143,26 @@ describe("taking down", () => {
   test("goes in reverse, log shipper first and state file last", () => {
     expect(kinds(planDown(aRecord({ status: "destroying" })))).toEqual([
       ["stop-shippers"],
-      ["remove-route", [["kill-container"], ["remove-container", "disconnect-ingress"], ["remove-network"]]],
+      ["remove-route", "remove-workloads"],
       ["archive-logs"],
       ["remove-secrets"],
       ["remove-record"],
     ]);
   });
 
-  test("Nginx leaves beside the end of the containers where no request is under way", () => {
-    expect(kinds(planDown(aRecord({ status: "destroying" }), "idle"))[1]).toEqual([
-      "remove-route",
-      [[[["kill-container"], ["remove-container"]], "disconnect-ingress"], ["remove-network"]],
-    ]);
+  test.each([
+    ["idle", false],
+    ["busy", true],
+  ] as const)("tells whether requests are in flight with an edge proxy that is %s", (traffic, requestsInFlight) => {
+    const removal = stepsOf(planDown(aRecord({ status: "destroying" }), traffic));
+    expect(removal).toContainEqual({ kind: "remove-workloads", env: record.id, requestsInFlight });
   });
 
   test.each(["creating", "destroying"] as const)(
     "an environment left %s by a killed platform is taken down, whatever is there",
     (status) => {
       const left = aRecord({ status });
-      expect(plan(left, whole, NOW)).toEqual(planDown(left));
+      expect(plan(left, intact, NOW)).toEqual(planDown(left));
     },
   );
 

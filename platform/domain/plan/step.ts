@@ -1,25 +1,22 @@
-import type { NetworkRecord, Service } from "../environment/record.ts";
+import type { Service } from "../environment/record.ts";
 
 /**
- * One idempotent side effect on one environment, as data. usecases/environments/apply-steps.ts holds the one
- * executor for each kind; a kind without one does not compile.
+ * One idempotent side effect on one environment, as data. usecases/environments/step-executor.ts holds the one
+ * executor for each kind; a kind without an executor does not compile.
  */
 export type Step =
-  | { kind: "create-network"; env: string; network: NetworkRecord; egress: boolean }
-  | { kind: "connect-ingress"; env: string; network: NetworkRecord }
-  | { kind: "create-container"; env: string; network: string; service: Service; egress: boolean }
-  | { kind: "connect-container"; env: string; network: string; service: Service }
-  | { kind: "start-container"; env: string; container: string }
-  | { kind: "unpause-container"; env: string; container: string }
-  | { kind: "stop-stress"; env: string; container: string }
-  | { kind: "upsert-route"; env: string; address: string; port: number }
+  | { kind: "prepare-environment"; env: string; egress: boolean }
+  | { kind: "place-service"; env: string; service: Service; egress: boolean }
+  | { kind: "start-service"; env: string; service: string }
+  | { kind: "unpause-service"; env: string; service: string }
+  | { kind: "reconnect-service"; env: string; service: string }
+  | { kind: "stop-stress"; env: string; service: string }
+  /** `service`: the one the route leads to; its address is known once it is placed. */
+  | { kind: "upsert-route"; env: string; service: string; port: number }
   | { kind: "enable-route"; env: string }
-  | { kind: "start-shipper"; env: string; service: string; container: string }
+  | { kind: "start-shipper"; env: string; service: string }
   | { kind: "stop-shippers"; env: string }
-  | { kind: "kill-container"; env: string; container: string }
-  | { kind: "remove-container"; env: string; container: string }
-  | { kind: "disconnect-ingress"; env: string; network: string }
-  | { kind: "remove-network"; env: string; network: string }
+  | { kind: "remove-workloads"; env: string; requestsInFlight: boolean }
   | { kind: "remove-route"; env: string }
   | { kind: "archive-logs"; env: string; owner: string | null }
   | { kind: "discard-logs"; env: string }
@@ -28,9 +25,29 @@ export type Step =
 
 export type StepKind = Step["kind"];
 
+/** Every kind of step. */
+export const STEP_KINDS = [
+  "prepare-environment",
+  "place-service",
+  "start-service",
+  "unpause-service",
+  "reconnect-service",
+  "stop-stress",
+  "upsert-route",
+  "enable-route",
+  "start-shipper",
+  "stop-shippers",
+  "remove-workloads",
+  "remove-route",
+  "archive-logs",
+  "discard-logs",
+  "remove-secrets",
+  "remove-record",
+] as const satisfies readonly StepKind[];
+
 /**
- * Stages run one after the other; what is in one stage does not depend on each other and runs at once. A
- * plan within a stage runs its own stages beside the rest of it.
+ * Stages run one after the other. The parts of a stage do not depend on each other and run at once. A plan within a
+ * stage runs its own stages beside the other parts.
  */
 export type Plan = Stage[];
 export type Stage = (Step | Plan)[];
@@ -40,10 +57,8 @@ export function stepsOf(plan: Plan): Step[] {
   return plan.flat().flatMap((part) => (Array.isArray(part) ? stepsOf(part) : [part]));
 }
 
-/** A short line for logs and events, such as `start-container sandbox-env-x-app`. */
+/** A short line for logs and events, such as `start-service env-hello-mf3k2x9a/app`. */
 export function describeStep(step: Step): string {
-  if ("container" in step) return `${step.kind} ${step.container}`;
-  if ("service" in step) return `${step.kind} ${step.service.container}`;
-  if ("network" in step) return `${step.kind} ${typeof step.network === "string" ? step.network : step.network.name}`;
-  return `${step.kind} ${step.env}`;
+  if (!("service" in step)) return `${step.kind} ${step.env}`;
+  return `${step.kind} ${step.env}/${typeof step.service === "string" ? step.service : step.service.name}`;
 }

@@ -2,18 +2,18 @@ import { connect } from "node:net";
 import request from "supertest";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { FakeContext } from "../../test/support/fake-context.ts";
+import type { FakePlatform } from "../../test/support/fake-platform.ts";
 import { listen } from "../../test/support/listen.ts";
 import { useTokenApp } from "../../test/support/token-app.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { createApp } from "../app.ts";
 import { createAuditThrottle } from "./audit-throttle.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 let app: ReturnType<typeof createApp>;
 
 const { as, createAs } = useTokenApp((fresh, freshApp) => {
-  context = fresh;
+  platform = fresh;
   app = freshApp;
 });
 
@@ -48,8 +48,8 @@ describe("the audit log", () => {
       ["bob", ill],
     ] as const)
       await as(name).post(`/envs/${id}/outage`).send({ mode: "pause" });
-    const { unpause } = context.engine.containers;
-    context.engine.containers.unpause = (container) =>
+    const { unpause } = platform.engine.containers;
+    platform.engine.containers.unpause = (container) =>
       container.includes(ill) ? Promise.reject(new PlatformError("engine_failed", "no")) : unpause(container);
     await as("root").post("/halt");
     const entries = (await as("root").get("/audit").query({ limit: 3 })).body as Record<string, unknown>[];
@@ -66,25 +66,25 @@ describe("the audit log", () => {
   });
 
   test("without tokens is the machine's own user's, who may do everything", async () => {
-    context.tokens = null;
-    const open = createApp(context, { maxTtl: 60, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
+    platform.tokens = null;
+    const open = createApp(platform, { maxTtl: 60, maxCpus: 4, maxMemoryMb: 4096 }, () => ({ ok: true, detail: "" }));
     await request(open).post("/envs").send({ ttl: 30 });
     expect((await request(open).get("/audit")).body).toMatchObject([{ who: "local", role: "admin", what: "create" }]);
-    expect(context.environments.all()[0]?.owner).toBeNull();
+    expect(platform.environments.all()[0]?.owner).toBeNull();
   });
 });
 
 describe("a change is in the log", () => {
   test("before anything of it happens, and stays there as asked when the platform is killed meanwhile", async () => {
     const killed = Promise.withResolvers<never>();
-    context.engine.containers.create = () => killed.promise;
+    platform.engine.containers.create = () => killed.promise;
     const creation = as("ann").post("/envs").set("x-request-id", "r-1").send({});
     const answered = new Promise((resolve, reject) =>
       creation.end((error, answer) => (error ? reject(error) : resolve(answer))),
     );
-    await waitUntil("its beginning", () => context.environments.all().length === 1);
+    await waitUntil("its beginning", () => platform.environments.all().length === 1);
     const asked = { who: "ann", role: "member", what: "create", result: "asked", env_id: null, request_id: "r-1" };
-    expect(context.audit.entries).toMatchObject([asked]);
+    expect(platform.audit.entries).toMatchObject([asked]);
     expect((await as("root").get("/audit")).body).toMatchObject([asked]);
     killed.reject(new Error("the end of the test"));
     await answered;
@@ -93,29 +93,29 @@ describe("a change is in the log", () => {
 
   test("with what became of it, also when the client did not wait", async () => {
     const gate = Promise.withResolvers<void>();
-    const { create } = context.engine.containers;
-    context.engine.containers.create = (spec) => gate.promise.then(() => create(spec));
+    const { create } = platform.engine.containers;
+    platform.engine.containers.create = (spec) => gate.promise.then(() => create(spec));
     const { server, port } = await listen(app);
     const socket = connect(port, "127.0.0.1");
     socket.write("POST /envs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t-ann\r\n\r\n");
-    await waitUntil("the creation", () => context.environments.all().length === 1);
+    await waitUntil("the creation", () => platform.environments.all().length === 1);
     socket.destroy();
     await waitUntil(
       "nobody to wait",
       () => new Promise((done) => server.getConnections((_, count) => done(count === 0))),
     );
     gate.resolve();
-    await waitUntil("its end", () => context.audit.entries.length === 2);
-    const [record] = context.environments.all();
+    await waitUntil("its end", () => platform.audit.entries.length === 2);
+    const [record] = platform.environments.all();
     expect(record?.status).toBe("running");
-    expect(context.audit.entries[1]).toMatchObject({ who: "ann", what: "create", result: 201, env_id: record?.id });
+    expect(platform.audit.entries[1]).toMatchObject({ who: "ann", what: "create", result: 201, env_id: record?.id });
   });
 
   test("and another's is not hidden by giving one's own the same request id", async () => {
     const change = { who: "ann", role: "member", env_id: null, from: null, request_id: "r-1" } as const;
-    context.audit.append({ ...change, what: "destroy", change_id: "1", result: "asked" });
-    context.audit.append({ ...change, what: "create", change_id: "2", result: "asked" });
-    context.audit.append({ ...change, what: "create", change_id: "2", result: 201 });
+    platform.audit.append({ ...change, what: "destroy", change_id: "1", result: "asked" });
+    platform.audit.append({ ...change, what: "create", change_id: "2", result: "asked" });
+    platform.audit.append({ ...change, what: "create", change_id: "2", result: 201 });
     const { body } = await as("root").get("/audit");
     expect(body.map(({ what, result }: { what: string; result: unknown }) => [what, result])).toEqual([
       ["destroy", "asked"],
@@ -137,19 +137,19 @@ describe("refusals", () => {
       await as("bob").post("/envs").send({ ttl: -i });
       await request(app).get(`/envs/${i}`).set("authorization", `Bearer guess-${i}`);
     }
-    const told = context.audit.entries.map(({ who, result }) => `${who} ${result}`);
+    const told = platform.audit.entries.map(({ who, result }) => `${who} ${result}`);
     expect(told).toEqual(["ann asked", "ann 201", "eve 403", "bob 404", "bob 400", "null 401"]);
   });
 
   test("that go on are one entry a minute with their number, the last of them, until they stop", () => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    const { note } = createAuditThrottle(context);
+    const { note } = createAuditThrottle(platform);
     for (let i = 0; i < 5; i++) note({ ...refused("eve"), what: `PUT /${i}` });
     note(refused("eve", 404));
     note(refused("bob"));
     const entries = () =>
-      context.audit.entries.splice(0).map(({ who, what, result, count }) => [who, what, result, count]);
+      platform.audit.entries.splice(0).map(({ who, what, result, count }) => [who, what, result, count]);
     expect(entries()).toEqual([
       ["eve", "PUT /0", 403, undefined],
       ["eve", "x", 404, undefined],
@@ -169,16 +169,16 @@ describe("refusals", () => {
   });
 
   test("of tokens are told apart by address, as long as there are few", () => {
-    const { note } = createAuditThrottle(context);
+    const { note } = createAuditThrottle(platform);
     for (let i = 0; i < 200; i++) note(refused(null, 401, `192.0.2.${i}`));
-    expect(context.audit.entries).toHaveLength(21);
-    expect(context.audit.entries.at(-1)).toMatchObject({ who: null, from: null, result: 401 });
+    expect(platform.audit.entries).toHaveLength(21);
+    expect(platform.audit.entries.at(-1)).toMatchObject({ who: null, from: null, result: 401 });
   });
 
   test("that have not been told of are when the platform stops", () => {
-    const { note } = createAuditThrottle(context);
+    const { note } = createAuditThrottle(platform);
     for (let i = 0; i < 3; i++) note(refused("eve"));
-    context.stop.abort();
-    expect(context.audit.entries.map(({ count }) => count)).toEqual([undefined, 2]);
+    platform.stop.abort();
+    expect(platform.audit.entries.map(({ count }) => count)).toEqual([undefined, 2]);
   });
 });

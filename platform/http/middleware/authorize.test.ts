@@ -1,16 +1,16 @@
 import { get as httpGet } from "node:http";
 import request from "supertest";
 import { describe, expect, test } from "vitest";
-import type { createFakeApp, FakeContext } from "../../test/support/fake-context.ts";
+import type { createFakeApp, FakePlatform } from "../../test/support/fake-platform.ts";
 import { listen } from "../../test/support/listen.ts";
 import { useTokenApp, type Name } from "../../test/support/token-app.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 let app: ReturnType<typeof createFakeApp>;
 
 const { as, createAs } = useTokenApp((fresh, freshApp) => {
-  context = fresh;
+  platform = fresh;
   app = freshApp;
 });
 
@@ -27,7 +27,7 @@ describe("without a good token", () => {
     expect(response.status).toBe(401);
     expect(response.headers["www-authenticate"]).toBe("Bearer");
     expect(response.body).toMatchObject({ code: "unauthorized", detail: expect.stringContaining("make token") });
-    expect(context.audit.entries).toMatchObject([{ who: null, what: "authenticate", result: 401, from: "127.0.0.1" }]);
+    expect(platform.audit.entries).toMatchObject([{ who: null, what: "authenticate", result: 401, from: "127.0.0.1" }]);
   });
 
   test.each(["/nowhere", "/audit", "/events", "/envs/env-a-1/logs", "/healthz/x"])("%s is closed", async (path) => {
@@ -49,7 +49,7 @@ describe("without a good token", () => {
   });
 
   test("/healthz keeps to itself what could not be made ahead, and why", async () => {
-    context.ahead.trouble = "Cannot pull image private/thing:1";
+    platform.ahead.trouble = "Cannot pull image private/thing:1";
     expect((await request(app).get("/healthz")).text).not.toContain("private/thing");
     expect((await as("eve").get("/healthz")).text).toContain("private/thing");
   });
@@ -83,7 +83,7 @@ describe("without a good token", () => {
 describe("a member", () => {
   test("owns what it creates and sees only that", async () => {
     const [ann, bob] = [await createAs("ann", { name: "a" }), await createAs("bob", { name: "b" })];
-    expect(context.environments.get(ann)?.owner).toBe("ann");
+    expect(platform.environments.get(ann)?.owner).toBe("ann");
     expect((await as("ann").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann]);
     expect((await as("root").get("/envs")).body.map((env: { id: string }) => env.id)).toEqual([ann, bob]);
     expect((await as("eve").get("/envs")).body).toHaveLength(2);
@@ -108,14 +108,14 @@ describe("a member", () => {
       expect(response.status).toBe(404);
       expect(response.body.detail.replace(other, "")).toBe(never.body.detail.replace("env-never-1", ""));
     }
-    expect(context.environments.get(other)).toMatchObject({ status: "running", outage: null, ttl: 1800 });
+    expect(platform.environments.get(other)).toMatchObject({ status: "running", outage: null, ttl: 1800 });
   });
 
   test("waits as long for another's environment as for one that never was", async () => {
     const other = await createAs("bob");
     const looked: string[] = [];
-    const { archivedOwner } = context.logs;
-    context.logs.archivedOwner = (id) => (looked.push(id), archivedOwner(id));
+    const { archivedOwner } = platform.logs;
+    platform.logs.archivedOwner = (id) => (looked.push(id), archivedOwner(id));
     for (const id of [other, "env-never-1"]) expect((await as("ann").get(`/envs/${id}`)).status).toBe(404);
     expect(looked).toEqual([other, "env-never-1"]);
   });
@@ -130,7 +130,7 @@ describe("a member", () => {
 
   test("reads the logs of its own after they are archived, and not another's", async () => {
     const id = await createAs("ann");
-    await context.logs.append(id, [
+    await platform.logs.append(id, [
       { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "hello" },
     ]);
     await as("ann").delete(`/envs/${id}`);
@@ -148,16 +148,16 @@ describe("a member", () => {
 
   test("has them also while another's creation under the same key is under way", async () => {
     const gate = Promise.withResolvers<void>();
-    const { create } = context.engine.containers;
-    context.engine.containers.create = (spec) => gate.promise.then(() => create(spec));
+    const { create } = platform.engine.containers;
+    platform.engine.containers.create = (spec) => gate.promise.then(() => create(spec));
     const once = (name: Name) => as(name).post("/envs").set("idempotency-key", "k").send({});
     const both = Promise.all([once("ann"), once("bob")]);
-    await waitUntil("both to be under way", () => context.environments.all().length === 2);
+    await waitUntil("both to be under way", () => platform.environments.all().length === 2);
     gate.resolve();
     const [ann, bob] = await both;
     expect([ann.status, bob.status]).toEqual([201, 201]);
-    expect(context.environments.get(ann.body.id)?.owner).toBe("ann");
-    expect(context.environments.get(bob.body.id)?.owner).toBe("bob");
+    expect(platform.environments.get(ann.body.id)?.owner).toBe("ann");
+    expect(platform.environments.get(bob.body.id)?.owner).toBe("bob");
   });
 
   test("hears of its own environments only, also of their end", async () => {
@@ -168,8 +168,8 @@ describe("a member", () => {
     const [ann, bob] = [await createAs("ann"), await createAs("bob")];
     await as("bob").delete(`/envs/${bob}`);
     await as("ann").delete(`/envs/${ann}`);
-    context.events.emit({ type: "platform.stopping", env_id: null });
-    await context.events.close(); // ends the stream after what was emitted before
+    platform.events.emit({ type: "platform.stopping", env_id: null });
+    await platform.events.close(); // ends the stream after what was emitted before
     const heard = await stream;
     expect(heard.match(/^event: environment\..*$/gm)).toEqual([
       "event: environment.creating",
@@ -198,6 +198,6 @@ describe("a viewer", () => {
     ]) {
       expect((await call).body).toMatchObject({ status: 403, code: "forbidden" });
     }
-    expect(context.environments.all()).toHaveLength(1);
+    expect(platform.environments.all()).toHaveLength(1);
   });
 });

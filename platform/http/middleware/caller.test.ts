@@ -1,21 +1,21 @@
 import { get } from "node:http";
 import { expect, test } from "vitest";
-import type { FakeContext } from "../../test/support/fake-context.ts";
-import { createFakeApp } from "../../test/support/fake-context.ts";
+import type { FakePlatform } from "../../test/support/fake-platform.ts";
+import { createFakeApp } from "../../test/support/fake-platform.ts";
 import { listen } from "../../test/support/listen.ts";
 import { useTokenApp } from "../../test/support/token-app.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 useTokenApp((fresh) => {
-  context = fresh;
+  platform = fresh;
 });
 
 /** Where the audit log says that requests are from which a proxy at `peer` sends on with these headers. */
 async function toldFrom(peer: string, trustedProxies: string[], forwarded: string[]): Promise<(string | null)[]> {
   const access = { hosts: [], trustedProxies, rateLimit: 0, changesLimit: 0 };
-  const { port } = await listen(createFakeApp(context, access));
+  const { port } = await listen(createFakeApp(platform, access));
   for (const header of forwarded) await refused(port, peer, header);
-  return context.audit.entries.map(({ from }) => from);
+  return platform.audit.entries.map(({ from }) => from);
 }
 
 /** The status of a request without a token. */
@@ -42,13 +42,13 @@ test.each([
 
 test("nobody's word is taken but a trusted proxy's", async () => {
   expect(await toldFrom("127.0.0.2", ["127.0.0.1"], ["203.0.113.7"])).toEqual(["127.0.0.2"]);
-  context.audit.entries.length = 0;
+  platform.audit.entries.length = 0;
   expect(await toldFrom("127.0.0.1", [], ["203.0.113.7"])).toEqual(["127.0.0.1"]);
 });
 
 test("refused tokens are limited by the address behind a trusted proxy", async () => {
   const access = { hosts: [], trustedProxies: ["127.0.0.1"], rateLimit: 0, changesLimit: 0 };
-  const { port } = await listen(createFakeApp(context, access));
+  const { port } = await listen(createFakeApp(platform, access));
   const attempt = (header: string) => refused(port, "127.0.0.1", header);
   for (let i = 0; i < 10; i++) expect(await attempt(`192.0.2.${i}, 203.0.113.7`)).toBe(401);
   expect(await attempt("203.0.113.7")).toBe(429);

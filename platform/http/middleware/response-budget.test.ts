@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import express from "express";
 import request from "supertest";
 import { expect, onTestFinished, test } from "vitest";
-import { createFakeApp, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { createFakeApp, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { listen } from "../../test/support/listen.ts";
 import { aRecord } from "../../test/support/record.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
@@ -10,8 +10,8 @@ import { problemWriter } from "../problem.ts";
 import { createResponseBudget } from "./response-budget.ts";
 import { setCaller } from "./caller.ts";
 
-let context: FakeContext;
-useFakeContext((fresh) => (context = fresh));
+let platform: FakePlatform;
+useFakePlatform((fresh) => (platform = fresh));
 
 /** More than the kernel keeps for a connection that nobody reads. */
 const LARGE = "y".repeat(16 * 2 ** 20);
@@ -32,7 +32,7 @@ function answering(limits: { each: number; all: number }) {
       return asked.params["size"] === "large" ? LARGE : "small";
     });
   });
-  return { app: app.use(problemWriter(context.logger)), made };
+  return { app: app.use(problemWriter(platform.logger)), made };
 }
 
 /** A client that asks and never reads. */
@@ -84,10 +84,10 @@ test("four are made at once, and none for who has hung up before its turn", asyn
 });
 
 test.each(["application/json", "text/plain"])("log lines as %s are such answers", async (accept) => {
-  await context.environments.save(aRecord());
+  await platform.environments.save(aRecord());
   let reads = 0;
-  context.logs.read = async () => (reads++, Array.from({ length: 8 }, () => "y".repeat(2 ** 20)));
-  const { port, server } = await listen(createFakeApp(context));
+  platform.logs.read = async () => (reads++, Array.from({ length: 8 }, () => "y".repeat(2 ** 20)));
+  const { port, server } = await listen(createFakeApp(platform));
   const path = `/envs/${aRecord().id}/logs`;
   for (let reader = 0; reader < 20; reader++) stall(port, path);
   await waitUntil("all to be read for", () => reads === 20);

@@ -1,13 +1,13 @@
 import request from "supertest";
 import { describe, expect, test } from "vitest";
-import { createFakeApp, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { createFakeApp, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 let app: ReturnType<typeof createFakeApp>;
 
-useFakeContext((fresh) => {
-  context = fresh;
-  app = createFakeApp(context, {
+useFakePlatform((fresh) => {
+  platform = fresh;
+  app = createFakeApp(platform, {
     hosts: ["sandbox.example.com", "tunnel.example.com:9090"],
     rateLimit: 5,
     changesLimit: 0,
@@ -62,7 +62,7 @@ describe("a page of another site", () => {
       const response = await request(app)[method]("/envs").set("host", "localhost:8080").set(headers);
       expect([response.status, response.body.code]).toEqual([403, "cross_origin"]);
     }
-    expect(context.environments.all()).toEqual([]);
+    expect(platform.environments.all()).toEqual([]);
   });
 
   test("cannot send a form even as a navigation", async () => {
@@ -108,7 +108,7 @@ test("every answer has strict headers", async () => {
 });
 
 test("changes over their limit are 429, whether or not they were any good, and looking goes on", async () => {
-  const strict = createFakeApp(context, { hosts: [], rateLimit: 0, changesLimit: 3 });
+  const strict = createFakeApp(platform, { hosts: [], rateLimit: 0, changesLimit: 3 });
   const change = () => request(strict).post("/envs/env-nope-1/extend").send({ seconds: 60 });
   for (let i = 0; i < 3; i++) expect((await change()).status).toBe(404);
   const response = await change();

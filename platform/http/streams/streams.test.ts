@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import express from "express";
 import { beforeEach, expect, test } from "vitest";
-import { createFakeApp, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { createFakeApp, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { createFakeTokens, PEOPLE } from "../../test/support/fake-tokens.ts";
 import { listen } from "../../test/support/listen.ts";
 import { aRecord } from "../../test/support/record.ts";
@@ -11,15 +11,15 @@ import { setCaller } from "../middleware/caller.ts";
 import { problemWriter } from "../problem.ts";
 import { createStreams } from "./streams.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 let tokens: ReturnType<typeof createFakeTokens>;
 
-useFakeContext((fresh) => (context = fresh));
-beforeEach(() => (context.tokens = tokens = createFakeTokens(PEOPLE)));
+useFakePlatform((fresh) => (platform = fresh));
+beforeEach(() => (platform.tokens = tokens = createFakeTokens(PEOPLE)));
 
 /** A stream of nothing but heartbeats, one every 20 ms, on every path; whoever bears `t-ann` is Ann. */
 function heartbeats(): ReturnType<typeof express> {
-  const streams = createStreams(context, { heartbeatMs: 20 });
+  const streams = createStreams(platform, { heartbeatMs: 20 });
   return express().get("/", async (request, response) => {
     setCaller(response, PEOPLE["t-ann"]);
     await streams.open(request, response, silence);
@@ -66,11 +66,11 @@ test.each(["/events", "/envs/{id}/logs"])(
   "of %s a caller has at most a hundred open, and others theirs",
   async (path) => {
     const { id } = aRecord();
-    await context.environments.save(aRecord());
-    await context.logs.append(id, [
+    await platform.environments.save(aRecord());
+    await platform.logs.append(id, [
       { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "" },
     ]);
-    const open = await hearing(createFakeApp(context));
+    const open = await hearing(createFakeApp(platform));
     const place = path.replace("{id}", id);
     const all = await Promise.all(Array.from({ length: 100 }, () => open(place, "t-eve")));
     expect(new Set(all.map(({ response }) => response.statusCode))).toEqual(new Set([200]));
@@ -88,14 +88,14 @@ test.each(["/events", "/envs/{id}/logs"])(
 );
 
 test("callers together have so many open, and the next one is refused until somebody hangs up", async () => {
-  context.tokens = null;
-  const streams = createStreams(context, { openAtOnce: { each: 2, all: 3 } });
+  platform.tokens = null;
+  const streams = createStreams(platform, { openAtOnce: { each: 2, all: 3 } });
   const app = express().get("/:name", async (request, response) => {
     response.locals["requestId"] = "r";
     setCaller(response, { name: request.params.name, role: "member" });
     await streams.open(request, response, silence);
   });
-  const open = await hearing(app.use(problemWriter(context.logger)));
+  const open = await hearing(app.use(problemWriter(platform.logger)));
   const [first] = await Promise.all(["/ann", "/ann", "/bob"].map((path) => open(path, "")));
   const refused = await open("/eve", "");
   expect([refused.response.statusCode, Number(refused.response.headers["retry-after"]) > 0]).toEqual([429, true]);

@@ -2,15 +2,10 @@ import { z } from "zod";
 import { EnvironmentRecordSchema, RECORD_VERSION, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
+import { MIGRATIONS, type Migration } from "../../domain/environment/migrations.ts";
 
 /** What a state file turned out to be: a record, or why it is none of ours. */
 export type ParsedStateFile = { record: EnvironmentRecord } | { reason: string };
-
-/** Turns a record of one version into the next one's shape; the `version` itself is raised by the caller. */
-type Migration = (record: Record<string, unknown>) => Record<string, unknown>;
-
-/** By the version they start from. A version without an entry cannot be read any more. */
-const MIGRATIONS: Readonly<Record<number, Migration>> = {};
 
 const VersionedSchema = z.looseObject({ version: z.int().nonnegative() });
 

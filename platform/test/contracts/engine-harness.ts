@@ -1,6 +1,7 @@
 import { afterAll, afterEach } from "vitest";
 import { environmentLabels } from "../../domain/environment/labels.ts";
-import type { ContainerSpec, Engine, EngineEvent, LogLine, NetworkSpec } from "../../workloads/docker/engine.ts";
+import type { LogLine } from "../../workloads/workloads.ts";
+import type { ContainerSpec, Engine, EngineEvent, NetworkSpec } from "../../workloads/docker/engine.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 /** An engine, and what a test must be able to do to it from outside. */

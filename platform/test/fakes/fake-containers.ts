@@ -29,11 +29,13 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
     async create(spec) {
       const existing = state.containers.get(spec.name);
       if (existing !== undefined) {
-        if (JSON.stringify(existing.spec) === JSON.stringify(spec)) return;
+        if (JSON.stringify(existing.spec) === JSON.stringify(spec)) return existing.id;
         throw conflict("create", "container", spec.name, "another one has that name; remove it first");
       }
       if (!state.images.has(spec.image)) throw imageMissing(spec.image);
-      state.containers.set(spec.name, newContainer(spec));
+      const container = newContainer(state.nextId(), spec);
+      state.containers.set(spec.name, container);
+      return container.id;
     },
 
     async start(name) {
@@ -132,7 +134,19 @@ function kill(state: FakeState, name: string, signal: "SIGKILL" | "SIGHUP"): voi
 export function fakeFacts(container: FakeContainer): ContainerFacts {
   const { name, labels, image, state, exitCode, oomKilled, networks } = container;
   const addresses = [...networks].map(([network, { address }]) => [network, isUp(container) ? address : ""] as const);
-  return { name, labels: { ...labels }, image, state, exitCode, oomKilled, networks: Object.fromEntries(addresses) };
+  const fixed = [...networks].map(([network, { address }]) => [network, address] as const);
+  return {
+    id: container.id,
+    name,
+    labels: { ...labels },
+    image,
+    state,
+    exitCode,
+    oomKilled,
+    networks: Object.fromEntries(addresses),
+    fixedAddresses: Object.fromEntries(fixed),
+    homeNetwork: container.spec?.network ?? "",
+  };
 }
 
 /** Takes the container's place in each of its networks; refuses, as Docker does, when one is gone or was replaced. */
@@ -163,8 +177,9 @@ export function assertAddressFree(state: FakeState, network: string, address: st
   }
 }
 
-function newContainer(spec: ContainerSpec): FakeContainer {
+function newContainer(id: string, spec: ContainerSpec): FakeContainer {
   return {
+    id,
     name: spec.name,
     labels: { ...spec.labels },
     image: spec.image,

@@ -1,11 +1,11 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import { isOurs } from "../../domain/environment/labels.ts";
+import type { LogLine } from "../../workloads/workloads.ts";
 import type {
   ContainerEngine,
   Engine,
   EngineEvent,
   ImageEngine,
-  LogLine,
   NetworkEngine,
 } from "../../workloads/docker/engine.ts";
 import { createFakeContainers, fakeFacts, type FakeExec } from "./fake-containers.ts";
@@ -149,6 +149,7 @@ function createControls(state: FakeState): Omit<FakeControls, "calls" | "failNex
       } as const;
       state.containers.set(name, {
         ...facts,
+        id: state.nextId(),
         spec: null,
         networks: new Map(),
         log: [],

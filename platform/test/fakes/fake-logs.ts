@@ -1,4 +1,4 @@
-import type { LogLine, LogOptions } from "../../workloads/docker/engine.ts";
+import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { conflict, isUp, type FakeContainer, type FakeState } from "./fake-state.ts";
 import { normalizeTimestamp } from "../../workloads/docker/log-stream.ts";

@@ -1,13 +1,7 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import { isOurs, LABEL_ENV } from "../../domain/environment/labels.ts";
-import type {
-  ContainerFacts,
-  ContainerSpec,
-  EngineEvent,
-  EngineEventAction,
-  LogLine,
-  NetworkSpec,
-} from "../../workloads/docker/engine.ts";
+import type { WorkloadAction, LogLine } from "../../workloads/workloads.ts";
+import type { ContainerFacts, ContainerSpec, EngineEvent, NetworkSpec } from "../../workloads/docker/engine.ts";
 
 /** What a container of an image does once it is started, beside running on. */
 export type FakeBehaviour = {
@@ -24,7 +18,10 @@ type FakeImage = { id: string; ports: number[]; behaviour: FakeBehaviour };
 /** An attachment; `networkId` is null until the container was started on it, as in Docker. */
 type FakeAttachment = { address: string; aliases: string[]; networkId: string | null };
 
-export type FakeContainer = Pick<ContainerFacts, "name" | "labels" | "image" | "state" | "exitCode" | "oomKilled"> & {
+export type FakeContainer = Pick<
+  ContainerFacts,
+  "id" | "name" | "labels" | "image" | "state" | "exitCode" | "oomKilled"
+> & {
   /** What it was made of; null for one that is not ours. */
   spec: ContainerSpec | null;
   networks: Map<string, FakeAttachment>;
@@ -102,7 +99,7 @@ export function createChanged(): Changed {
 /** Tells those who listen what happened to a container, if it is ours. */
 export function emit(
   state: FakeState,
-  action: EngineEventAction,
+  action: WorkloadAction,
   container: FakeContainer,
   network: string | null = null,
 ): void {

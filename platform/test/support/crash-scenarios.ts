@@ -1,15 +1,6 @@
 import { OUTAGE_MODES, type OutageMode } from "../../domain/environment/record.ts";
 import type { Failpoint } from "../../kernel/failpoint.ts";
-import { cleanupExpired } from "../../usecases/environments/cleanup-expired.ts";
-import { createEnvironment } from "../../usecases/environments/create-environment.ts";
-import { destroyEnvironment } from "../../usecases/environments/destroy-environment.ts";
-import { endOutages } from "../../usecases/chaos/end-outages.ts";
-import { extendEnvironment } from "../../usecases/environments/extend-environment.ts";
-import { haltOutages } from "../../usecases/chaos/halt-outages.ts";
-import { injectOutage } from "../../usecases/chaos/inject-outage.ts";
-import { reconcile } from "../../usecases/reconcile/reconcile.ts";
-import { recoverEnvironment } from "../../usecases/chaos/recover-environment.ts";
-import { createFakeContext, DEMO_IMAGE } from "./fake-context.ts";
+import { createFakePlatform, DEMO_IMAGE, INSTANCE } from "./fake-platform.ts";
 
 /** What a scenario can do, on the platform in memory and on the real one alike. */
 export type Operations = {
@@ -125,10 +116,10 @@ export async function findBoundaries(): Promise<{ scenario: Scenario; boundaries
 
 async function boundariesOf(scenario: Scenario): Promise<string[]> {
   const passed: string[] = [];
-  const { context, operations, dispose } = await createOperations((boundary) => passed.push(boundary));
+  const { platform, operations, dispose } = await createOperations((boundary) => passed.push(boundary));
   try {
     if (scenario.living) await operations.create();
-    const id = context.environments.all()[0]?.id ?? "";
+    const id = platform.environments.all()[0]?.id ?? "";
     await scenario.prepare?.(operations, id);
     passed.length = 0;
     await scenario.act(operations, id).catch(() => {}); // the one that fails is meant to
@@ -159,30 +150,30 @@ export const BRIEF_S = 2;
 const DYING_IMAGE = "dying:latest";
 
 async function createOperations(failpoint: Failpoint) {
-  const context = await createFakeContext(failpoint);
-  const { engine, environments, probe, settings } = context;
+  const platform = await createFakePlatform({ failpoint });
+  const { engine, environments, probe, settings } = platform;
   settings.createTimeout = 5;
   engine.addImage(DYING_IMAGE, [3000], { exitCode: 1 });
   const container = (id: string) => environments.get(id)?.services[0]?.container ?? "";
   const setStatus = async (status: "creating" | "destroying") => {
     for (const record of environments.all()) await environments.save({ ...record, status });
   };
-  const create = () => createEnvironment(context, { image: DEMO_IMAGE, secrets: SECRETS });
+  const create = () => platform.make({ image: DEMO_IMAGE, secrets: SECRETS });
   const operations: Operations = {
     create,
     async createDying() {
       const check = probe.check;
       probe.check = async (target) => ({ ...(await check(target)), ok: false });
-      await createEnvironment(context, { image: DYING_IMAGE, secrets: SECRETS });
+      await platform.make({ image: DYING_IMAGE, secrets: SECRETS });
     },
-    destroy: (id) => destroyEnvironment(context, id),
-    outage: (id, mode) => injectOutage(context, id, { mode }),
-    recover: (id) => recoverEnvironment(context, id),
-    extend: (id) => extendEnvironment(context, id, 60),
-    halt: () => haltOutages(context),
+    destroy: (id) => platform.destroy(id),
+    outage: (id, mode) => platform.injectOutage(id, { mode }),
+    recover: (id) => platform.recover(id),
+    extend: (id) => platform.extend(id, 60),
+    halt: () => platform.halt(),
     async loseNetwork(id) {
-      const network = environments.get(id)?.network.name ?? "";
-      for (const name of [container(id), settings.nginxContainer]) await engine.networks.disconnect(network, name);
+      const network = environments.get(id)?.network ?? "";
+      for (const name of [container(id), `${INSTANCE}-nginx`]) await engine.networks.disconnect(network, name);
       engine.removeBehindOurBack(network);
     },
     async dieCreating() {
@@ -191,23 +182,23 @@ async function createOperations(failpoint: Failpoint) {
     },
     dieDestroying: () => setStatus("destroying"),
     dieAndLoseContainer: async (id) => engine.removeBehindOurBack(container(id)),
-    dieAndExpire: async () => context.clock.advance(settings.defaultTtl * 1000),
-    briefOutage: (id, mode) => injectOutage(context, id, { mode, duration: BRIEF_S }),
+    dieAndExpire: async () => platform.clock.advance(settings.defaultTtl * 1000),
+    briefOutage: (id, mode) => platform.injectOutage(id, { mode, duration: BRIEF_S }),
     async outageEnds() {
-      context.clock.advance(BRIEF_S * 1000);
-      await endOutages(context);
+      platform.clock.advance(BRIEF_S * 1000);
+      await platform.endOutages();
     },
     async start() {
-      await reconcile(context, { startup: true });
-      await cleanupExpired(context);
+      await platform.reconcile({ startup: true });
+      await platform.cleanupExpired();
     },
   };
   return {
-    context,
+    platform,
     operations,
     async dispose() {
-      context.stop.abort();
-      await context.shippers.stopAll();
+      platform.stop.abort();
+      await platform.shippers.stopAll();
     },
   };
 }

@@ -1,20 +1,27 @@
-import type { Context } from "../../usecases/context.ts";
-import { fillLater } from "../../usecases/pool/warm-pool.ts";
+import type { FakePlatform } from "./fake-platform.ts";
 import { waitUntil } from "./wait-until.ts";
 
-export type PoolSizes = { networks?: number; spares?: number; images?: string[] };
+export type PoolSizes = { networks?: number; warm?: number; images?: string[] };
 
 /** Sets the sizes of both pools and waits until they are full. */
-export async function fillPools(context: Context, sizes: PoolSizes): Promise<void> {
-  const { ahead, settings } = context;
-  settings.networkPoolSize = sizes.networks ?? 0;
-  settings.warmPoolSize = sizes.spares ?? 0;
+export async function fillPools(platform: FakePlatform, sizes: PoolSizes): Promise<void> {
+  const { pool, networkPool, settings, networkPoolSize } = platform;
+  networkPoolSize.now = sizes.networks ?? 0;
+  settings.warmPoolSize = sizes.warm ?? 0;
   settings.warmImages = sizes.images ?? [];
-  const wanted = settings.warmPoolSize * (1 + settings.warmImages.length);
-  fillLater(context);
+  pool.refill();
+  networkPool.refill();
   await waitUntil("the pools to be full", () => {
-    const ready = ahead.spares.filter(({ state }) => state === "ready");
-    return ahead.networks.length === settings.networkPoolSize && ready.length === wanted;
+    const [warm, networks] = [pool.stats(), networkPool.stats()];
+    return warm.ready >= warm.wanted && networks.ready >= networks.wanted;
   });
-  await ahead.filling;
+  await pool.whenIdle();
+  await networkPool.whenIdle();
+}
+
+/** Fills the pools and lets nothing be made after that. */
+export async function fillPoolsOnce(platform: FakePlatform, sizes: PoolSizes): Promise<void> {
+  await fillPools(platform, sizes);
+  platform.networkPoolSize.now = 0;
+  platform.settings.warmPoolSize = 0;
 }

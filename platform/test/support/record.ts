@@ -1,10 +1,10 @@
-import type { EnvironmentRecord } from "../../domain/environment/record.ts";
+import { RECORD_VERSION, type EnvironmentRecord } from "../../domain/environment/record.ts";
 
 /** A valid record of a running environment; tests change what they are about. */
 export function aRecord(changes: Partial<EnvironmentRecord> = {}): EnvironmentRecord {
   const id = changes.id ?? "env-hello-mf3k2x9a";
   return {
-    version: 1,
+    version: RECORD_VERSION,
     id,
     name: "hello",
     owner: null,
@@ -12,14 +12,13 @@ export function aRecord(changes: Partial<EnvironmentRecord> = {}): EnvironmentRe
     created_at: "2030-01-01T00:00:00.000Z",
     ttl: 1800,
     expires_at: "2030-01-01T00:30:00.000Z",
-    network: { name: `sandbox-${id}`, subnet: "10.172.0.0/28", gateway: "10.172.0.1", ingress_address: "10.172.0.2" },
+    network: `sandbox-${id}`,
     egress: true,
     services: [
       {
         name: "app",
         container: `sandbox-${id}-app`,
         image: "demo:latest",
-        address: "10.172.0.3",
         port: 3000,
         health_path: "/health",
         command: null,

@@ -1,5 +1,5 @@
 import request from "supertest";
-import { createFakeApp, useFakeContext, type FakeContext } from "./fake-context.ts";
+import { createFakeApp, useFakePlatform, type FakePlatform } from "./fake-platform.ts";
 import { createFakeTokens, PEOPLE } from "./fake-tokens.ts";
 
 type App = ReturnType<typeof createFakeApp>;
@@ -7,9 +7,9 @@ type App = ReturnType<typeof createFakeApp>;
 export type Name = "ann" | "bob" | "eve" | "root";
 
 /** Gives every test of a file an API of its own that knows PEOPLE by their tokens, prepared by `use`, and ways to call it as one of them. */
-export function useTokenApp(use: (context: FakeContext, app: App) => void) {
+export function useTokenApp(use: (platform: FakePlatform, app: App) => void) {
   let app: App;
-  useFakeContext((fresh) => {
+  useFakePlatform((fresh) => {
     fresh.tokens = createFakeTokens(PEOPLE);
     app = createFakeApp(fresh);
     use(fresh, app);

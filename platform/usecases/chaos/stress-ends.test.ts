@@ -1,75 +1,69 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
-import { createEnvironment } from "../environments/create-environment.ts";
-import { destroyEnvironment } from "../environments/destroy-environment.ts";
-import { endOutages } from "./end-outages.ts";
-import { haltOutages } from "./halt-outages.ts";
-import { injectOutage } from "./inject-outage.ts";
-import { recoverEnvironment } from "./recover-environment.ts";
+import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 /** Whether stress-ng runs, which shows in no state of a container. */
 let stressed: boolean;
 
-useFakeContext((fresh) => {
-  context = fresh;
+useFakePlatform((fresh) => {
+  platform = fresh;
 });
 
 beforeEach(() => {
   stressed = false;
-  context.engine.onExec((command) => {
+  platform.engine.onExec((command) => {
     stressed = command.includes("--timeout");
     return { exitCode: 0, output: "" };
   });
 });
 
-const outageOf = (id: string) => context.environments.get(id)?.outage ?? null;
+const outageOf = (id: string) => platform.environments.get(id)?.outage ?? null;
 const away = () => new PlatformError("engine_unavailable", "no answer in 30 s");
 
 /** The engine does what it was asked for, and its answer is lost. */
 function loseTheAnswer(): void {
-  const { execDetached } = context.engine.containers;
-  context.engine.containers.execDetached = async (...asked) => {
+  const { execDetached } = platform.engine.containers;
+  platform.engine.containers.execDetached = async (...asked) => {
     await execDetached(...asked);
     throw away();
   };
 }
 
 test("a platform that dies while it ends stress has either stopped it, or has it on record", async () => {
-  const { id } = await createEnvironment(context, {});
-  await injectOutage(context, id, { mode: "stress", duration: 3600 });
-  const { save } = context.environments;
+  const { id } = await platform.make({});
+  await platform.injectOutage(id, { mode: "stress", duration: 3600 });
+  const { save } = platform.environments;
   const atSave: boolean[] = [];
-  context.environments.save = async (record) => {
+  platform.environments.save = async (record) => {
     if (record.outage === null) atSave.push(stressed);
     await save(record);
   };
-  await recoverEnvironment(context, id);
+  await platform.recover(id);
   expect(atSave).toEqual([false]);
   expect(outageOf(id)).toBeNull();
 });
 
 test("stress that cannot be stopped stays on record", async () => {
-  const { id } = await createEnvironment(context, {});
-  await injectOutage(context, id, { mode: "stress", duration: 3600 });
-  context.engine.failNext("containers.exec", away());
-  await expect(recoverEnvironment(context, id)).rejects.toMatchObject({ code: "engine_unavailable" });
+  const { id } = await platform.make({});
+  await platform.injectOutage(id, { mode: "stress", duration: 3600 });
+  platform.engine.failNext("containers.exec", away());
+  await expect(platform.recover(id)).rejects.toMatchObject({ code: "engine_unavailable" });
   expect(outageOf(id)).toMatchObject({ mode: "stress" });
 });
 
 test("stress that began although the engine's answer was lost is stopped before it is called off", async () => {
-  const { id } = await createEnvironment(context, {});
+  const { id } = await platform.make({});
   loseTheAnswer();
-  await expect(injectOutage(context, id, { mode: "stress" })).rejects.toMatchObject({ code: "engine_unavailable" });
+  await expect(platform.injectOutage(id, { mode: "stress" })).rejects.toMatchObject({ code: "engine_unavailable" });
   expect({ stressed, outage: outageOf(id) }).toEqual({ stressed: false, outage: null });
 });
 
 test("stress that may have begun and cannot be stopped stays on record until it ends", async () => {
-  const { id } = await createEnvironment(context, {});
+  const { id } = await platform.make({});
   loseTheAnswer();
-  context.engine.failNext("containers.exec", away());
-  await expect(injectOutage(context, id, { mode: "stress" })).rejects.toMatchObject({ code: "engine_unavailable" });
+  platform.engine.failNext("containers.exec", away());
+  await expect(platform.injectOutage(id, { mode: "stress" })).rejects.toMatchObject({ code: "engine_unavailable" });
   expect({ stressed, outage: outageOf(id) }).toMatchObject({ stressed: true, outage: { mode: "stress" } });
 });
 
@@ -80,7 +74,7 @@ describe("a stop that fails inside the container", () => {
 
   beforeEach(() => {
     canStop = false;
-    context.engine.onExec((command) => {
+    platform.engine.onExec((command) => {
       const begins = command.includes("--timeout");
       if (!begins && !canStop) return CANNOT_FORK;
       stressed = begins;
@@ -89,49 +83,49 @@ describe("a stop that fails inside the container", () => {
   });
 
   async function stressedEnvironment(): Promise<string> {
-    const { id } = await createEnvironment(context, {});
-    await injectOutage(context, id, { mode: "stress", duration: 1 });
+    const { id } = await platform.make({});
+    await platform.injectOutage(id, { mode: "stress", duration: 1 });
     return id;
   }
 
   test("is told with the output's last line, and the outage stays on record", async () => {
     const id = await stressedEnvironment();
-    await expect(recoverEnvironment(context, id)).rejects.toMatchObject({
+    await expect(platform.recover(id)).rejects.toMatchObject({
       code: "engine_failed",
       message: expect.stringMatching(/exit code 126: OCI runtime exec failed: cannot fork\./),
     });
     expect({ stressed, outage: outageOf(id) }).toMatchObject({ stressed: true, outage: { mode: "stress" } });
     canStop = true;
-    await recoverEnvironment(context, id);
+    await platform.recover(id);
     expect({ stressed, outage: outageOf(id) }).toEqual({ stressed: false, outage: null });
   });
 
   test("is reported by a halt", async () => {
     const id = await stressedEnvironment();
-    expect(await haltOutages(context)).toMatchObject({ recovered: [], failed: [{ id, code: "engine_failed" }] });
+    expect(await platform.halt()).toMatchObject({ recovered: [], failed: [{ id, code: "engine_failed" }] });
   });
 
   test("is tried again when the outage is over", async () => {
     const id = await stressedEnvironment();
-    context.clock.advance(1_000);
-    await endOutages(context);
+    platform.clock.advance(1_000);
+    await platform.endOutages();
     expect(outageOf(id)).toMatchObject({ mode: "stress" });
     canStop = true;
-    context.clock.advance(1_000);
-    await endOutages(context);
+    platform.clock.advance(1_000);
+    await platform.endOutages();
     expect({ stressed, outage: outageOf(id) }).toEqual({ stressed: false, outage: null });
   });
 
   test("keeps nobody from destroying the environment", async () => {
     const id = await stressedEnvironment();
-    await destroyEnvironment(context, id);
-    expect(context.environments.get(id)).toBeNull();
+    await platform.destroy(id);
+    expect(platform.environments.get(id)).toBeNull();
   });
 
   test("is not needed once the container has ended: its stress ended with it", async () => {
     const id = await stressedEnvironment();
-    context.engine.exit(`${INSTANCE}-${id}-app`, 137);
-    await recoverEnvironment(context, id);
+    platform.engine.exit(`${INSTANCE}-${id}-app`, 137);
+    await platform.recover(id);
     expect(outageOf(id)).toBeNull();
   });
 });
@@ -139,28 +133,28 @@ describe("a stop that fails inside the container", () => {
 describe("where the tools are not in the container", () => {
   /** A container that was made anew has none until they are copied. */
   function loseTheTools(): void {
-    const { copyFromImage } = context.engine.containers;
+    const { copyFromImage } = platform.engine.containers;
     let hasTools = false;
-    context.engine.containers.copyFromImage = async (...asked) => {
+    platform.engine.containers.copyFromImage = async (...asked) => {
       await copyFromImage(...asked);
       hasTools = true;
     };
-    context.engine.onExec(() => (hasTools ? { exitCode: 0, output: "" } : { exitCode: 127, output: "no such file" }));
+    platform.engine.onExec(() => (hasTools ? { exitCode: 0, output: "" } : { exitCode: 127, output: "no such file" }));
   }
 
   test("they are copied once more to see that there is no stress", async () => {
-    const { id } = await createEnvironment(context, {});
-    await injectOutage(context, id, { mode: "stress" });
+    const { id } = await platform.make({});
+    await platform.injectOutage(id, { mode: "stress" });
     loseTheTools();
-    await recoverEnvironment(context, id);
+    await platform.recover(id);
     expect(outageOf(id)).toBeNull();
   });
 
   test("stress is refused before it is on record", async () => {
-    const { id } = await createEnvironment(context, {});
+    const { id } = await platform.make({});
     loseTheTools();
-    context.engine.failNext("containers.copyFromImage", new PlatformError("image_not_found", "no such image"), 2);
-    await expect(injectOutage(context, id, { mode: "stress" })).rejects.toMatchObject({ code: "image_not_found" });
+    platform.engine.failNext("containers.copyFromImage", new PlatformError("image_not_found", "no such image"), 2);
+    await expect(platform.injectOutage(id, { mode: "stress" })).rejects.toMatchObject({ code: "image_not_found" });
     expect(outageOf(id)).toBeNull();
   });
 });

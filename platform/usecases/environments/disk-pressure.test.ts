@@ -1,50 +1,44 @@
 import { expect, test } from "vitest";
-import { useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
-import { createEnvironment } from "./create-environment.ts";
-import { destroyEnvironment } from "./destroy-environment.ts";
-import { pruneArchives } from "./disk-pressure.ts";
-import { injectOutage } from "../chaos/inject-outage.ts";
-import { platformHealth } from "../health/platform-health.ts";
-import { recoverEnvironment } from "../chaos/recover-environment.ts";
+import { useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 const GIB = 2 ** 30;
-let context: FakeContext;
+let platform: FakePlatform;
 
-useFakeContext((fresh) => {
-  context = fresh;
+useFakePlatform((fresh) => {
+  platform = fresh;
 });
 
 const loops = { ok: true, detail: "" };
-const pruned = () => context.events.emitted.filter(({ type }) => type === "archive.pruned");
+const pruned = () => platform.events.emitted.filter(({ type }) => type === "archive.pruned");
 
 function archive(id: string, bytes: number, ageSeconds = 60): void {
-  context.archives.archives.push({ id, bytes, lastWritten: context.clock.now() - ageSeconds * 1000 });
+  platform.archives.archives.push({ id, bytes, lastWritten: platform.clock.now() - ageSeconds * 1000 });
 }
 
 /** A disk on which removing an archive makes its bytes free. */
 function diskOf(freeBytes: number): void {
-  const held = () => context.archives.archives.reduce((sum, { bytes }) => sum + bytes, 0);
+  const held = () => platform.archives.archives.reduce((sum, { bytes }) => sum + bytes, 0);
   const all = freeBytes + held();
-  context.disk.free = async () => ({ state: all - held(), logs: all - held() });
+  platform.disk.free = async () => ({ state: all - held(), logs: all - held() });
 }
 
 test("below MIN_FREE_DISK a create is refused with the numbers, nothing is made, and healthz says why", async () => {
-  context.disk.now = { state: 2 * GIB, logs: GIB / 2 };
-  await expect(createEnvironment(context, {})).rejects.toMatchObject({
+  platform.disk.now = { state: 2 * GIB, logs: GIB / 2 };
+  await expect(platform.make({})).rejects.toMatchObject({
     code: "disk_full",
     status: 503,
     message: expect.stringMatching(/logs \(LOGS_DIR\) has 512 MiB free, less than the 1024 MiB of MIN_FREE_DISK/),
   });
-  expect(context.environments.all()).toEqual([]);
-  expect(context.subnets.usage().used).toBe(0);
-  const { status, parts } = await platformHealth(context, loops);
+  expect(platform.environments.all()).toEqual([]);
+  expect(platform.subnets.usage().used).toBe(0);
+  const { status, parts } = await platform.readPlatformHealth(loops);
   expect(status).toBe("failing");
   expect(parts.store).toMatchObject({ ok: false, detail: expect.stringContaining("new environments are refused") });
 });
 
 test("healthz tells the free space while there is enough", async () => {
-  context.disk.now = { state: 3 * GIB, logs: 5 * GIB };
-  expect((await platformHealth(context, loops)).parts.store.detail).toContain("3072 MiB free");
+  platform.disk.now = { state: 3 * GIB, logs: 5 * GIB };
+  expect((await platform.readPlatformHealth(loops)).parts.store.detail).toContain("3072 MiB free");
 });
 
 test("old archives make way for a new environment, oldest first and no more than needed", async () => {
@@ -52,19 +46,19 @@ test("old archives make way for a new environment, oldest first and no more than
   archive("env-old-1", 200, 30);
   archive("env-older-1", 200, 40);
   diskOf(GIB - 300);
-  await createEnvironment(context, {});
+  await platform.make({});
   expect(pruned()).toMatchObject([
     { env_id: "env-older-1", data: { bytes: 200, reason: "disk" } },
     { env_id: "env-old-1", data: { bytes: 200, reason: "disk" } },
   ]);
-  expect(context.archives.archives.map(({ id }) => id)).toEqual(["env-young-1"]);
+  expect(platform.archives.archives.map(({ id }) => id)).toEqual(["env-young-1"]);
 });
 
 test("archives are pruned by age and by size, each with an event", async () => {
-  archive("env-aged-1", 5, context.settings.archiveMaxAge + 1);
+  archive("env-aged-1", 5, platform.settings.archiveMaxAge + 1);
   archive("env-large-1", 0.7 * GIB, 50);
   archive("env-fits-1", 0.7 * GIB, 20);
-  await pruneArchives(context);
+  await platform.disk.prune();
   expect(pruned().map(({ env_id, data }) => [env_id, data?.["reason"]])).toEqual([
     ["env-aged-1", "age"],
     ["env-large-1", "size"],
@@ -72,53 +66,53 @@ test("archives are pruned by age and by size, each with an event", async () => {
 });
 
 test("an archive that cannot be removed does not keep the others", async () => {
-  archive("env-stuck-1", 5, context.settings.archiveMaxAge + 2);
-  archive("env-aged-1", 5, context.settings.archiveMaxAge + 1);
-  const { remove } = context.archives;
-  context.archives.remove = async (id) => {
+  archive("env-stuck-1", 5, platform.settings.archiveMaxAge + 2);
+  archive("env-aged-1", 5, platform.settings.archiveMaxAge + 1);
+  const { remove } = platform.archives;
+  platform.archives.remove = async (id) => {
     if (id === "env-stuck-1") throw new Error("EIO");
     await remove(id);
   };
-  await pruneArchives(context);
-  expect(context.archives.archives.map(({ id }) => id)).toEqual(["env-stuck-1"]);
+  await platform.disk.prune();
+  expect(platform.archives.archives.map(({ id }) => id)).toEqual(["env-stuck-1"]);
 });
 
 test("a create whose state file the disk refuses fails as such and leaves nothing, not even a subnet", async () => {
-  context.environments.failNextWrites(99);
-  await expect(createEnvironment(context, {})).rejects.toMatchObject({ code: "storage_failed" });
-  context.environments.failNextWrites(0);
-  expect(context.environments.all()).toEqual([]);
-  expect(context.subnets.usage().used).toBe(0);
-  expect((await context.engine.observe()).networks).toHaveLength(1);
+  platform.environments.failNextWrites(99);
+  await expect(platform.make({})).rejects.toMatchObject({ code: "storage_failed" });
+  platform.environments.failNextWrites(0);
+  expect(platform.environments.all()).toEqual([]);
+  expect(platform.subnets.usage().used).toBe(0);
+  expect((await platform.engine.observe()).networks).toHaveLength(1);
 });
 
 test("an environment can be destroyed although the disk refuses to note it", async () => {
-  const { id } = await createEnvironment(context, {});
-  context.environments.failNextWrites(1);
-  expect((await destroyEnvironment(context, id)).status).toBe("destroyed");
-  expect(context.environments.get(id)).toBeNull();
-  expect((await context.engine.observe()).containers).toHaveLength(1);
+  const { id } = await platform.make({});
+  platform.environments.failNextWrites(1);
+  expect((await platform.destroy(id)).status).toBe("destroyed");
+  expect(platform.environments.get(id)).toBeNull();
+  expect((await platform.engine.observe()).containers).toHaveLength(1);
 });
 
 test("an environment is recovered although the disk refuses to note it, and what cannot be noted is told", async () => {
-  const { id } = await createEnvironment(context, {});
-  const state = async () => (await context.engine.containers.inspect(`sandbox-${id}-app`))?.state;
+  const { id } = await platform.make({});
+  const state = async () => (await platform.engine.containers.inspect(`sandbox-${id}-app`))?.state;
   const recoverWith = async (refusals: number) => {
-    await injectOutage(context, id, { mode: "pause" });
-    context.environments.failNextWrites(refusals);
-    return recoverEnvironment(context, id);
+    await platform.injectOutage(id, { mode: "pause" });
+    platform.environments.failNextWrites(refusals);
+    return platform.recover(id);
   };
   expect((await recoverWith(1)).outage).toBeNull();
   expect(await state()).toBe("running");
   await expect(recoverWith(2)).rejects.toMatchObject({ code: "storage_failed" });
   expect(await state()).toBe("running");
-  expect(context.environments.get(id)?.outage?.mode).toBe("pause");
+  expect(platform.environments.get(id)?.outage?.mode).toBe("pause");
 });
 
 test("a part of the platform that hangs is told as not well within its limit", async () => {
-  context.engine.info = () => new Promise(() => {});
+  platform.engine.info = () => new Promise(() => {});
   const started = performance.now();
-  const { parts } = await platformHealth(context, loops);
+  const { parts } = await platform.readPlatformHealth(loops);
   expect(performance.now() - started).toBeLessThan(4_500);
   expect(parts.engine).toEqual({ ok: false, detail: "no answer within 3 s" });
   expect(parts.store.ok).toBe(true);

@@ -2,59 +2,75 @@ import { createHash } from "node:crypto";
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { isExpired } from "../../domain/environment/lifetime.ts";
-import type { Context } from "../context.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import type { EnvironmentStore, SecretStore } from "../../store/store.ts";
+import type { Operations } from "./operations.ts";
 import { secretsOf } from "./secrets-of.ts";
 
-type Idempotency = { key: string; digest: string };
-type Request = { secrets?: Record<string, string> | undefined };
+type Saved = { key: string; digest: string };
+type Request = { secrets: Record<string, string> };
+
+export type IdempotencyDeps = {
+  clock: Pick<Clock, "now">;
+  environments: Pick<EnvironmentStore, "all" | "get">;
+  secrets: Pick<SecretStore, "read">;
+  operations: Pick<Operations, "destruction">;
+};
 
 /**
- * Runs `create` at most once per key and owner: a repeated request joins the one under way or gets the
- * environment it made, for as long as that lives. The same key with another request is a conflict
- * (IETF draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
+ * Runs `create` at most once per key and owner: a repeated request joins the one in progress or gets the environment
+ * that it made, for as long as that lives. The same key with another request is a conflict (IETF
+ * draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
  */
-export async function idempotently(
-  context: Pick<Context, "clock" | "environments" | "ongoing" | "secrets">,
-  { key, owner, request }: { key: string | null; owner: string | null; request: Request },
-  create: (idempotency: Idempotency | null) => Promise<EnvironmentRecord>,
-): Promise<EnvironmentRecord> {
-  if (key === null) return create(null);
-  const { environments, ongoing } = context;
-  const wholeDigest = digestOf(request);
-  const place = JSON.stringify([owner, key]);
-  const underWay = ongoing.idempotent.get(place);
-  if (underWay !== undefined) {
-    assertSame(key, wholeDigest === underWay.digest);
-    return underWay.result;
-  }
-  const made = environments
-    .all()
-    .find((record) => record.idempotency?.key === key && record.owner === owner && isThereToStay(context, record));
-  if (made !== undefined) {
-    assertSame(key, made.idempotency?.digest === savedDigest(request));
-    assertSame(key, canonicalJson(await secretsOf(context, made.id)) === canonicalJson(request.secrets ?? {}));
-    return made;
-  }
-  const result = create({ key, digest: savedDigest(request) });
-  ongoing.idempotent.set(place, { digest: wholeDigest, result });
-  try {
-    return await result;
-  } finally {
-    ongoing.idempotent.delete(place);
-  }
-}
+export type Idempotency = (
+  call: { key: string | null; owner: string | null; spec: Request },
+  create: (saved: Saved | null) => Promise<EnvironmentRecord>,
+) => Promise<EnvironmentRecord>;
 
-/**
- * Not so is what somebody destroys, though that may wait for its turn; what has expired, though no sweep may have come
- * to it; and what is still `creating` although nobody creates it, which was cut off and is about to be removed.
- */
-function isThereToStay({ clock, ongoing }: Pick<Context, "clock" | "ongoing">, record: EnvironmentRecord): boolean {
-  return isUp(record) && !isExpired(record, clock.now()) && !ongoing.destroying.has(record.id);
+export function createIdempotency({ clock, environments, secrets, operations }: IdempotencyDeps): Idempotency {
+  /** Creations in progress, until their record is there to be found. */
+  const inProgress = new Map<string, { digest: string; result: Promise<EnvironmentRecord> }>();
+
+  /**
+   * An environment does not stay when it is being destroyed or has expired, or is `creating` without a creation: then it
+   * was cut off and is about to be removed.
+   */
+  const stays = (record: EnvironmentRecord): boolean =>
+    isUp(record) && !isExpired(record, clock.now()) && operations.destruction(record.id) === undefined;
+
+  return async ({ key, owner, spec }, create) => {
+    if (key === null) return create(null);
+    const wholeDigest = digestOf(spec);
+    const place = JSON.stringify([owner, key]);
+    const present = inProgress.get(place);
+    if (present !== undefined) {
+      assertSame(key, wholeDigest === present.digest);
+      return present.result;
+    }
+    const made = environments
+      .all()
+      .find((record) => record.idempotency?.key === key && record.owner === owner && stays(record));
+    if (made !== undefined) {
+      assertSame(key, made.idempotency?.digest === savedDigest(spec));
+      assertSame(
+        key,
+        canonicalJson(await secretsOf({ environments, secrets }, made.id)) === canonicalJson(spec.secrets),
+      );
+      return made;
+    }
+    const result = create({ key, digest: savedDigest(spec) });
+    inProgress.set(place, { digest: wholeDigest, result });
+    try {
+      return await result;
+    } finally {
+      inProgress.delete(place);
+    }
+  };
 }
 
 /** The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed. */
 function savedDigest(request: Request): string {
-  return digestOf({ ...request, secrets: Object.keys(request.secrets ?? {}).sort() });
+  return digestOf({ ...request, secrets: Object.keys(request.secrets).sort() });
 }
 
 function digestOf(request: object): string {

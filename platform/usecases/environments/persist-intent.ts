@@ -1,15 +1,16 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { isPlatformError } from "../../kernel/errors.ts";
-import type { Context } from "../context.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { EnvironmentStore } from "../../store/store.ts";
 
 /**
- * Writes down what is about to be done, so that a platform that dies finishes it. A disk that is full must
- * keep nobody from destroying or recovering an environment: without the note a platform that dies in that
- * very moment puts the environment back as its old record says. Returns whether it was noted; throws what is
- * no fault of the disk.
+ * Saves the intended record before the first side effect, so that a platform that dies finishes it. A full disk must
+ * not keep callers from destroying or recovering an environment: then the operation goes on without a saved intent,
+ * and a platform that dies in that moment restores the old record's state. Returns whether the intent was saved;
+ * throws every other failure.
  */
 export async function persistIntent(
-  { environments, logger }: Pick<Context, "environments" | "logger">,
+  { environments, logger }: { environments: Pick<EnvironmentStore, "save">; logger: Pick<Logger, "warn"> },
   intent: EnvironmentRecord,
   doing: string,
 ): Promise<boolean> {
@@ -20,7 +21,7 @@ export async function persistIntent(
     if (!isPlatformError(error, "storage_failed")) throw error;
     logger.warn(
       { env_id: intent.id, doing, reason: error.message },
-      "going on without a note of it: the disk refuses one",
+      "going on without a saved intent: the disk is full",
     );
     return false;
   }

@@ -1,26 +1,33 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { planDown } from "../../domain/plan/plan.ts";
-import { parseSubnet } from "../../domain/network/subnets.ts";
-import { applySteps } from "./apply-steps.ts";
-import type { Context } from "../context.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { EnvironmentStore } from "../../store/store.ts";
 import { persistIntent } from "./persist-intent.ts";
+import type { StepExecutor } from "./step-executor.ts";
+
+export type RollBackDeps = {
+  environments: EnvironmentStore;
+  steps: StepExecutor;
+  logger: Pick<Logger, "warn" | "error">;
+};
 
 /**
- * Takes down what was made of an environment that nobody will have, and gives its subnet back. What cannot be
- * taken down now, the reconciler does, which would bring up one that is on disk as running: that is put right first.
- * `what` names it in the log. Never throws.
+ * Takes down whatever was made of an environment that did not come up. The reconciler finishes what fails here; it
+ * would bring up a record that is on disk as running, so that is corrected first. `what` names the environment in the
+ * log. Never throws.
  */
-export async function rollBack(context: Context, record: EnvironmentRecord, what: string): Promise<void> {
-  const { environments, logger, subnets } = context;
-  const unfinished: EnvironmentRecord = { ...record, status: "creating" };
-  try {
-    const saved = environments.get(record.id);
-    if (saved !== null && saved.status !== "creating") await persistIntent(context, unfinished, "withdraw");
-    await applySteps(planDown(unfinished), context);
-  } catch (error) {
-    logger.error({ err: error, env_id: record.id }, `cannot take down ${what}; the reconciler will`);
-    // While there is a record its subnet is the record's; without one no reconciler would give it back.
-    if (environments.get(record.id) !== null) return;
-  }
-  subnets.free(parseSubnet(record.network.subnet));
+export type RollBack = (record: EnvironmentRecord, what: string) => Promise<void>;
+
+export function createRollBack({ environments, steps, logger }: RollBackDeps): RollBack {
+  return async (record, what) => {
+    const unfinished: EnvironmentRecord = { ...record, status: "creating" };
+    try {
+      const saved = environments.get(record.id);
+      if (saved !== null && saved.status !== "creating")
+        await persistIntent({ environments, logger }, unfinished, "rolling back");
+      await steps.apply(planDown(unfinished));
+    } catch (error) {
+      logger.error({ err: error, env_id: record.id }, `cannot take down ${what}; the reconciler will`);
+    }
+  };
 }

@@ -1,35 +1,34 @@
 import { expect, test } from "vitest";
-import { useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
-import { createEnvironment } from "./create-environment.ts";
 
 const SECRET = "hunter22-and-more";
 /** As the engine cuts it, eight characters of the secret are in the first piece. */
 const LONG = `${"y".repeat(65_528)}${SECRET} and on`;
 const MASKED = [`${"y".repeat(65_528)}[redacted]`, " and on"];
 
-let context: FakeContext;
+let platform: FakePlatform;
 
-useFakeContext((fresh) => {
-  context = fresh;
+useFakePlatform((fresh) => {
+  platform = fresh;
 });
 
 /** An environment with secrets whose container writes, and what was shipped of it. */
 async function setUp() {
   const secrets = { PASSWORD: SECRET, KEY: "first line\nsecond line\n" };
-  const record = await createEnvironment(context, { secrets });
+  const record = await platform.make({ secrets });
   const container = record.services[0]?.container ?? "";
   const texts = async () => {
-    const lines = (await context.logs.read(record.id, { lines: 1000 })) ?? [];
+    const lines = (await platform.logs.read(record.id, { lines: 1000 })) ?? [];
     return lines.map((line) => line.split(" ").slice(3).join(" "));
   };
   return {
     id: record.id,
     texts,
-    write: (text: string) => context.engine.writeLog(container, "stdout", text),
+    write: (text: string) => platform.engine.writeLog(container, "stdout", text),
     shipped: (count: number) => waitUntil(`${count} lines`, async () => (await texts()).length >= count, 3_000, 5),
-    stop: () => context.shippers.stop(record.id),
-    start: () => context.shippers.start(record.id, "app", container),
+    stop: () => platform.shippers.stop(record.id),
+    start: () => platform.shippers.start(record.id, "app", container),
   };
 }
 
@@ -50,10 +49,10 @@ test("a secret is masked on each of its lines", async () => {
 test("a secret is masked when shipping stopped at the cut and goes on there", async () => {
   const { id, texts, write, shipped, stop, start } = await setUp();
   // A disk that takes the first piece and fails at the next one.
-  const append = context.logs.append;
+  const append = platform.logs.append;
   const failed = Promise.withResolvers<void>();
-  context.logs.append = async (env, lines) => {
-    context.logs.append = append;
+  platform.logs.append = async (env, lines) => {
+    platform.logs.append = append;
     await append(env, lines.slice(0, 1));
     failed.resolve();
     throw new Error("the disk is gone");
@@ -62,7 +61,7 @@ test("a secret is masked when shipping stopped at the cut and goes on there", as
   await failed.promise;
   await stop();
   expect(await texts()).toEqual(MASKED.slice(0, 1));
-  expect(context.shippers.active(id)).toEqual([]);
+  expect(platform.shippers.active(id)).toEqual([]);
   await start();
   await shipped(3);
   expect(await texts()).toEqual([...MASKED, "after"]);

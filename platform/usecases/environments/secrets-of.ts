@@ -1,16 +1,15 @@
 import { inspect } from "node:util";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import { createLineMasker, createMasker, type Fragment } from "../../domain/secret-masking.ts";
-import type { Context } from "../context.ts";
+import type { EnvironmentStore, SecretStore } from "../../store/store.ts";
+
+type SecretDeps = { environments: Pick<EnvironmentStore, "get">; secrets: Pick<SecretStore, "read"> };
 
 /**
  * The secrets of an environment, which its containers get as environment variables. `storage_failed`
  * when its record says that it has some and they are gone: a container without them would only seem well.
  */
-export async function secretsOf(
-  { environments, secrets }: Pick<Context, "environments" | "secrets">,
-  id: string,
-): Promise<Record<string, string>> {
+export async function secretsOf({ environments, secrets }: SecretDeps, id: string): Promise<Record<string, string>> {
   const names = environments.get(id)?.secrets ?? [];
   if (names.length === 0) return {};
   const values = await secrets.read(id);
@@ -22,10 +21,7 @@ export async function secretsOf(
 }
 
 /** Returns a function that masks an environment's secrets in the lines of one reading of a log. */
-export async function lineMaskerOf<T extends Fragment>(
-  context: Pick<Context, "environments" | "secrets">,
-  id: string,
-): Promise<(lines: T[]) => T[]> {
+export async function lineMaskerOf<T extends Fragment>(context: SecretDeps, id: string): Promise<(lines: T[]) => T[]> {
   return createLineMasker(Object.values(await secretsOf(context, id)));
 }
 
@@ -34,7 +30,7 @@ export async function lineMaskerOf<T extends Fragment>(
  * may quote its environment variables; where nobody can tell whether it does, its words are left out.
  */
 export async function withoutSecrets(
-  { environments, secrets }: Pick<Context, "environments" | "secrets">,
+  { environments, secrets }: SecretDeps,
   id: string,
   error: unknown,
 ): Promise<unknown> {

@@ -3,23 +3,19 @@ import request from "supertest";
 import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import { createLogger } from "../../kernel/logger.ts";
-import { createFakeApp, INSTANCE, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
+import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
-import { cleanupExpired } from "./cleanup-expired.ts";
-import { endOutages } from "../chaos/end-outages.ts";
 import { findEnvironment } from "./find-environment.ts";
-import { handleEngineEvents } from "../reconcile/handle-engine-events.ts";
-import { reconcile } from "../reconcile/reconcile.ts";
 
 const VALUE = 's3cret-value-"quoted"-42';
 const secrets = { DB_PASSWORD: VALUE };
 
-let context: FakeContext;
+let platform: FakePlatform;
 let app: ReturnType<typeof createFakeApp>;
 
-useFakeContext((fresh) => {
-  context = fresh;
-  app = createFakeApp(context);
+useFakePlatform((fresh) => {
+  platform = fresh;
+  app = createFakeApp(platform);
 });
 
 const create = (body: object, key = "") =>
@@ -31,8 +27,8 @@ const create = (body: object, key = "") =>
 /** What the fake engine's container was given. */
 async function givenEnv(create: () => Promise<unknown>): Promise<Record<string, string>[]> {
   const given: Record<string, string>[] = [];
-  const original = context.engine.containers.create;
-  context.engine.containers.create = (spec) => {
+  const original = platform.engine.containers.create;
+  platform.engine.containers.create = (spec) => {
     given.push(spec.env);
     return original(spec);
   };
@@ -46,77 +42,77 @@ test("a container gets its secrets, and nobody is shown them", async () => {
     body = (await create({ env: { A: "b" }, secrets })).body;
   });
   expect(env).toMatchObject({ A: "b", DB_PASSWORD: VALUE });
-  const [record] = context.environments.all();
+  const [record] = platform.environments.all();
   expect(record?.secrets).toEqual(["DB_PASSWORD"]);
-  const shown = [body, record, context.events.emitted, (await request(app).get("/envs")).body];
+  const shown = [body, record, platform.events.emitted, (await request(app).get("/envs")).body];
   expect(JSON.stringify(shown)).not.toContain("s3cret-value");
 });
 
 test("a container that is made again gets them again", async () => {
   const { body } = await create({ secrets });
-  await context.engine.containers.remove(body.container);
-  const [env] = await givenEnv(() => reconcile(context, { startup: false }));
+  await platform.engine.containers.remove(body.container);
+  const [env] = await givenEnv(() => platform.reconcile({ startup: false }));
   expect(env).toMatchObject({ DB_PASSWORD: VALUE });
 });
 
 test("a container is not made again without them when they are gone", async () => {
   const { body } = await create({ secrets });
-  await context.secrets.remove(body.id);
-  await context.engine.containers.remove(body.container);
-  expect((await reconcile(context, { startup: false })).failed).toEqual([body.id]);
-  expect(await context.engine.containers.inspect(body.container)).toBeNull();
+  await platform.secrets.remove(body.id);
+  await platform.engine.containers.remove(body.container);
+  expect((await platform.reconcile({ startup: false })).failed).toEqual([body.id]);
+  expect(await platform.engine.containers.inspect(body.container)).toBeNull();
 });
 
 describe("they are gone", () => {
   test("with their environment", async () => {
     const { body } = await create({ secrets });
-    expect(await context.secrets.list()).toEqual([body.id]);
+    expect(await platform.secrets.list()).toEqual([body.id]);
     await request(app).delete(`/envs/${body.id}`);
-    expect(await context.secrets.list()).toEqual([]);
+    expect(await platform.secrets.list()).toEqual([]);
   });
 
   test("with a failed creation", async () => {
     expect((await create({ image: "missing:1", secrets })).status).toBe(422);
-    context.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
+    platform.router.upsert = () => Promise.reject(new PlatformError("ingress_rejected", "Cannot route: no"));
     expect((await create({ secrets })).status).toBe(503);
-    expect(await context.secrets.list()).toEqual([]);
+    expect(await platform.secrets.list()).toEqual([]);
   });
 
   test("when no record speaks of them, but not while its state file is set aside", async () => {
-    await context.secrets.save("env-stray-1", secrets);
-    await context.secrets.save("env-held-1", secrets);
-    context.environments.quarantine.push({ id: "env-held-1", since: context.clock.now() });
-    expect((await reconcile(context, { startup: false })).orphans).toContain("env-stray-1");
-    expect(await context.secrets.list()).toEqual(["env-held-1"]);
+    await platform.secrets.save("env-stray-1", secrets);
+    await platform.secrets.save("env-held-1", secrets);
+    platform.environments.quarantine.push({ id: "env-held-1", since: platform.clock.now() });
+    expect((await platform.reconcile({ startup: false })).orphans).toContain("env-stray-1");
+    expect(await platform.secrets.list()).toEqual(["env-held-1"]);
   });
 });
 
 test("nothing is created when they cannot be saved", async () => {
-  context.secrets.failNextWrites();
+  platform.secrets.failNextWrites();
   const response = await create({ secrets });
   expect(response.body.code).toBe("storage_failed");
-  expect(context.environments.all()).toEqual([]);
+  expect(platform.environments.all()).toEqual([]);
 });
 
 test.each(["create", "start"] as const)(
   "an error of the engine's %s that quotes them is masked, in the answer and in the events",
   async (call) => {
     const words = (value: string) => `Cannot ${call}: bad variable DB_PASSWORD=${value}`;
-    context.engine.containers[call] = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
+    platform.engine.containers[call] = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
     const { body } = await create({ secrets });
     expect(body.detail).toBe(words("[redacted]"));
-    const failed = context.events.emitted.find(({ type }) => type === "environment.failed");
+    const failed = platform.events.emitted.find(({ type }) => type === "environment.failed");
     expect(failed?.data).toEqual({ reason: words("[redacted]") });
-    expect(JSON.stringify(context.events.emitted)).not.toContain("s3cret-value");
+    expect(JSON.stringify(platform.events.emitted)).not.toContain("s3cret-value");
   },
 );
 
 test("the last output of a failed creation has them masked, also where it was cut off within one", async () => {
   const long = `${"k".repeat(8_000)}-the-end-of-it`;
   const prints = [`${"y".repeat(65_530)}${long}`, ...Array.from({ length: 19 }, () => "x")];
-  context.engine.addImage("crashing:1", [3000], { prints, exitCode: 1 });
-  context.probe.check = async () => ({ ok: false, status: null, latency_ms: 1, fault: "environment" });
-  void handleEngineEvents(context, context.stopping);
+  platform.engine.addImage("crashing:1", [3000], { prints, exitCode: 1 });
+  platform.probe.check = async () => ({ ok: false, status: null, latency_ms: 1, fault: "environment" });
+  void platform.handleEngineEvents(platform.stopping);
   const { body } = await create({ image: "crashing:1", secrets: { KEY: long } });
   expect(body).toMatchObject({ code: "container_exited", detail: expect.stringContaining("\nx\nx") });
   expect(body.detail).not.toContain("-the-end-of-it");
@@ -132,65 +128,65 @@ describe("an error of the engine that quotes them is masked", () => {
 
   beforeEach(async () => {
     const sink = new Writable({ write: (chunk, _, done) => ((logged += String(chunk)), done()) });
-    context.logger = createLogger("debug", sink);
+    platform.logger = createLogger("debug", sink);
     logged = "";
     id = (await create({ secrets })).body.id;
   });
   const expectNone = (...told: unknown[]) => {
-    expect(JSON.stringify([told, context.events.emitted, context.audit.entries])).not.toContain("s3cret-value");
+    expect(JSON.stringify([told, platform.events.emitted, platform.audit.entries])).not.toContain("s3cret-value");
     expect(logged).not.toContain("s3cret-value");
   };
   const outage = (mode: string) => request(app).post(`/envs/${id}/outage`).send({ mode });
 
   test("when it is recovered, and when its outage ends by itself", async () => {
     await outage("crash");
-    context.engine.containers.start = quoting;
+    platform.engine.containers.start = quoting;
     const { body } = await outage("recover");
     expect(body.detail).toBe("Cannot do it: DB_PASSWORD=[redacted]");
-    const record = findEnvironment(context, id);
+    const record = findEnvironment(platform, id);
     const over = { ...record, outage: record.outage && { ...record.outage, ends_at: record.created_at } };
-    await context.environments.save(over);
-    context.clock.advance(1_000);
-    await endOutages(context);
-    expect(context.audit.entries.at(-1)?.result).toContain("[redacted]");
+    await platform.environments.save(over);
+    platform.clock.advance(1_000);
+    await platform.endOutages();
+    expect(platform.audit.entries.at(-1)?.result).toContain("[redacted]");
     expectNone(body);
   });
 
   test("when it is repaired", async () => {
-    await context.engine.containers.kill(`${INSTANCE}-${id}-app`, "SIGKILL");
-    context.engine.containers.start = quoting;
-    expect((await reconcile(context, { startup: false })).failed).toEqual([id]);
-    expect(context.events.emitted.at(-1)?.data).toEqual({ reason: "Cannot do it: DB_PASSWORD=[redacted]" });
+    await platform.engine.containers.kill(`${INSTANCE}-${id}-app`, "SIGKILL");
+    platform.engine.containers.start = quoting;
+    expect((await platform.reconcile({ startup: false })).failed).toEqual([id]);
+    expect(platform.events.emitted.at(-1)?.data).toEqual({ reason: "Cannot do it: DB_PASSWORD=[redacted]" });
     expectNone();
   });
 
   test("when it is destroyed, or its time is up", async () => {
-    context.engine.containers.remove = quoting;
+    platform.engine.containers.remove = quoting;
     const { body } = await request(app).delete(`/envs/${id}`);
     expect(body.detail).toContain("[redacted]");
-    context.clock.advance(1_800_000);
-    await cleanupExpired(context);
-    expect(context.audit.entries.at(-1)?.result).toContain("[redacted]");
+    platform.clock.advance(1_800_000);
+    await platform.cleanupExpired();
+    expect(platform.audit.entries.at(-1)?.result).toContain("[redacted]");
     expectNone(body);
   });
 
   test("when it is broken on purpose", async () => {
-    context.engine.containers.pause = quoting;
+    platform.engine.containers.pause = quoting;
     expectNone((await outage("pause")).body);
   });
 
   test("where only what caused it quotes them", async () => {
     const cause = Object.assign(new Error("bad"), { json: { message: VALUE } });
-    context.engine.containers.remove = () => Promise.reject(new PlatformError("engine_failed", "Cannot", { cause }));
-    context.clock.advance(1_800_000);
-    await cleanupExpired(context);
+    platform.engine.containers.remove = () => Promise.reject(new PlatformError("engine_failed", "Cannot", { cause }));
+    platform.clock.advance(1_800_000);
+    await platform.cleanupExpired();
     expect(logged).toContain("cannot destroy an expired environment");
     expectNone();
   });
 
   test("or left out, where they cannot be read", async () => {
-    await context.secrets.remove(id);
-    context.engine.containers.remove = quoting;
+    await platform.secrets.remove(id);
+    platform.engine.containers.remove = quoting;
     const { body } = await request(app).delete(`/envs/${id}`);
     expect(body).toMatchObject({ code: "engine_failed", detail: expect.stringContaining("why is not told") });
     expectNone(body);
@@ -225,18 +221,18 @@ test("under an Idempotency-Key they count, and the state file's digest does not 
   const first = (await create({ secrets }, "k")).body.id;
   expect((await create({ secrets }, "k")).body.id).toBe(first);
   expect((await create({ secrets: { DB_PASSWORD: "another" } }, "k")).body.code).toBe("idempotency_key_reused");
-  const digest = context.environments.get(first)?.idempotency?.digest;
+  const digest = platform.environments.get(first)?.idempotency?.digest;
   await create({ secrets: { DB_PASSWORD: "another" } }, "k2");
-  expect(context.environments.all().map(({ idempotency }) => idempotency?.digest)).toEqual([digest, digest]);
+  expect(platform.environments.all().map(({ idempotency }) => idempotency?.digest)).toEqual([digest, digest]);
 });
 
 describe("quotas", () => {
   test("creations at once cannot overshoot them, and a failed one gives its place back", async () => {
-    context.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 };
+    platform.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 };
     // No record is saved, as on a slow disk, until every other creation has been decided on.
     const decided = Promise.withResolvers<void>();
-    const save = context.environments.save;
-    context.environments.save = (record) => decided.promise.then(() => save(record));
+    const save = platform.environments.save;
+    platform.environments.save = (record) => decided.promise.then(() => save(record));
     const codes: number[] = [];
     const creations = Array.from({ length: 6 }, async () => codes.push((await create({})).status));
     await waitUntil("four refusals", () => codes.length === 4);
@@ -245,7 +241,7 @@ describe("quotas", () => {
     expect(codes).toEqual([503, 503, 503, 503, 201, 201]);
     const refused = await create({});
     expect(refused.body).toMatchObject({ code: "capacity_exhausted", detail: expect.stringContaining("2 of 2") });
-    const [record] = context.environments.all();
+    const [record] = platform.environments.all();
     await request(app).delete(`/envs/${record?.id}`);
     expect((await create({ image: "missing:1" })).status).toBe(422);
     expect((await create({})).status).toBe(201);

@@ -1,8 +1,7 @@
 import { PlatformError } from "../../kernel/errors.ts";
-import type { Context } from "../context.ts";
 
-/** Throws `shutting_down` once the platform is told to stop: what has not begun by then is not begun. `what` completes "Cannot …". */
-export function assertNotStopping({ stopping }: Pick<Context, "stopping">, what: string): void {
+/** Throws `shutting_down` once the platform is told to stop: no new operation begins. `what` completes "Cannot …". */
+export function assertNotStopping(stopping: AbortSignal, what: string): void {
   if (stopping.aborted) throw shuttingDown(what);
 }
 

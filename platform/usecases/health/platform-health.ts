@@ -1,9 +1,13 @@
-import { describeError } from "../../kernel/errors.ts";
 import { judgeFirewall } from "../../domain/firewall-heartbeat.ts";
+import type { Firewall } from "../../host/firewall-heartbeat-file.ts";
+import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
-import type { Context } from "../context.ts";
-import { diskHealth } from "../environments/disk-pressure.ts";
-import { warmImages } from "../pool/warm-pool.ts";
+import { describeError } from "../../kernel/errors.ts";
+import type { Router } from "../../routing/router.ts";
+import type { EnvironmentStore, TokenStore } from "../../store/store.ts";
+import type { NetworkPool, Workloads } from "../../workloads/workloads.ts";
+import type { DiskPressure } from "../environments/disk-pressure.ts";
+import type { WarmPool } from "../pool/warm-pool.ts";
 
 /** One part of the platform: well, or why not. */
 export type PartHealth = { ok: boolean; detail: string };
@@ -11,52 +15,69 @@ export type PartHealth = { ok: boolean; detail: string };
 export type PlatformHealth = {
   status: "ok" | "failing";
   /** `tokens` where there are any. */
-  parts: Record<"engine" | "ingress" | "store" | "firewall" | "loops" | "ahead", PartHealth> & { tokens?: PartHealth };
+  parts: Record<"engine" | "ingress" | "store" | "firewall" | "loops" | "warm_pool", PartHealth> & {
+    tokens?: PartHealth;
+  };
 };
 
-/** A part that says nothing for so long is not well. */
+export type PlatformHealthDeps = {
+  workloads: Pick<Workloads, "info">;
+  router: Pick<Router, "check">;
+  environments: Pick<EnvironmentStore, "check">;
+  disk: Pick<DiskPressure, "health">;
+  firewall: Firewall;
+  tokens: TokenStore | null;
+  pool: Pick<WarmPool, "stats">;
+  networkPool: Pick<NetworkPool, "stats">;
+  clock: Pick<Clock, "now">;
+  instance: string;
+};
+
+/** A part that gives no answer for so long is not well. */
 const PART_LIMIT_MS = 3_000;
 
-/**
- * Asks every part the platform cannot do without, 3 s at most. `loops` is passed in, since they sit
- * above the use-cases.
- */
-export async function platformHealth(context: Context, loops: PartHealth): Promise<PlatformHealth> {
-  const { engine, router, tokens } = context;
-  const [engineHealth, ingressHealth, store, firewall] = await Promise.all([
-    part(async () => ({ ok: true, detail: `Docker ${(await engine.info()).version}` })),
-    part(() => router.check()),
-    part(() => storeHealth(context)),
-    part(() => firewallHealth(context)),
-  ]);
-  const parts = {
-    engine: engineHealth,
-    ingress: ingressHealth,
-    store,
-    firewall,
-    loops,
-    ahead: aheadHealth(context),
-    ...(tokens === null ? {} : { tokens: await part(() => tokens.health()) }),
+/** Asks every part that the platform needs, 3 s at most. The caller passes `loops`, which are a layer above. */
+export type ReadPlatformHealth = (loops: PartHealth) => Promise<PlatformHealth>;
+
+export function createPlatformHealth(deps: PlatformHealthDeps): ReadPlatformHealth {
+  const { workloads, router, environments, disk, firewall, tokens, clock, instance } = deps;
+
+  async function engineHealth(): Promise<PartHealth> {
+    const { kind, version } = await workloads.info();
+    return { ok: true, detail: `${kind} ${version}` };
+  }
+
+  async function storeHealth(): Promise<PartHealth> {
+    const [writable, free] = await Promise.all([environments.check(), disk.health()]);
+    return { ok: writable.ok && free.ok, detail: `${writable.detail}; ${free.detail}` };
+  }
+
+  /** Always well: with empty pools creations only take longer. */
+  function poolHealth(): PartHealth {
+    const [warm, networks] = [deps.pool.stats(), deps.networkPool.stats()];
+    const counts = `${warm.ready} of ${warm.wanted} environments and ${networks.ready} of ${networks.wanted} networks are ready`;
+    const errors = [...new Set([warm.lastError, networks.lastError])].filter((error) => error !== null);
+    return { ok: true, detail: [counts, ...errors].join("; ") };
+  }
+
+  return async (loops) => {
+    const [engine, ingress, store, rules] = await Promise.all([
+      part(engineHealth),
+      part(() => router.check()),
+      part(storeHealth),
+      part(async () => judgeFirewall(await firewall.lastHeartbeat(), clock.now(), instance)),
+    ]);
+    const parts = {
+      engine,
+      ingress,
+      store,
+      firewall: rules,
+      loops,
+      warm_pool: poolHealth(),
+      ...(tokens === null ? {} : { tokens: await part(() => tokens.health()) }),
+    };
+    return { status: Object.values(parts).every(({ ok }) => ok) ? "ok" : "failing", parts };
   };
-  return { status: Object.values(parts).every(({ ok }) => ok) ? "ok" : "failing", parts };
-}
-
-async function storeHealth(context: Context): Promise<PartHealth> {
-  const [writable, disk] = await Promise.all([context.environments.check(), diskHealth(context)]);
-  return { ok: writable.ok && disk.ok, detail: `${writable.detail}; ${disk.detail}` };
-}
-
-async function firewallHealth({ firewall, clock, settings }: Context): Promise<PartHealth> {
-  return judgeFirewall(await firewall.lastHeartbeat(), clock.now(), settings.instance);
-}
-
-/** How much is made ahead. Always well: without it creations only take longer. */
-function aheadHealth({ ahead, settings }: Context): PartHealth {
-  const spares = ahead.spares.filter(({ state }) => state === "ready").length;
-  const wanted = warmImages({ settings }).length * settings.warmPoolSize;
-  const networks = ahead.networks.length - ahead.withoutIngress.size;
-  const counts = `${spares} of ${wanted} environments and ${networks} of ${settings.networkPoolSize} networks are ready`;
-  return { ok: true, detail: ahead.trouble === null ? counts : `${counts}; ${ahead.trouble}` };
 }
 
 async function part(look: () => Promise<PartHealth>): Promise<PartHealth> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { LogLine, LogOptions } from "../../workloads/docker/engine.ts";
+import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
 import { createLogger } from "../../kernel/logger.ts";
 import type { Context } from "../context.ts";
 import { lastLogLines } from "./last-log-lines.ts";

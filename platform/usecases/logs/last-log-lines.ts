@@ -1,5 +1,5 @@
-import type { LogLine, LogOptions } from "../../workloads/docker/engine.ts";
-import type { Context } from "../context.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { LogLine, LogOptions, ServiceRef, Workloads } from "../../workloads/workloads.ts";
 
 const LINES = 20;
 const WAIT_MS = 2_000;
@@ -10,18 +10,23 @@ const MAX_LENGTH = LINES * PIECE_BYTES;
 const TOO_LONG = `[a line of more than ${MAX_LENGTH} characters]`;
 
 /**
- * The last lines a container wrote, straight from the engine; none when it cannot tell. Each is whole, so that what
- * hides secrets in a text finds them: one that came in pieces is put together, and one that may have begun before what
- * was read is read again from where it began.
+ * The last lines a service wrote, straight from the engine; none when it cannot tell. Each line is whole, so that the
+ * masking of secrets finds them: a line in pieces is put together, and a line that may have begun before the first
+ * piece is read again from its beginning.
  */
-export async function lastLogLines(
-  { engine, logger }: Pick<Context, "engine" | "logger">,
-  container: string,
-): Promise<string[]> {
+export type LastLogLines = (ref: ServiceRef) => Promise<string[]>;
+
+export function createLastLogLines(deps: LastLogLinesDeps): LastLogLines {
+  return (ref) => readLastLines(deps, ref);
+}
+
+type LastLogLinesDeps = { workloads: Pick<Workloads, "logs">; logger: Pick<Logger, "debug"> };
+
+async function readLastLines({ workloads, logger }: LastLogLinesDeps, ref: ServiceRef): Promise<string[]> {
   const options = { follow: false, signal: AbortSignal.timeout(WAIT_MS) };
   const [end, all] = [createAssembly(), createAssembly()];
   const read = async (assembly: Assembly, from: Partial<LogOptions>): Promise<void> => {
-    for await (const batch of engine.containers.logs(container, { ...options, ...from })) batch.forEach(assembly.add);
+    for await (const batch of workloads.logs(ref, { ...options, ...from })) batch.forEach(assembly.add);
   };
   try {
     await read(end, { tail: LINES });
@@ -31,7 +36,7 @@ export async function lastLogLines(
     await read(all, { since });
     if (!options.signal.aborted) return all.lines();
   } catch (error) {
-    logger.debug({ err: error, container }, "no last log lines, or not all");
+    logger.debug({ err: error, env_id: ref.env }, "no last log lines, or not all");
   }
   return end.lines({ certain: true });
 }

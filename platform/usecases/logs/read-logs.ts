@@ -1,9 +1,11 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import type { LogQuery } from "../../domain/log-query.ts";
-import type { Context } from "../context.ts";
+import type { EnvironmentStore, LogStore } from "../../store/store.ts";
+
+type LogDeps = { environments: Pick<EnvironmentStore, "get">; logs: Pick<LogStore, "read" | "follow"> };
 
 /** The last matching lines of an environment, living or destroyed. `environment_not_found` when it never was. */
-export async function readLogs({ environments, logs }: Context, id: string, query: LogQuery): Promise<string[]> {
+export async function readLogs({ environments, logs }: LogDeps, id: string, query: LogQuery): Promise<string[]> {
   const lines = await logs.read(id, query);
   if (lines !== null) return lines;
   if (environments.get(id) !== null) return [];
@@ -15,10 +17,10 @@ export async function readLogs({ environments, logs }: Context, id: string, quer
 
 /**
  * The last matching lines, then those to come, until the environment ends or `signal` aborts; of a destroyed one, the
- * last lines. Never in memory as a whole, as nobody knows when the reader will take them.
+ * last lines. Never in memory as a whole, since a slow reader may leave them there.
  */
 export function followLogs(
-  { environments, logs }: Context,
+  { environments, logs }: LogDeps,
   id: string,
   query: LogQuery,
   signal: AbortSignal,

@@ -1,184 +1,289 @@
-import { primaryService, type NetworkRecord } from "../../domain/environment/record.ts";
-import { describeError } from "../../kernel/errors.ts";
-import { preparedNetworkName } from "../../domain/environment/names.ts";
-import { checkMachine, countToEvict } from "../../domain/access/quota.ts";
-import { NOTHING, planSpare } from "../../domain/plan/plan.ts";
-import { formatSubnet, networkPlaces, parseSubnet } from "../../domain/network/subnets.ts";
-import { delay } from "../../kernel/delay.ts";
-import { committed } from "../environments/admit.ts";
-import { applySteps } from "../environments/apply-steps.ts";
-import { awaitHealthy } from "../health/await-healthy.ts";
-import type { Context, Spare } from "../context.ts";
-import { draftRecord, resourcesOf, takeSubnet } from "../environments/draft-record.ts";
-import { diskTrouble } from "../environments/disk-pressure.ts";
-import { rollBack } from "../environments/roll-back.ts";
+import { checkMachine, countToEvict, type QuotaLimits } from "../../domain/access/quota.ts";
+import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
+import { isPlain, resolveSpec, type EnvironmentSpec, type SpecDefaults } from "../../domain/environment/spec.ts";
+import { environmentHost } from "../../domain/environment/view.ts";
+import { NOTHING, type Observed } from "../../domain/plan/observed.ts";
+import { planUp, planWarm } from "../../domain/plan/plan.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { describeError, isPlatformError } from "../../kernel/errors.ts";
+import type { IdleQueue } from "../../kernel/idle-queue.ts";
+import type { KeyedLock } from "../../kernel/keyed-lock.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { TaskTracker } from "../../kernel/task-tracker.ts";
+import type { Probe } from "../../probes/probe.ts";
+import type { EnvironmentStore, EventLog } from "../../store/store.ts";
+import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
+import type { Admission } from "../environments/admission.ts";
+import type { DiskPressure } from "../environments/disk-pressure.ts";
+import { lease, type Creator, type Draft } from "../environments/draft.ts";
+import type { RollBack } from "../environments/roll-back.ts";
+import type { StepExecutor } from "../environments/step-executor.ts";
+import type { HealthChecks } from "../health/health-checks.ts";
+import type { HealthGate } from "../health/health-gate.ts";
+import type { ActualState } from "../reconcile/actual-state.ts";
 
-/** What is made ahead waits until nobody has wanted anything for so long: it must not slow down who does. */
-const QUIET_MS = 250;
-/** Of the subnets; the rest is left to those who ask. */
-const SHARE_OF_SUBNETS = 0.5;
-const NO_ROOM = "what is promised to environments leaves no room for more";
+/** How long a warm environment may take to answer that it still runs. */
+const PROBE_LIMIT_MS = 1_000;
+const NO_ROOM = "the resources committed to environments leave no room for more";
+
+export type WarmPoolDeps = {
+  workloads: Pick<Workloads, "ensureImage">;
+  environments: EnvironmentStore;
+  admission: Admission;
+  draft: Draft;
+  steps: StepExecutor;
+  gate: HealthGate;
+  health: Pick<HealthChecks, "record">;
+  rollBack: RollBack;
+  disk: Pick<DiskPressure, "shortage">;
+  probe: Pick<Probe, "check">;
+  events: Pick<EventLog, "emit">;
+  locks: KeyedLock;
+  tasks: Pick<TaskTracker, "track">;
+  idle: Pick<IdleQueue, "run">;
+  clock: Pick<Clock, "now" | "timestamp">;
+  logger: Pick<Logger, "warn">;
+  settings: SpecDefaults & {
+    publicAddress: { baseDomain: string };
+    quota: QuotaLimits;
+    warmPoolSize: number;
+    warmImages: readonly string[];
+  };
+  stopping: AbortSignal;
+};
 
 /**
- * Makes what is missing of networks and environments made ahead, in the background, one after the other while
- * nobody is being served. Called whenever something was taken, and every minute. Never throws.
+ * Environments that run before a caller asks for one, each with a loaded route that is disabled. In memory: what a
+ * killed platform leaves of it has no record, so the next start removes it and fills the pool anew.
  */
-export function fillLater(context: Context): void {
-  const { ahead, settings } = context;
-  if (settings.networkPoolSize === 0 && settings.warmPoolSize === 0) return;
-  ahead.filling ??= fill(context).finally(() => {
-    ahead.filling = null;
-  });
-}
+export type WarmPool = {
+  /**
+   * Gives a warm environment away, where one fits the spec: its lifetime begins, its state file is written, its route
+   * is enabled. Null where none fits, and where the edge proxy fails. One that does not answer any more is discarded.
+   */
+  acquire(spec: EnvironmentSpec, image: ImageFacts, creator: Creator): Promise<EnvironmentRecord | null>;
+  /** Makes what is missing, in the background, one at a time at quiet moments. Never throws. */
+  refill(): void;
+  /**
+   * Discards warm environments that stand in the way of what is committed. They count against no quota, and take what
+   * is not committed to any environment: once it is, its owner must find it there.
+   */
+  evict(): Promise<void>;
+  /** Discards environments that are not intact, or whose image has changed, and has them made anew. */
+  reconcile(ready: readonly string[], actual: ActualState): Promise<void>;
+  /** Ids of the environments that are ready; taken before the actual state is observed. */
+  ready(): string[];
+  /** Something happened to a container of the pool: it is not what it was, so no caller gets it. */
+  onTrouble(env: string): void;
+  has(env: string): boolean;
+  ids(): string[];
+  stats(): { ready: number; wanted: number; lastError: string | null };
+  /** Resolves when no refill is in progress. */
+  whenIdle(): Promise<void>;
+};
 
-async function fill(context: Context): Promise<void> {
-  const { ahead, stopping } = context;
-  const failed = new Set<string>();
-  for (;;) {
-    // Whoever is being served calls again when that is done.
-    await delay(QUIET_MS, stopping);
-    if (stopping.aborted || isBusy(context)) return;
-    await makeRoom(context);
-    if (isShortOfSubnets(context)) return;
-    const missing = nextMissing(context, failed);
-    if (missing === null) {
-      if (failed.size === 0) ahead.trouble = null;
-      return;
+/** Only a `ready` one is given away; its maker or remover owns one in another state. */
+type Entry = {
+  record: EnvironmentRecord;
+  /** The image's id when the environment was made: a tag may move on. */
+  imageId: string;
+  state: "making" | "ready" | "leaving";
+};
+
+type Outcome = "given" | "discarded" | "edge fails";
+
+export function createWarmPool(deps: WarmPoolDeps): WarmPool {
+  const { workloads, environments, admission, steps, health, rollBack, probe, events, locks, clock, logger } = deps;
+  const { settings, stopping, tasks } = deps;
+  let entries: Entry[] = [];
+  let filling: Promise<void> | null = null;
+  let lastError: string | null = null;
+
+  const images = (): string[] =>
+    settings.warmPoolSize === 0 ? [] : [...new Set([settings.defaultImage, ...settings.warmImages])];
+  const specOf = (image: string) => resolveSpec({ image }, settings);
+  const imageOf = ({ record }: Entry) => primaryService(record).image;
+
+  async function acquire(
+    spec: EnvironmentSpec,
+    image: ImageFacts,
+    creator: Creator,
+  ): Promise<EnvironmentRecord | null> {
+    if (!isPlain(spec, settings)) return null;
+    for (;;) {
+      const entry = entries.find(
+        (one) => one.state === "ready" && imageOf(one) === spec.image && one.imageId === image.id,
+      );
+      if (entry === undefined) return null;
+      const leased = admission.admit({ owner: creator.owner, resources: spec.resources }, () => ({
+        ...entry.record,
+        ...creator,
+        ...lease(spec.ttl, clock.now()),
+        status: "running",
+      }));
+      // Nothing is awaited since the entry was found, so no other caller has it.
+      entry.state = "leaving";
+      const outcome = await locks
+        .run(leased.id, () => handOver(entry, leased))
+        .finally(() => admission.release(leased.id));
+      if (outcome === "given") return leased;
+      if (outcome === "edge fails") return null;
     }
-    if (missing.image !== null && !hasRoom(context)) {
-      ahead.trouble = NO_ROOM;
-      return;
+  }
+
+  async function handOver(entry: Entry, record: EnvironmentRecord): Promise<Outcome> {
+    const { id: env_id, name: displayName } = record;
+    const { name, image, port, health_path: path } = primaryService(record);
+    const timestamp = clock.timestamp();
+    const host = environmentHost(env_id, settings.publicAddress.baseDomain);
+    const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
+    if (result.fault === "ingress") {
+      // The probe says nothing of the environment, and the others would seem as dead: a new creation tells the reason.
+      entry.state = "ready";
+      return "edge fails";
+    }
+    if (!result.ok) {
+      logger.warn({ env_id, reason: result.error }, "a warm environment does not answer; making another");
+      await discard(entry);
+      return "discarded";
     }
     try {
-      const lack = await diskTrouble(context);
-      // What room there is, is for those who have an environment.
-      if (lack !== null) return void (ahead.trouble = lack);
-      await (missing.image === null ? makeNetwork(context) : makeSpare(context, missing.image));
+      await environments.save(record);
+      entries = entries.filter((other) => other !== entry);
+      events.emit({ type: "environment.creating", env_id, data: { name: displayName, image } });
+      const observed: Observed = {
+        prepared: true,
+        services: { [name]: { state: "running", connected: true, placement: null } },
+        route: { address: "", port, enabled: false },
+        shipping: [],
+      };
+      await steps.apply(planUp(record, observed, clock.now()));
     } catch (error) {
-      failed.add(missing.image ?? "");
-      ahead.trouble = describeError(error);
-      context.logger.warn({ ...missing, reason: ahead.trouble }, "cannot be made ahead; trying again in a minute");
+      entries = entries.filter((other) => other !== entry);
+      events.emit({ type: "environment.failed", env_id, owner: record.owner, data: { reason: describeError(error) } });
+      await rollBack(record, "a failed environment");
+      throw error;
+    }
+    await health.record(env_id, timestamp, result);
+    events.emit({ type: "environment.running", env_id });
+    return "given";
+  }
+
+  async function fill(): Promise<void> {
+    const failed = new Set<string>();
+    for (;;) {
+      await evict();
+      const image = nextMissing(failed);
+      if (image === undefined || stopping.aborted) break;
+      try {
+        const made = await deps.idle.run(() => makeOne(image));
+        if (made !== true) return;
+      } catch (error) {
+        failed.add(image);
+        lastError = describeError(error);
+        logger.warn({ image, reason: lastError }, "cannot make a warm environment; trying again in a minute");
+      }
+    }
+    if (failed.size === 0) lastError = null;
+  }
+
+  function nextMissing(failed: ReadonlySet<string>): string | undefined {
+    const count = (image: string) => entries.filter((entry) => imageOf(entry) === image).length;
+    return images().find((image) => count(image) < settings.warmPoolSize && !failed.has(image));
+  }
+
+  async function makeOne(image: string): Promise<boolean> {
+    const { resources } = specOf(image);
+    const present = [...admission.committed(), ...unclaimed().map(({ record }) => record)];
+    const refusal = checkMachine(present, resources, settings.quota) === null ? await deps.disk.shortage() : NO_ROOM;
+    if (refusal !== null) {
+      lastError = refusal;
+      return false;
+    }
+    const facts = await workloads.ensureImage(image, stopping);
+    const record = deps.draft(specOf(image), facts, { owner: null, idempotency: null });
+    const entry: Entry = { record, imageId: facts.id, state: "making" };
+    entries.push(entry);
+    try {
+      await steps.apply(planWarm(record, NOTHING, clock.now()));
+      const last = await deps.gate(record, { cancel: stopping, ended: new AbortController().signal });
+      if (last?.result.ok !== true) throw new Error(last?.result.error ?? "the platform is shutting down");
+      entry.state = "ready";
+      return true;
+    } catch (error) {
+      await discard(entry);
+      throw error;
     }
   }
-}
 
-function isBusy({ ongoing }: Context): boolean {
-  return ongoing.creating.size > 0 || ongoing.destroying.size > 0 || ongoing.admitted.size > 0;
-}
-
-function isShortOfSubnets({ subnets }: Context): boolean {
-  const { used, total } = subnets.usage();
-  return used >= total * SHARE_OF_SUBNETS;
-}
-
-/** Whether the machine has room for one more environment made ahead, all that is promised and made ahead considered. */
-function hasRoom(context: Context): boolean {
-  const all = [...committed(context), ...unclaimed(context).map(({ record }) => record)];
-  return checkMachine(all, resourcesOf(context, {}), context.settings.quota) === null;
-}
-
-/**
- * Throws away what was made ahead where it stands in the way of what is promised. Environments made ahead count against
- * no quota, and take what is not promised to anybody: once it is, its owner must find it there.
- */
-export async function makeRoom(context: Context): Promise<void> {
-  const spares = unclaimed(context);
-  const records = spares.map(({ record }) => record);
-  const inTheWay = spares.slice(0, countToEvict(committed(context), records, context.settings.quota));
-  // One that is being made is looked at again when it is.
-  await Promise.all(inTheWay.map((spare) => discardReady(context, spare)));
-}
-
-/** Those that are nobody's yet; the others count as what is promised. */
-function unclaimed({ ahead, environments, ongoing }: Context): Spare[] {
-  return ahead.spares.filter(({ record: { id } }) => environments.get(id) === null && !ongoing.admitted.has(id));
-}
-
-/** What to make next, networks first, since they take least; an `image` of null is a network. */
-function nextMissing({ ahead, settings }: Context, failed: ReadonlySet<string>): { image: string | null } | null {
-  if (ahead.networks.length < settings.networkPoolSize && !failed.has("")) return { image: null };
-  const spare = (image: string) => ahead.spares.filter(({ record }) => primaryService(record).image === image).length;
-  const image = warmImages({ settings }).find((name) => spare(name) < settings.warmPoolSize && !failed.has(name));
-  return image === undefined ? null : { image };
-}
-
-/** The images of which environments are made ahead. */
-export function warmImages({ settings }: Pick<Context, "settings">): string[] {
-  return settings.warmPoolSize === 0 ? [] : [...new Set([settings.defaultImage, ...settings.warmImages])];
-}
-
-async function makeNetwork(context: Context): Promise<void> {
-  const { ahead, settings } = context;
-  const subnet = takeSubnet(context);
-  const name = preparedNetworkName(settings.instance, formatSubnet(subnet));
-  const network: NetworkRecord = { name, ...networkPlaces(subnet) };
-  ahead.changing.add(name);
-  try {
-    await applySteps(
-      [[{ kind: "create-network", env: "", network, egress: true }], [{ kind: "connect-ingress", env: "", network }]],
-      context,
-    );
-    ahead.networks.push(network);
-  } catch (error) {
-    await discardNetwork(context, network);
-    throw error;
-  } finally {
-    ahead.changing.delete(name);
+  /** The environments that no caller has; the others count as committed. */
+  function unclaimed(): Entry[] {
+    return entries.filter(({ record: { id } }) => environments.get(id) === null && !admission.has(id));
   }
-}
 
-async function makeSpare(context: Context, image: string): Promise<void> {
-  const { ahead, clock, engine, settings, stopping } = context;
-  const facts = await engine.images.ensure(image, stopping);
-  const record = draftRecord(
-    context,
-    { image, port: facts.ports[0] ?? settings.defaultPort },
-    { owner: null, idempotency: null, resources: resourcesOf(context, {}) },
-  );
-  const spare: Spare = { record, imageId: facts.id, state: "making" };
-  ahead.spares.push(spare);
-  try {
-    await applySteps(planSpare(record, NOTHING, clock.now()), context);
-    const health = await awaitHealthy(context, record, { cancel: { signal: stopping }, died: new AbortController() });
-    if (health?.result.ok !== true) throw new Error(health?.result.error ?? "the platform is shutting down");
-    spare.state = "ready";
-  } catch (error) {
-    await discardSpare(context, spare);
-    throw error;
+  async function evict(): Promise<void> {
+    const candidates = unclaimed();
+    const records = candidates.map(({ record }) => record);
+    const count = countToEvict(admission.committed(), records, settings.quota);
+    await Promise.all(candidates.slice(0, count).map(discardReady));
   }
-}
 
-/** As discardSpare, where it is nobody's: whoever was given it meanwhile, or removes it already, has it. */
-export async function discardReady(context: Context, spare: Spare): Promise<void> {
-  if (spare.state === "ready") await discardSpare(context, spare);
-}
-
-/**
- * Takes down an environment made ahead, for whoever has it in hand. What cannot be removed now is an orphan, and the
- * reconciler's. Never throws.
- */
-export async function discardSpare(context: Context, spare: Spare): Promise<void> {
-  const { ahead } = context;
-  spare.state = "leaving";
-  await rollBack(context, spare.record, "an environment made ahead");
-  ahead.spares = ahead.spares.filter((other) => other !== spare);
-}
-
-/** Removes a network made ahead that nobody has taken. As discardSpare. */
-export async function discardNetwork(context: Context, network: NetworkRecord): Promise<void> {
-  const { ahead, logger, subnets } = context;
-  const { name } = network;
-  ahead.networks = ahead.networks.filter((other) => other !== network);
-  ahead.withoutIngress.delete(name);
-  ahead.changing.add(name);
-  try {
-    await applySteps(
-      [[{ kind: "disconnect-ingress", env: "", network: name }], [{ kind: "remove-network", env: "", network: name }]],
-      context,
-    );
-  } catch (error) {
-    logger.error({ err: error, network: name }, "cannot remove a network made ahead; the reconciler will");
+  async function discardReady(entry: Entry): Promise<void> {
+    if (entry.state === "ready") await discard(entry);
   }
-  subnets.free(parseSubnet(network.subnet));
-  ahead.changing.delete(name);
+
+  /** What cannot be removed now has no record, and the reconciler removes it. Never throws. */
+  async function discard(entry: Entry): Promise<void> {
+    entry.state = "leaving";
+    await rollBack(entry.record, "a warm environment");
+    entries = entries.filter((other) => other !== entry);
+  }
+
+  async function isIntact({ record, imageId }: Entry, actual: ActualState): Promise<boolean> {
+    if (planWarm(record, actual.observedOf(record), clock.now()).length > 0) return false;
+    try {
+      return (await workloads.ensureImage(primaryService(record).image, stopping)).id === imageId;
+    } catch (error) {
+      if (isPlatformError(error, "image_not_found")) return false;
+      // That an image cannot be looked at is no reason to discard: acquire compares the image again.
+      logger.warn(
+        { env_id: record.id, reason: describeError(error) },
+        "cannot look at the image of a warm environment",
+      );
+      return true;
+    }
+  }
+
+  function refill(): void {
+    if (images().length === 0) return;
+    filling ??= fill().finally(() => {
+      filling = null;
+    });
+  }
+
+  return {
+    acquire,
+    refill,
+    evict,
+    async reconcile(ready, actual) {
+      for (const entry of entries.filter(({ record }) => ready.includes(record.id)))
+        if (entry.state === "ready" && !(await isIntact(entry, actual))) await discardReady(entry);
+      refill();
+    },
+    ready: () => entries.filter(({ state }) => state === "ready").map(({ record }) => record.id),
+    onTrouble(env) {
+      const entry = entries.find(({ record, state }) => record.id === env && state === "ready");
+      if (entry !== undefined) void tasks.track(discardReady(entry)).then(refill);
+    },
+    has: (env) => entries.some(({ record }) => record.id === env),
+    ids: () => entries.map(({ record }) => record.id),
+    stats: () => ({
+      ready: entries.filter(({ state }) => state === "ready").length,
+      wanted: images().length * settings.warmPoolSize,
+      lastError,
+    }),
+    async whenIdle() {
+      await filling;
+    },
+  };
 }

@@ -1,37 +1,35 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakeContext, type FakeContext } from "../../test/support/fake-context.ts";
-import { createEnvironment } from "../environments/create-environment.ts";
-import { reconcile } from "./reconcile.ts";
+import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
-let context: FakeContext;
+let platform: FakePlatform;
 
-useFakeContext((fresh) => {
-  context = fresh;
+useFakePlatform((fresh) => {
+  platform = fresh;
 });
 
-const pass = () => reconcile(context, { startup: false });
+const pass = () => platform.reconcile({ startup: false });
 const down = () => new PlatformError("engine_unavailable", "away");
-const told = (type: string) => context.events.emitted.filter((event) => event.type === type);
+const told = (type: string) => platform.events.emitted.filter((event) => event.type === type);
 
 /** An environment that lost its container: any pass that gets to it repairs it. */
 async function givenDamage(): Promise<string> {
-  const { id, services } = await createEnvironment(context, {});
-  context.engine.removeBehindOurBack(services[0]?.container ?? "");
+  const { id, services } = await platform.make({});
+  platform.engine.removeBehindOurBack(services[0]?.container ?? "");
   return id;
 }
 
 describe("an environment is repaired although", () => {
   test.each(["192.168.50.1/24", "172.20.0.1/16", "not-a-range"])("somebody's network says %s", async (subnet) => {
     const id = await givenDamage();
-    context.engine.addForeignNetwork("theirs", subnet);
+    platform.engine.addForeignNetwork("theirs", subnet);
     expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
   });
 
   test("a network of ours has no subnet that could be read", async () => {
     const id = await givenDamage();
-    const observe = context.engine.observe;
-    context.engine.observe = async () => {
+    const observe = platform.engine.observe;
+    platform.engine.observe = async () => {
       const facts = await observe();
       const labels = { "sandbox.platform": INSTANCE };
       return { ...facts, networks: [...facts.networks, { name: `${INSTANCE}-v6`, labels, subnet: "" }] };
@@ -41,7 +39,7 @@ describe("an environment is repaired although", () => {
 
   test("the taken subnets cannot be looked at, which is told", async () => {
     const id = await givenDamage();
-    context.engine.networks.foreignSubnets = () => Promise.reject(down());
+    platform.engine.networks.foreignSubnets = () => Promise.reject(down());
     const what = "look for subnets that are taken";
     expect(await pass()).toMatchObject({ repaired: [id], failed: [what] });
     expect(told("drift.unrepaired")).toMatchObject([
@@ -51,15 +49,15 @@ describe("an environment is repaired although", () => {
 
   test("the state files cannot be looked at", async () => {
     const id = await givenDamage();
-    context.environments.damaged = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
+    platform.environments.damaged = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
     expect(await pass()).toMatchObject({ repaired: [id], failed: ["look at the state files"] });
   });
 });
 
 test("no orphan is removed where the quarantine cannot be read", async () => {
-  const { id } = await createEnvironment(context, {});
-  await context.environments.remove(id);
-  context.environments.quarantined = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
+  const { id } = await platform.make({});
+  await platform.environments.remove(id);
+  platform.environments.quarantined = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
   expect(await pass()).toMatchObject({ orphans: [], failed: ["remove orphans"] });
-  expect(await context.engine.containers.inspect(`${INSTANCE}-${id}-app`)).not.toBeNull();
+  expect(await platform.engine.containers.inspect(`${INSTANCE}-${id}-app`)).not.toBeNull();
 });

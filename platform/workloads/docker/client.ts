@@ -32,7 +32,7 @@ export type DockerOptions = {
 
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
 export type DockerClient = DockerOptions & {
-  /** What docker-lookup.ts has proven. */
+  /** What lookup.ts has proven. */
   proven: ProvenIds;
   /** One call and its whole answer. `action` completes "Cannot …"; `codes` says what statuses mean. */
   call<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes, limitMs?: number): Promise<T>;

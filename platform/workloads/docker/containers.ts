@@ -16,18 +16,21 @@ type Lifecycle = Omit<ContainerEngine, "exec" | "execDetached" | "copyFromImage"
 
 /** Containers' life from create to remove, on a Docker engine. */
 export function createDockerContainers(client: DockerClient): Lifecycle {
-  async function create(spec: ContainerSpec): Promise<void> {
+  async function create(spec: ContainerSpec): Promise<string> {
     const body = buildContainerBody(spec);
     try {
-      await createContainer(client, spec.name, body);
+      return await createContainer(client, spec.name, body);
     } catch (error) {
       if (statusOf(error) === 400) throw await refusedSpec(client, spec, error);
       if (statusOf(error) !== 409) throw error;
       const existing = await findContainer(client, spec.name);
-      if (existing !== null && !isLeaving(existing)) return assertSame(client, existing, spec, error);
+      if (existing !== null && !isLeaving(existing)) {
+        assertSame(client, existing, spec, error);
+        return existing.Id;
+      }
       // The name is taken until the removal under way has ended.
       await untilGone(client, spec.name);
-      await createContainer(client, spec.name, body);
+      return createContainer(client, spec.name, body);
     }
   }
 
@@ -105,7 +108,7 @@ export async function createContainer(
   client: DockerClient,
   name: string,
   body: object & Pick<ContainerBody, "Image">,
-): Promise<void> {
+): Promise<string> {
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
   const { id } = await client.change(
@@ -115,6 +118,7 @@ export async function createContainer(
     codes,
   );
   client.proven.container.set(name, id);
+  return id;
 }
 
 /** A status that means "already so", or null for success; throws the rest. */

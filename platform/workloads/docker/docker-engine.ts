@@ -6,7 +6,7 @@ import { readDockerEvents } from "./events.ts";
 import { createDockerExec } from "./exec.ts";
 import { createDockerImages } from "./images.ts";
 import { readDockerLogs } from "./logs.ts";
-import { addresses, containerState } from "./lookup.ts";
+import { addresses, containerState, fixedAddresses } from "./lookup.ts";
 import { createDockerNetworks } from "./networks.ts";
 import type { ContainerFacts, Engine, EngineFacts, NetworkFacts } from "./engine.ts";
 
@@ -54,6 +54,7 @@ function listedContainer(container: ListedContainer): ContainerFacts {
   // Links, which the platform does not use, appear as further names of the form /a/b.
   const name = container.Names.find((candidate) => candidate.lastIndexOf("/") === 0) ?? "";
   return {
+    id: container.Id,
     name: name.slice(1),
     labels: container.Labels,
     image: container.Image,
@@ -61,6 +62,8 @@ function listedContainer(container: ListedContainer): ContainerFacts {
     exitCode: null,
     oomKilled: false,
     networks: addresses(container.NetworkSettings.Networks),
+    fixedAddresses: fixedAddresses(container.NetworkSettings.Networks),
+    homeNetwork: container.HostConfig.NetworkMode,
   };
 }
 

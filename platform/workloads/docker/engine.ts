@@ -1,3 +1,5 @@
+import type { ImageFacts, LogLine, LogOptions, WorkloadAction } from "../workloads.ts";
+
 /**
  * What the platform asks of a container engine. Every method is idempotent: asking for what is
  * already so succeeds. Failures are PlatformErrors: `engine_unavailable` when the engine cannot be
@@ -24,12 +26,12 @@ export interface Engine {
 
 export interface ContainerEngine {
   /**
-   * Creates a stopped container. Its network need not exist before it is started. `image_not_found`
+   * Creates a stopped container and returns its id. Its network need not exist before it is started. `image_not_found`
    * when the image is not there, `image_not_runnable` when it names no command and the spec gives none,
    * `invalid_request` when the engine refuses the spec (more CPUs than the machine has), `conflict`
    * when the name is taken by a container of another spec.
    */
-  create(spec: ContainerSpec): Promise<void>;
+  create(spec: ContainerSpec): Promise<string>;
   /**
    * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot
    * execute shows as an exit with 126 or 127 at once. `conflict` when it is paused or a network of its is gone. One that
@@ -137,15 +139,10 @@ export type NetworkSpec = {
   internal: boolean;
 };
 
-export type ImageFacts = {
-  id: string;
-  /** TCP ports the image exposes, ascending. */
-  ports: number[];
-};
-
 export type ContainerState = "created" | "running" | "paused" | "exited";
 
 export type ContainerFacts = {
+  id: string;
   name: string;
   labels: Record<string, string>;
   image: string;
@@ -155,6 +152,10 @@ export type ContainerFacts = {
   oomKilled: boolean;
   /** Networks it is attached to, by name, with its address there ("" while it is neither running nor paused). */
   networks: Record<string, string>;
+  /** The fixed addresses it was given, by network, also while it does not run. */
+  fixedAddresses: Record<string, string>;
+  /** The network it was created on, also after it was disconnected or the network went. */
+  homeNetwork: string;
 };
 
 export type NetworkFacts = { name: string; labels: Record<string, string>; subnet: string };
@@ -162,46 +163,13 @@ export type NetworkFacts = { name: string; labels: Record<string, string>; subne
 /** exitCode and oomKilled of observed containers are not known (null, false); inspect tells. */
 export type EngineFacts = { containers: ContainerFacts[]; networks: NetworkFacts[] };
 
-export type LogOptions = {
-  /** Only lines at or after this timestamp, as found in a LogLine, exact to the nanosecond. */
-  since?: string;
-  /** Only the last so many; the engine counts each 16 KiB of a longer line as one, so the first may be the end of a line. */
-  tail?: number;
-  follow: boolean;
-  signal: AbortSignal;
-};
-
-export type LogLine = {
-  /**
-   * RFC 3339 with nine decimals, UTC, as the engine stamped it. Ascends within a stream, where only the
-   * pieces of a split line share one; not between the streams.
-   */
-  timestamp: string;
-  stream: "stdout" | "stderr";
-  /** Without its line end. Bytes that are not UTF-8 become U+FFFD. At most 64 KiB; longer lines are split. */
-  text: string;
-  /** A piece of a split line, and not its last: the next line of the stream goes on with it. */
-  continued?: true;
-};
-
-export type EngineEventAction =
-  | "start"
-  | "die"
-  | "oom"
-  | "pause"
-  | "unpause"
-  | "kill"
-  | "destroy"
-  | "connect"
-  | "disconnect";
-
 /**
  * A hint that something happened to a container of ours, the adapter's own helpers aside: `inspect` tells what is so.
  * On a busy machine the engine repeats `pause`, `unpause` and `disconnect`, late and among later events. `oom` comes at
  * most once a run, before or after `die`. Connect and disconnect name the network; env is "" for the platform's own parts.
  */
 export type EngineEvent = {
-  action: EngineEventAction;
+  action: WorkloadAction;
   container: string;
   env: string;
   network: string | null;

@@ -1,7 +1,8 @@
 import { isOurs, LABEL_ENV, LABEL_PLATFORM, LABEL_ROLE } from "../../domain/environment/labels.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { DockerClient } from "./client.ts";
-import type { EngineEvent, EngineEventAction } from "./engine.ts";
+import type { WorkloadAction } from "../workloads.ts";
+import type { EngineEvent } from "./engine.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 const CONTAINER_ACTIONS: ReadonlySet<string> = new Set(["start", "die", "oom", "pause", "unpause", "kill", "destroy"]);
@@ -135,19 +136,19 @@ export function translate(message: EngineMessage, instance: string, known: Known
     const container = known.get(actor.Attributes["container"] ?? "");
     if (container === undefined || !NETWORK_ACTIONS.has(action)) return null;
     const { name, env } = container;
-    return { action: action as EngineEventAction, container: name, env, network: actor.Attributes["name"] ?? "", time };
+    return { action: action as WorkloadAction, container: name, env, network: actor.Attributes["name"] ?? "", time };
   }
   if (type !== "container" || !isOurs(actor.Attributes, instance)) return null;
   learn(known, actor.ID, actor.Attributes["name"] ?? "", actor.Attributes);
   const container = known.get(actor.ID);
   if (action === "destroy") known.delete(actor.ID);
   if (container === undefined || !CONTAINER_ACTIONS.has(action)) return null;
-  return { action: action as EngineEventAction, container: container.name, env: container.env, network: null, time };
+  return { action: action as WorkloadAction, container: container.name, env: container.env, network: null, time };
 }
 
 function learn(known: KnownContainers, id: string, name: string, labels: Record<string, string>): void {
   // Callers do not know of the adapter's own helpers.
-  if (labels[LABEL_ROLE] === "tool") return;
+  if (labels[LABEL_ROLE] === "helper") return;
   known.set(id, { name, env: labels[LABEL_ENV] ?? "" });
 }
 

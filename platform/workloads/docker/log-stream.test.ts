@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isPlatformError } from "../../kernel/errors.ts";
-import type { LogLine } from "./engine.ts";
+import type { LogLine } from "../workloads.ts";
 import { createLogAssembler, normalizeTimestamp, readLogLines } from "./log-stream.ts";
 
 const STDOUT = 1;

@@ -1,5 +1,5 @@
 import { PlatformError } from "../../kernel/errors.ts";
-import type { LogLine } from "./engine.ts";
+import type { LogLine } from "../workloads.ts";
 import { createFrameParser, STDERR } from "./frames.ts";
 
 /** Lines in one batch, at most. */

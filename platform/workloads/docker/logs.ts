@@ -2,7 +2,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import type { DockerClient } from "./client.ts";
 import { toPlatformError } from "./errors.ts";
 import { findContainer } from "./lookup.ts";
-import type { LogLine, LogOptions } from "./engine.ts";
+import type { LogLine, LogOptions } from "../workloads.ts";
 import { normalizeTimestamp, readLogLines } from "./log-stream.ts";
 
 /** A container's output, on a Docker engine; see ContainerEngine.logs. */

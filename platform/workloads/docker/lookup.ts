@@ -115,6 +115,7 @@ function guard(
 export function containerFacts(found: ContainerInspection): ContainerFacts {
   const state = containerState(found.State.Status);
   return {
+    id: found.Id,
     name: found.Name.slice(1),
     labels: { ...found.Config.Labels },
     image: found.Config.Image,
@@ -122,6 +123,8 @@ export function containerFacts(found: ContainerInspection): ContainerFacts {
     exitCode: state === "exited" ? found.State.ExitCode : null,
     oomKilled: found.State.OOMKilled,
     networks: addresses(found.NetworkSettings.Networks),
+    fixedAddresses: fixedAddresses(found.NetworkSettings.Networks),
+    homeNetwork: found.HostConfig.NetworkMode ?? "",
   };
 }
 
@@ -133,6 +136,14 @@ export function containerState(word: string): ContainerState {
 /** Addresses by network name. */
 export function addresses(networks: Record<string, { IPAddress?: string }> | undefined | null): Record<string, string> {
   return Object.fromEntries(Object.entries(networks ?? {}).map(([name, endpoint]) => [name, endpoint.IPAddress ?? ""]));
+}
+
+type Endpoint = { IPAMConfig?: { IPv4Address?: string } | null };
+
+/** Fixed addresses by network name; networks where a container has none are left out. */
+export function fixedAddresses(networks: Record<string, Endpoint> | undefined | null): Record<string, string> {
+  const fixed = Object.entries(networks ?? {}).map(([name, { IPAMConfig: ipam }]) => [name, ipam?.IPv4Address ?? ""]);
+  return Object.fromEntries(fixed.filter(([, address]) => address !== ""));
 }
 
 /** The answer, or null where the engine says 404. */

@@ -3,7 +3,7 @@ import type { FakeEngine } from "../../test/fakes/fake-engine.ts";
 import type { DeskVerb, NginxDesk } from "../../routing/nginx/nginx-desk.ts";
 import type { NginxControl } from "../../routing/nginx/nginx-router.ts";
 import { createNginxControl } from "./nginx-control.ts";
-import { createFakeContext } from "../../test/support/fake-context.ts";
+import { createFakePlatform } from "../../test/support/fake-platform.ts";
 
 let engine: FakeEngine;
 let cutOff: AbortController;
@@ -14,8 +14,8 @@ type NginxLogger = NonNullable<Parameters<typeof createNginxControl>[0]["logger"
 const nobody: NginxDesk["ask"] = async () => null;
 
 beforeEach(async () => {
-  const { settings, ...context } = await createFakeContext();
-  ({ engine } = context);
+  const { settings, ...platform } = await createFakePlatform();
+  ({ engine } = platform);
   cutOff = new AbortController();
   makeControl = (ask, testLimitMs = 60_000, logger = { info: () => {}, warn: () => {} }) =>
     createNginxControl({

@@ -1,0 +1,43 @@
+import { isUp } from "../../domain/environment/record.ts";
+import { describeError, isPlatformError, type ErrorCode } from "../../kernel/errors.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { EnvironmentStore } from "../../store/store.ts";
+import type { RecoverEnvironment } from "./recovery.ts";
+
+/** Which environments have recovered, and which have not, and why. */
+export type HaltReport = {
+  recovered: string[];
+  failed: { id: string; code: ErrorCode; detail: string }[];
+};
+
+export type HaltDeps = {
+  environments: Pick<EnvironmentStore, "all" | "get">;
+  recover: RecoverEnvironment;
+  logger: Pick<Logger, "error">;
+};
+
+/** Ends every running outage, all at once. An outage that cannot be ended keeps no other from ending. */
+export type HaltOutages = () => Promise<HaltReport>;
+
+export function createHalt({ environments, recover, logger }: HaltDeps): HaltOutages {
+  async function end(id: string, report: HaltReport): Promise<void> {
+    try {
+      await recover(id);
+      report.recovered.push(id);
+    } catch (error) {
+      // A destruction meanwhile ends an outage as well.
+      const record = environments.get(id);
+      if (record === null || !isUp(record)) return;
+      const code = isPlatformError(error) ? error.code : "internal_error";
+      if (code === "internal_error") logger.error({ err: error, env_id: id }, "cannot end an outage");
+      report.failed.push({ id, code, detail: describeError(error) });
+    }
+  }
+
+  return async () => {
+    const report: HaltReport = { recovered: [], failed: [] };
+    const broken = environments.all().filter((record) => record.outage !== null && isUp(record));
+    await Promise.all(broken.map(({ id }) => end(id, report)));
+    return report;
+  };
+}

@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import { PlatformError } from "../../kernel/errors.ts";
+import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { waitUntil } from "../../test/support/wait-until.ts";
+
+let platform: FakePlatform;
+
+useFakePlatform((fresh) => (platform = fresh));
+
+test("an expiry is in the audit log as the platform's own deed, also one that fails", async () => {
+  const { id } = await platform.make({ ttl: 10 });
+  platform.clock.advance(11_000);
+  const { remove } = platform.engine.containers;
+  platform.engine.containers.remove = () => Promise.reject(new PlatformError("engine_failed", "Cannot remove: no"));
+  await platform.cleanupExpired();
+  platform.engine.containers.remove = remove;
+  await platform.cleanupExpired();
+  const deed = { who: "platform", role: "platform", what: "expire", env_id: id, from: null, request_id: null };
+  expect(platform.audit.entries).toMatchObject([
+    { ...deed, result: "failed: Cannot remove: no" },
+    { ...deed, result: "ok" },
+  ]);
+  expect(platform.environments.all()).toEqual([]);
+});
+
+test("an environment that is still being created does not expire, however long that takes", async () => {
+  const id = "env-slow-mf3k2x9a";
+  platform.makeId = () => id;
+  platform.probe.set(`${id}.localhost`, "unreachable");
+  platform.settings.createTimeout = 60;
+  const creating = platform.make({ ttl: 10 });
+  await waitUntil("the wait for its health", () => platform.probe.calls.length > 0);
+  platform.clock.advance(11_000);
+  await platform.cleanupExpired();
+  expect(platform.environments.get(id)?.status).toBe("creating");
+  platform.probe.set(`${id}.localhost`, { status: 200 });
+  expect((await creating).status).toBe("running");
+  await platform.cleanupExpired();
+  expect(platform.environments.get(id)).toBeNull();
+});
+
+test("a destruction that hangs keeps no other environment, and is not begun twice", async () => {
+  const [stuck, other] = [await platform.make({ ttl: 10 }), await platform.make({ ttl: 20 })];
+  const held = Promise.withResolvers<void>();
+  const { remove } = platform.engine.containers;
+  platform.engine.containers.remove = async (name) => {
+    if (name === `${INSTANCE}-${stuck.id}-app`) await held.promise;
+    return remove(name);
+  };
+  platform.clock.advance(11_000);
+  const first = platform.cleanupExpired();
+  platform.clock.advance(10_000);
+  await platform.cleanupExpired();
+  expect(platform.environments.all().map(({ id, status }) => [id, status])).toEqual([[stuck.id, "destroying"]]);
+  held.resolve();
+  await first;
+  expect(platform.environments.all()).toEqual([]);
+  const expired = platform.events.emitted.filter(({ type }) => type === "environment.expired");
+  expect(expired.map(({ env_id }) => env_id)).toEqual([stuck.id, other.id]);
+});
+
+test("an expiry that an extension calls off fails nobody's DELETE that joined it", async () => {
+  const { id } = await platform.make({ ttl: 10 });
+  platform.clock.advance(11_000);
+  const held = Promise.withResolvers<void>();
+  const busy = platform.locks.run(id, () => held.promise);
+  const extending = platform.extend(id, 3600);
+  const sweep = platform.cleanupExpired();
+  await waitUntil("the expiry", () => platform.ongoing.destroying.has(id));
+  const destroying = platform.destroy(id);
+  held.resolve();
+  expect(await destroying).toMatchObject({ id, status: "destroyed" });
+  await Promise.all([busy, extending, sweep]);
+  expect(platform.environments.get(id)).toBeNull();
+  expect(platform.audit.entries.map(({ result }) => result)).toEqual([
+    `failed: Cannot expire environment "${id}": it was extended meanwhile.`,
+  ]);
+});

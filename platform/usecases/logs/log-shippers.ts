@@ -1,0 +1,191 @@
+import { describeError, isPlatformError } from "../../kernel/errors.ts";
+import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
+import type { LogLine, Workloads } from "../../workloads/workloads.ts";
+import { delay } from "../../kernel/delay.ts";
+import type { Logger } from "../../kernel/logger.ts";
+import type { LogStore, ResumePoint } from "../../store/store.ts";
+
+/** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
+export type LogShippers = {
+  /**
+   * Begins to ship a service's output where shipping stopped. It ends with the run of the container; called before
+   * that end was noticed, it goes on with the next run. Never fails: failures are logged and tried again.
+   */
+  start(env: string, service: string): Promise<void>;
+  /** Ends an environment's shippers. Nothing is appended for it once this resolves. */
+  stop(env: string): Promise<void>;
+  /** Services of an environment whose output is being shipped. */
+  active(env: string): string[];
+  stopAll(): Promise<void>;
+};
+
+export type LogShipperOptions = {
+  workloads: Pick<Workloads, "logs">;
+  logs: Pick<LogStore, "resumePoint" | "append">;
+  logger: Pick<Logger, "info" | "warn">;
+  /** Masks an environment's secrets in the lines of one reading, in order: an application may print them. */
+  lineMaskerOf?: (env: string) => Promise<(lines: LogLine[]) => LogLine[]>;
+  /** Milliseconds since the epoch, by the clock that stamps the lines; without it that is never set back. */
+  now?: () => number;
+  /** Waits between tries, in milliseconds: doubled from the first to the longest. */
+  backoff?: { first: number; longest: number };
+  /** How long what follows a small batch is gathered before it is written, in milliseconds. */
+  linger?: number;
+};
+
+type Source = { env: string; service: string };
+type Shipper = Source & {
+  stopping: AbortController;
+  /** Asked for again while it was running: the container may have begun another run. */
+  again: boolean;
+  ended: Promise<void>;
+};
+
+const BACKOFF = { first: 250, longest: 10_000 };
+/** Writing one line costs as much as writing hundreds: with 200 applications at 25 lines a second that was half a core. */
+const LINGER_MS = 200;
+/** A batch of more tells of a flood: the engine drops what is not read in time, so that nothing waits then. */
+const MANY_LINES = 64;
+
+export function createLogShippers({
+  workloads,
+  logs,
+  logger,
+  lineMaskerOf = async () => (lines) => lines,
+  now = () => Infinity,
+  backoff = BACKOFF,
+  linger = LINGER_MS,
+}: LogShipperOptions): LogShippers {
+  // A shipper is in here from its start until its loop has ended: two never append for one service.
+  const shippers = new Map<string, Shipper>();
+
+  /** One run of a container from the resume point to its end. Rejects with what interrupted it. */
+  async function shipRun(
+    { env, service, stopping: { signal } }: Shipper,
+    reading: AbortSignal,
+    onProgress: () => void,
+  ): Promise<void> {
+    const mask = await lineMaskerOf(env);
+    const resume = unlessSetBack(await logs.resumePoint(env, service), now());
+    const isNew = createSkipper(resume);
+    const options = { follow: true, signal: reading, ...(resume === null ? {} : { since: resume.since }) };
+    for await (const batch of workloads.logs({ env, service }, options)) {
+      // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
+      if (reading.aborted) return;
+      // Masked before those that are shipped are left out: of a long line in pieces the last one shipped may hold the
+      // beginning of a secret.
+      const lines = mask(batch)
+        .filter(isNew)
+        .map(({ timestamp, stream, text }) => ({ timestamp, service, stream, text }));
+      if (lines.length > 0) await logs.append(env, lines);
+      onProgress();
+      if (batch.length < MANY_LINES) await delay(linger, signal);
+    }
+  }
+
+  /** Ships run after run until the container has ended for good, is gone, or the shipper is stopped. */
+  async function shipRuns(shipper: Shipper): Promise<void> {
+    const { signal } = shipper.stopping;
+    const reading = afterThisTurn(signal);
+    const subject = { env_id: shipper.env, service: shipper.service };
+    let failures = 0;
+    const onProgress = () => {
+      if (failures > 0) logger.info(subject, "log shipping goes on");
+      failures = 0;
+    };
+    while (!signal.aborted) {
+      shipper.again = false;
+      try {
+        await shipRun(shipper, reading, onProgress);
+        if (!shipper.again) return;
+      } catch (error) {
+        if (signal.aborted) return;
+        // The container is gone, or its logs are archived: nothing will ever come of another try.
+        if (isPlatformError(error, "conflict")) {
+          if (!shipper.again) return;
+        } else if (failures === 0) {
+          logger.warn(
+            { ...subject, reason: describeError(error) },
+            "log shipping interrupted; trying again, nothing is lost meanwhile",
+          );
+        }
+        await delay(Math.min(backoff.first * 2 ** failures, backoff.longest), signal);
+        failures++;
+      }
+    }
+  }
+
+  async function shipUntilEnd(key: string, shipper: Shipper): Promise<void> {
+    try {
+      await shipRuns(shipper);
+    } finally {
+      shippers.delete(key);
+    }
+  }
+
+  async function stopThese(chosen: Shipper[]): Promise<void> {
+    for (const shipper of chosen) shipper.stopping.abort();
+    await Promise.all(chosen.map((shipper) => shipper.ended));
+  }
+
+  const ofEnvironment = (env: string) => [...shippers.values()].filter((shipper) => shipper.env === env);
+
+  return {
+    async start(env, service) {
+      const key = `${env} ${service}`;
+      for (let running = shippers.get(key); running !== undefined; running = shippers.get(key)) {
+        if (!running.stopping.signal.aborted) {
+          running.again = true;
+          return;
+        }
+        await stopThese([running]);
+      }
+      const shipper: Shipper = {
+        env,
+        service,
+        stopping: new AbortController(),
+        again: false,
+        ended: Promise.resolve(),
+      };
+      shippers.set(key, shipper);
+      shipper.ended = shipUntilEnd(key, shipper);
+    },
+    stop: (env) => stopThese(ofEnvironment(env)),
+    active: (env) =>
+      ofEnvironment(env)
+        .filter(({ stopping }) => !stopping.signal.aborted)
+        .map(({ service }) => service),
+    stopAll: () => stopThese([...shippers.values()]),
+  };
+}
+
+/** Aborts when `signal` has, once what has arrived by then can have been taken. */
+function afterThisTurn(signal: AbortSignal): AbortSignal {
+  const later = new AbortController();
+  signal.addEventListener("abort", () => setImmediate(() => later.abort()), { once: true });
+  return later.signal;
+}
+
+/**
+ * By a clock that was set back new lines are older than the last one shipped, and nothing tells them from those that
+ * are: all that the engine still has is shipped then, since a line that is there twice is better than none.
+ */
+function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
+  const last = [resume?.streams.stdout, resume?.streams.stderr].flatMap((line) => line?.timestamp ?? []);
+  return wasClockSetBackSince(last, now) ? null : resume;
+}
+
+/**
+ * Tells the lines that are not shipped yet from those that are, of what the engine repeats from the
+ * resume point's `since` on. Within a stream timestamps never descend, so that everything before the
+ * last one shipped is known, and as many lines of its very timestamp as were counted.
+ */
+export function createSkipper(resume: ResumePoint): (line: LogLine) => boolean {
+  const left = { stdout: resume?.streams.stdout?.count ?? 0, stderr: resume?.streams.stderr?.count ?? 0 };
+  return ({ stream, timestamp }) => {
+    const shipped = resume?.streams[stream]?.timestamp;
+    if (shipped === undefined || timestamp > shipped) return true;
+    if (timestamp < shipped) return false;
+    return left[stream]-- <= 0;
+  };
+}

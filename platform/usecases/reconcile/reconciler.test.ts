@@ -1,0 +1,298 @@
+import { describe, expect, test } from "vitest";
+import { PlatformError } from "../../kernel/errors.ts";
+import { environmentLabels } from "../../domain/environment/labels.ts";
+import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { waitUntil } from "../../test/support/wait-until.ts";
+import { observeActual } from "./observe-environment.ts";
+
+let platform: FakePlatform;
+
+useFakePlatform((fresh) => {
+  platform = fresh;
+});
+
+const pass = () => platform.reconcile({ startup: false });
+const stateOf = async (container: string) => (await platform.engine.containers.inspect(container))?.state;
+const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
+
+describe("an environment that", () => {
+  test("is as it should be is left alone", async () => {
+    await platform.make({});
+    expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  });
+
+  test("lost its container gets it back", async () => {
+    const { id } = await platform.make({});
+    await platform.engine.containers.remove(containerOf(id));
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await stateOf(containerOf(id))).toBe("running");
+  });
+
+  test("lost container and network gets both back", async () => {
+    const { id, network } = await platform.make({});
+    await platform.engine.containers.remove(containerOf(id));
+    await platform.engine.networks.remove(network.name);
+    expect((await pass()).repaired).toEqual([id]);
+    expect((await platform.engine.observe()).networks.map(({ name }) => name)).toContain(network.name);
+    expect(await pass()).toMatchObject({ repaired: [], failed: [] });
+  });
+
+  test("lost its route gets it back", async () => {
+    const { id } = await platform.make({});
+    await platform.router.remove(id);
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await platform.router.list()).toMatchObject([{ id, enabled: true }]);
+  });
+
+  test("is one of many, all of which lost something, is looked at together with them", async () => {
+    for (let n = 0; n < 3; n++) await platform.make({});
+    for (const { services } of platform.environments.all())
+      await platform.engine.containers.remove(services[0]?.container ?? "");
+    platform.engine.calls.length = 0;
+    expect((await pass()).repaired).toHaveLength(3);
+    // At the beginning, for all of them once more, and for what the machine has of subnets.
+    expect(platform.engine.calls.filter(({ method }) => method === "observe")).toHaveLength(3);
+  });
+
+  test("is broken on purpose stays broken", async () => {
+    const { id } = await platform.make({});
+    await platform.injectOutage(id, { mode: "crash" });
+    expect((await pass()).repaired).toEqual([]);
+    expect(await stateOf(containerOf(id))).toBe("exited");
+  });
+
+  test("was paused on purpose and runs again after a restart of the machine is on record as such", async () => {
+    const { id } = await platform.make({});
+    await platform.injectOutage(id, { mode: "pause", duration: 600 });
+    await platform.engine.containers.kill(containerOf(id), "SIGKILL");
+    expect((await pass()).repaired).toEqual([id]);
+    expect(await stateOf(containerOf(id))).toBe("running");
+    expect(platform.environments.get(id)?.outage).toBeNull();
+    expect(platform.events.emitted.filter(({ type }) => type === "outage.ended")).toHaveLength(1);
+  });
+
+  test.each(["creating", "destroying"] as const)("was left %s by a killed platform is taken down", async (status) => {
+    const record = await platform.make({});
+    await platform.environments.save({ ...record, status });
+    expect((await pass()).retired).toEqual([record.id]);
+    const world = await observeActual(platform);
+    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(world.routes.size).toBe(0);
+    expect(platform.environments.all()).toEqual([]);
+    expect(platform.subnets.usage().used).toBe(0);
+  });
+
+  test("has an operation under way is left to it", async () => {
+    const { id } = await platform.make({});
+    await platform.engine.containers.remove(containerOf(id));
+    await platform.locks.run(id, async () => {
+      expect((await pass()).repaired).toEqual([]);
+    });
+    expect((await pass()).repaired).toEqual([id]);
+  });
+
+  test("cannot be repaired is reported and does not hold up the others", async () => {
+    const broken = await platform.make({});
+    const other = await platform.make({});
+    for (const { id } of [broken, other]) await platform.engine.containers.remove(containerOf(id));
+    const create = platform.engine.containers.create.bind(platform.engine.containers);
+    platform.engine.containers.create = (spec) =>
+      spec.name === containerOf(broken.id)
+        ? Promise.reject(new PlatformError("engine_failed", "Cannot create"))
+        : create(spec);
+    expect(await pass()).toMatchObject({ repaired: [other.id], failed: [broken.id] });
+  });
+});
+
+describe("what carries our label without a record", () => {
+  test("is removed, container, network and route", async () => {
+    const labels = (role: "app" | "network") => environmentLabels(INSTANCE, "env-orphan-1", role);
+    await platform.engine.networks.create({
+      name: `${INSTANCE}-env-orphan-1`,
+      subnet: "10.172.0.0/28",
+      gateway: "10.172.0.1",
+      labels: labels("network"),
+      internal: false,
+    });
+    await platform.engine.containers.create({
+      name: containerOf("env-orphan-1"),
+      image: DEMO_IMAGE,
+      labels: labels("app"),
+      env: {},
+      command: null,
+      network: `${INSTANCE}-env-orphan-1`,
+      address: "10.172.0.3",
+      aliases: [],
+      resources: { memory_mb: 64, cpus: 1, pids: 64 },
+    });
+    await platform.router.upsert({
+      id: "env-orphan-1",
+      host: "env-orphan-1.localhost",
+      address: "10.172.0.3",
+      port: 3000,
+    });
+    expect((await pass()).orphans).toHaveLength(3);
+    const world = await observeActual(platform);
+    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(world.engine.networks.map(({ name }) => name)).toEqual([INSTANCE]);
+    expect(world.routes.size).toBe(0);
+  });
+
+  test("the platform's own parts are no orphans", async () => {
+    expect((await pass()).orphans).toEqual([]);
+    expect(await stateOf(`${INSTANCE}-nginx`)).toBe("running");
+  });
+});
+
+test("at startup shippers are started and no repair is reported", async () => {
+  const { id } = await platform.make({});
+  await platform.shippers.stop(id);
+  expect(await platform.reconcile({ startup: true })).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  expect(platform.shippers.active(id)).toEqual(["app"]);
+});
+
+describe("a state file that was edited to name another's objects", () => {
+  test.each(["container", "network"] as const)("by its %s makes nobody touch them", async (what) => {
+    const record = await platform.make({});
+    const other = await platform.make({});
+    const edited =
+      what === "container"
+        ? { ...record, services: record.services.map((service) => ({ ...service, container: `${INSTANCE}-nginx` })) }
+        : { ...record, network: { ...record.network, name: other.network.name } };
+    await platform.environments.save(edited);
+    const before = await platform.engine.observe();
+
+    await expect(platform.destroy(record.id)).rejects.toMatchObject({ code: "protected_target" });
+    await platform.shippers.stop(record.id);
+    expect((await pass()).failed).toEqual([record.id]);
+    platform.clock.advance(3_600_000);
+    await platform.environments.save({ ...other, expires_at: new Date(platform.clock.now() + 60_000).toISOString() });
+    await platform.cleanupExpired();
+
+    expect(await platform.engine.observe()).toEqual(before);
+    expect(platform.shippers.active(record.id)).toEqual([]);
+  });
+});
+
+test("an environment that is extended while its expiry waits for its turn lives on", async () => {
+  const { id } = await platform.make({ ttl: 10 });
+  platform.clock.advance(11_000);
+  const held = Promise.withResolvers<void>();
+  const busy = platform.locks.run(id, () => held.promise);
+  const extending = platform.extend(id, 3600);
+  const sweep = platform.cleanupExpired();
+  held.resolve();
+  await Promise.all([busy, extending, sweep]);
+  expect(platform.environments.get(id)?.status).toBe("running");
+});
+
+test("an Nginx that was started anew is put back on every network at once", async () => {
+  void platform.handleEngineEvents(platform.stopping);
+  const { id, network } = await platform.make({});
+  await platform.engine.networks.disconnect(network.name, `${INSTANCE}-nginx`);
+  await platform.engine.containers.kill(`${INSTANCE}-nginx`, "SIGKILL");
+  await platform.engine.containers.start(`${INSTANCE}-nginx`);
+  await waitUntil("Nginx on the network", async () => {
+    const facts = await platform.engine.containers.inspect(`${INSTANCE}-nginx`);
+    return facts !== null && network.name in facts.networks;
+  });
+  expect(platform.environments.get(id)?.status).toBe("running");
+});
+
+test("without an Nginx container a creation says that Nginx is not there, and leaves nothing", async () => {
+  await platform.engine.containers.remove(`${INSTANCE}-nginx`);
+  await expect(platform.make({})).rejects.toMatchObject({ code: "ingress_unavailable" });
+  expect((await platform.engine.observe()).containers).toEqual([]);
+});
+
+describe("the front door", () => {
+  const nginx = `${INSTANCE}-nginx`;
+  const told = (type: string) => platform.events.emitted.filter((event) => event.type === type);
+
+  test.each([
+    ["killed", () => platform.engine.containers.kill(nginx, "SIGKILL")],
+    ["paused", () => platform.engine.containers.pause(nginx)],
+    ["taken off the platform's network", () => platform.engine.networks.disconnect(INSTANCE, nginx)],
+    ["put on it at another address", () => moveNginx("10.171.0.7")],
+  ])("%s is repaired and told of", async (_what, spoil) => {
+    await spoil();
+    await pass();
+    expect(await platform.engine.containers.inspect(nginx)).toMatchObject({
+      state: "running",
+      networks: { [INSTANCE]: platform.settings.nginxAddress },
+    });
+    expect(told("platform.repaired")).toHaveLength(1);
+    await pass();
+    expect(told("platform.repaired")).toHaveLength(1);
+  });
+
+  async function moveNginx(address: string): Promise<void> {
+    await platform.engine.networks.disconnect(INSTANCE, nginx);
+    await platform.engine.networks.connect(INSTANCE, nginx, address);
+  }
+
+  test("that does not answer after a start, with nothing to put right, is told as what it is", async () => {
+    await platform.engine.containers.kill(nginx, "SIGKILL");
+    platform.router.setDown(true);
+    await pass();
+    expect(told("platform.repaired")).toEqual([]);
+    expect(told("drift.unrepaired")).toMatchObject([{ data: { reason: expect.stringContaining("does not start") } }]);
+  });
+
+  test("that is gone is reported, and environments are not blamed for it", async () => {
+    await platform.make({});
+    await platform.engine.containers.remove(nginx);
+    expect(await pass()).toMatchObject({ repaired: [], failed: [] });
+    expect(told("drift.unrepaired")).toMatchObject([
+      { env_id: null, data: { reason: expect.stringContaining("make up") } },
+    ]);
+  });
+
+  test("that does not answer after a start is rescued from files that are not ours", async () => {
+    platform.router.addStray("broken.conf");
+    await platform.engine.containers.kill(nginx, "SIGKILL");
+    platform.router.setDown(true);
+    const rescue = platform.router.rescue.bind(platform.router);
+    platform.router.rescue = async (helps) => {
+      platform.router.setDown(false);
+      return rescue(helps);
+    };
+    await pass();
+    expect(told("platform.repaired")).toHaveLength(1);
+  });
+});
+
+test("a state file that was damaged under the running platform is written anew and told of", async () => {
+  const { id } = await platform.make({});
+  platform.environments.damage(id);
+  expect((await pass()).repaired).toEqual([id]);
+  expect(platform.events.emitted.filter(({ type }) => type === "environment.repaired")).toMatchObject([
+    { env_id: id, data: { steps: [`save-record ${id}`] } },
+  ]);
+  platform.environments.damage(id);
+  platform.environments.failNextWrites();
+  expect(await pass()).toMatchObject({ repaired: [], failed: [id] });
+});
+
+test("the state folder's sentinel is restored only by a pass after which every state file is on the disk", async () => {
+  const { id } = await platform.make({});
+  let restored = 0;
+  platform.environments.restoreSentinel = async () => void restored++;
+  platform.environments.damage(id);
+  platform.environments.failNextWrites();
+  await pass();
+  expect(restored).toBe(0);
+  platform.environments.damage(id);
+  await pass();
+  expect(restored).toBe(1);
+});
+
+test("somebody else's container under our name does not keep an environment from being destroyed", async () => {
+  const { id } = await platform.make({});
+  platform.engine.removeBehindOurBack(containerOf(id));
+  platform.engine.addForeignContainer(containerOf(id));
+  expect((await pass()).failed).toEqual([id]);
+  await platform.destroy(id);
+  expect(await stateOf(containerOf(id))).toBe("running");
+  expect(platform.environments.all()).toEqual([]);
+});
