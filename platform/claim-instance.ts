@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Config } from "./config.ts";
 import { makeFolder } from "./kernel/atomic-file.ts";
 import { takeExclusiveLock, type ExclusiveLock } from "./host/instance-lock.ts";
+import type { StateDirOptions } from "./store/state/state-dir-sentinel.ts";
 
 /**
  * Makes sure that this is the one API of its instance, and the one on its state folder, until it is released or the
@@ -25,6 +27,16 @@ export async function claimInstance(config: Config): Promise<ExclusiveLock> {
     await instance.release();
     throw error;
   }
+}
+
+/** What the instance's state folder is told by. The copy lies where compose puts it for the API's container, too. */
+export function stateDirOf({ INSTANCE, ENVS_DIR, SUBNET_POOL, PLATFORM_SUBNET, MAX_TTL }: Config): StateDirOptions {
+  return {
+    folder: ENVS_DIR,
+    copy: resolve(".cache/state", INSTANCE, "id"),
+    subnets: { subnet_pool: SUBNET_POOL, platform_subnet: PLATFORM_SUBNET },
+    maxTtl: MAX_TTL,
+  };
 }
 
 async function take(config: Config, name: string, what: string): Promise<ExclusiveLock> {

@@ -1,8 +1,7 @@
 import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, relative, resolve } from "node:path";
-import { assertSubnetsHold } from "./assert-subnets.ts";
-import { claimInstance } from "./claim-instance.ts";
+import { claimInstance, stateDirOf } from "./claim-instance.ts";
 import { splitList, type Config } from "./config.ts";
 import { describeError } from "./kernel/errors.ts";
 import { createIdMaker, isEnvironmentId } from "./domain/environment/ids.ts";
@@ -27,6 +26,7 @@ import { shutDown } from "./shut-down.ts";
 import { createDiskArchiveStore } from "./store/archive/disk-archive-store.ts";
 import { createDiskAuditLog } from "./store/journal/disk-audit-log.ts";
 import { createDiskEnvironmentStore } from "./store/state/disk-environment-store.ts";
+import { claimStateDir } from "./store/state/state-dir-sentinel.ts";
 import { createDiskEventLog } from "./store/journal/disk-event-log.ts";
 import { createDiskLogStore } from "./store/logs/disk-log-store.ts";
 import { createDiskSecretStore } from "./store/secrets/disk-secret-store.ts";
@@ -76,7 +76,7 @@ export async function startPlatform(
   const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
   const machine = thisMachine();
   const context = await buildContext(config, machine, logger, stopping.signal);
-  await assertSubnetsHold(config, context.engine);
+  await claimStateDir(stateDirOf(config));
   await loadState(context);
   // Whoever asks is answered from memory meanwhile: an engine that hangs must not hide that it does.
   await Promise.race([context.tasks.track(firstReconcile(context)), delay(START_LIMIT_MS, stopping.signal)]);

@@ -1,9 +1,9 @@
 // Says what the platform would say of its settings, without starting it: `make up` asks before it starts anything.
 import { realpath } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
-import { assertSubnetsHold } from "../platform/assert-subnets.ts";
+import { stateDirOf } from "../platform/claim-instance.ts";
 import { loadConfig } from "../platform/config.ts";
-import { createDockerEngine } from "../platform/workloads/docker/docker-engine.ts";
+import { assertStateDir } from "../platform/store/state/state-dir-sentinel.ts";
 import { readTokenFile } from "../platform/store/tokens/token-file.ts";
 
 try {
@@ -12,8 +12,7 @@ try {
     await readTokenFile(config.API_TOKENS_FILE);
     await assertVisible(process.env["API_TOKENS_FILE"]?.trim() ?? "");
   }
-  const { DOCKER_SOCKET: socketPath, INSTANCE: instance, ENGINE_TIMEOUT } = config;
-  await assertSubnetsHold(config, createDockerEngine({ socketPath, instance, timeoutMs: ENGINE_TIMEOUT * 1000 }));
+  await assertStateDir(stateDirOf(config));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;

@@ -23,6 +23,8 @@ fi
 if port_in_use "$PLATFORM_HOST" "$PLATFORM_PORT"; then
   die "port $PLATFORM_PORT is in use$(port_holder "$PLATFORM_PORT"): an API may still be running. Stop it first."
 fi
+# The id of the state folder first: without its sentinel the folder would be refused.
+rm -rf "$CACHE_DIR/state/$INSTANCE"
 wipe ENVS_DIR "$ENVS_DIR"
 wipe NGINX_CONF_DIR "$NGINX_CONF_DIR"
 wipe LOGS_DIR "$LOGS_DIR"

@@ -56,10 +56,9 @@ stage_files() {
   envs="$(in_root "$ENVS_DIR")"
   logs="$(in_root "$LOGS_DIR")"
   conf="$(in_root "$NGINX_CONF_DIR")"
-  # A .lost one stands for a state file that was lost: with its environment gone, nothing is to be held back any more.
-  for file in "$envs"/*.json "$envs"/quarantine/*.json.lost; do
+  for file in "$envs"/*.json; do
     [ -f "$file" ] || continue
-    id="$(basename "${file%.lost}" .json)"
+    id="$(basename "$file" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
       # Whose they are, as platform/store/archive/archive-owner.ts has it: the file that knows it goes next.
@@ -70,6 +69,10 @@ stage_files() {
     count=$((count + 1))
   done
   rm -rf "$envs/secrets"
+  # Every environment is gone, so the next start may use another state folder and other subnets. The copy goes first: a
+  # folder without its sentinel would be refused.
+  rm -rf "$CACHE_DIR/state/$INSTANCE"
+  rm -f "$envs/.sentinel"
   # Files of other names are somebody's own.
   rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
   # Gates and the mark of a reload: a route of the same id would be open before its time, and connections not kept.

@@ -8,7 +8,7 @@ stage_start() {
   API_SOURCE_HASH="$(api_source_hash)"
   NGINX_SOURCE_HASH="$(nginx_source_hash)"
   export API_SOURCE_HASH NGINX_SOURCE_HASH
-  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")" "$CACHE_DIR/nginx/$INSTANCE"
+  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")" "$CACHE_DIR"/{nginx,state}/"$INSTANCE"
   # Nginx's workers, who are nobody, look into it; a checkout made with a strict umask would keep them out.
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   clear_outdated_routes

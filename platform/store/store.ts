@@ -9,7 +9,7 @@ import type { NewEvent, PlatformEvent } from "../domain/events.ts";
 
 /** The environments' state files: all in memory, written through. Failures to write are `storage_failed`. */
 export interface EnvironmentStore {
-  /** Reads every state file. What does not parse is set aside, never deleted, and reported. Called once, at start. */
+  /** Reads every state file. What does not parse is quarantined, never deleted, and reported. Called once, at start. */
   load(): Promise<{ loaded: number; quarantined: { file: string; reason: string }[] }>;
   /** Oldest first. One and the same array until a record has changed. */
   all(): readonly EnvironmentRecord[];
@@ -19,19 +19,14 @@ export interface EnvironmentStore {
   /** None is fine. */
   remove(id: string): Promise<void>;
   /**
-   * Environments whose state file was set aside or cannot be read, and since when (milliseconds since the epoch): they
-   * may be running, so nothing of theirs is an orphan. Asked anew each time, as whoever repairs them moves files.
+   * Environments whose state file is in quarantine or cannot be read, and since when (milliseconds since the epoch).
+   * They may be running. The disk is asked anew each time, since operators put files right or delete them.
    */
-  setAside(): Promise<{ id: string; since: number }[]>;
-  /**
-   * Whether the state files may have been lost, as load found none: not even the mark of an earlier start (`folder`: it
-   * is not the one that was there), or that alone (`files`). Null when it found some, and once `noteLost` was called.
-   */
-  doubt(): "folder" | "files" | null;
-  /** Sets these environments aside, as of now, though nothing is left of their files, and marks the folder as the platform's. */
-  noteLost(ids: readonly string[]): Promise<void>;
+  quarantined(): Promise<{ id: string; since: number }[]>;
   /** Environments whose file is gone, or cannot be read as their record any more; one that was edited and can be read is none. */
   damaged(): Promise<string[]>;
+  /** Writes the state folder's sentinel file anew where it is gone. For when every record is on the disk again. */
+  restoreSentinel(): Promise<void>;
   /** Proves that the folder can be written to. */
   check(): Promise<{ ok: boolean; detail: string }>;
 }

@@ -50,11 +50,6 @@ export function overlaps(a: Subnet, b: Subnet): boolean {
   return a.base < b.base + sizeOf(b.prefix) && b.base < a.base + sizeOf(a.prefix);
 }
 
-/** Whether all of a subnet lies in the other. */
-export function contains(outer: Subnet, inner: Subnet): boolean {
-  return inner.prefix >= outer.prefix && overlaps(outer, inner);
-}
-
 /** Addresses in a subnet of this prefix length. */
 export function sizeOf(prefix: number): number {
   return 2 ** (32 - prefix);

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createFakeClock } from "../../kernel/clock.ts";
 import { describeEnvironmentStoreContract } from "../../test/contracts/environment-store-contract.ts";
 import { aRecord } from "../../test/support/record.ts";
@@ -36,7 +36,7 @@ test("load makes a folder that is not there", async () => {
   expect((await stat(folder)).isDirectory()).toBe(true);
 });
 
-test("a state file is readable JSON that nobody else may read", async () => {
+test("a state file is JSON that only the platform's user may read", async () => {
   const folder = await temporaryFolder();
   const record = aRecord();
   await createDiskEnvironmentStore({ folder }).save(record);
@@ -61,7 +61,7 @@ test.each([
   ["is not a record: ttl: ", asFile({ ...aRecord(), ttl: "soon", expires_at: 5 })],
   ["is not a record: ", asFile({ ...aRecord(), surprise: true })],
   ['holds another environment, "env-other-1"', asFile(aRecord({ id: "env-other-1" }))],
-])("a file that %s is set aside whole", async (reason, content) => {
+])("a file that %s is moved to the quarantine whole", async (reason, content) => {
   const name = `${aRecord().id}.json`;
   const { folder, store, loaded, quarantined } = await loadFolder({
     [name]: content,
@@ -76,18 +76,18 @@ test.each([
   expect(await readdir(folder)).toEqual(["env-good-1.json", "quarantine"]);
 });
 
-test("a file whose name is no environment's is set aside", async () => {
+test("a file whose name is no environment's is moved to the quarantine", async () => {
   const { quarantined } = await loadFolder({ "notes.json": asFile(aRecord()), "..json": "{}", "env-UPPER.json": "{}" });
   expect(quarantined.map(({ file }) => file).sort()).toEqual(["..json", "env-UPPER.json", "notes.json"]);
   for (const { reason } of quarantined) expect(reason).toContain("is not named after an environment");
 });
 
-test("a file far too large to be a record is set aside unread", async () => {
+test("a file far too large to be a record is moved to the quarantine unread", async () => {
   const { quarantined } = await loadFolder({ "env-big-1.json": " ".repeat(5 * 1024 * 1024) });
   expect(quarantined[0]?.reason).toContain("is too large");
 });
 
-test("what is set aside never overwrites what was set aside before", async () => {
+test("a file that is moved to the quarantine overwrites none that is there", async () => {
   const folder = await temporaryFolder();
   const name = "env-broken-1.json";
   const store = createDiskEnvironmentStore({ folder, clock: createFakeClock() });
@@ -100,7 +100,7 @@ test("what is set aside never overwrites what was set aside before", async () =>
   expect(contents.sort()).toEqual(["first", "second", "third"]);
 });
 
-test("what cannot be read is reported and left where it is", async () => {
+test("a state file that cannot be read is reported and left where it is", async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, "env-folder-1.json"));
   await symlink(join(folder, "nowhere"), join(folder, "env-dangling-1.json"));
@@ -139,68 +139,28 @@ test("a probe file left by a killed check is no state file", async () => {
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("a folder that is taken away under the store is made anew with all that it knows", async () => {
-  const { folder, store } = await loadFolder({
-    "env-broken-1.json": "{",
-    "env-good-1.json": asFile(aRecord({ id: "env-good-1" })),
-  });
-  await store.setAside();
-  await rm(folder, { recursive: true });
-  expect(await store.damaged()).toEqual(["env-good-1"]);
-  await store.save(aRecord({ id: "env-good-1" }));
-  expect((await store.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
-  const later = createDiskEnvironmentStore({ folder });
-  expect(await later.load()).toEqual({ loaded: 1, quarantined: [] });
-  expect((await later.setAside()).map(({ id }) => id)).toEqual(["env-broken-1"]);
-});
-
-test("a folder that is taken away under the store can be written to", async () => {
-  const { folder, store } = await loadFolder({});
+test("a state folder that is removed under the store is made anew by the next write", async () => {
+  const { folder, store } = await loadFolder({ "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
   await rm(folder, { recursive: true });
   expect(await store.check()).toMatchObject({ ok: true });
+  expect(await store.damaged()).toEqual(["env-good-1"]);
+  await store.save(aRecord({ id: "env-good-1" }));
+  expect(await createDiskEnvironmentStore({ folder }).load()).toEqual({ loaded: 1, quarantined: [] });
 });
 
-describe("a folder without state files", () => {
-  const doubtOf = async (folder: string) => {
-    const store = createDiskEnvironmentStore({ folder });
-    await store.load();
-    return store.doubt();
-  };
-
-  test("is told from one in which the platform was before", async () => {
-    const folder = join(await temporaryFolder(), "envs");
-    const store = createDiskEnvironmentStore({ folder });
-    await store.load();
-    expect(store.doubt()).toBe("folder");
-    expect(await doubtOf(folder)).toBe("folder");
-    await store.noteLost([]);
-    expect(await doubtOf(folder)).toBe("files");
-    await store.save(aRecord());
-    expect(await doubtOf(folder)).toBeNull();
-    await rm(folder, { recursive: true });
-    expect(await doubtOf(folder)).toBe("folder");
-  });
-
-  test("keeps what was noted as lost across restarts, until its note is deleted or its file is back", async () => {
-    const folder = join(await temporaryFolder(), "envs");
-    const store = createDiskEnvironmentStore({ folder });
-    await store.load();
-    await store.noteLost(["env-a-1", "env-b-1", aRecord().id]);
-    const later = createDiskEnvironmentStore({ folder });
-    const setAside = async () => (await later.setAside()).map(({ id }) => id).toSorted();
-    await later.load();
-    expect(await setAside()).toEqual(["env-a-1", "env-b-1", aRecord().id].toSorted());
-    await rm(join(folder, "quarantine", "env-a-1.json.lost"));
-    await writeFile(join(folder, `${aRecord().id}.json`), asFile(aRecord()));
-    await later.load();
-    expect(await setAside()).toEqual(["env-b-1"]);
-  });
-
-  test("in which the mark cannot be seen is no reason to doubt it, but to fail", async () => {
-    const { folder, store } = await loadFolder({});
-    await symlink(".sandbox", join(folder, ".sandbox"));
-    await expect(store.load()).rejects.toMatchObject({ code: "storage_failed" });
-  });
+test("restoreSentinel writes the sentinel file as it was at the start, where it is gone and where there was one", async () => {
+  const { folder, store } = await loadFolder({ ".sentinel": "as it was" });
+  await rm(folder, { recursive: true });
+  await store.save(aRecord());
+  expect(await readdir(folder)).toEqual([`${aRecord().id}.json`]);
+  await store.restoreSentinel();
+  expect(await readFile(join(folder, ".sentinel"), "utf8")).toBe("as it was");
+  await writeFile(join(folder, ".sentinel"), "another");
+  await store.restoreSentinel();
+  expect(await readFile(join(folder, ".sentinel"), "utf8")).toBe("another");
+  const without = await loadFolder({});
+  await without.store.restoreSentinel();
+  expect(await readdir(without.folder)).toEqual([]);
 });
 
 test("two hundred environments are saved at once and loaded again", async () => {

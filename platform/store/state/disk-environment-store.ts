@@ -1,11 +1,9 @@
-import { mkdir, open, readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { describeError, PlatformError } from "../../kernel/errors.ts";
 import {
   errnoOf,
   makeFolder,
-  moveFile,
   removeFile,
   storageError,
   sweepTemporaryFiles,
@@ -14,15 +12,13 @@ import {
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import { createKeyedLock } from "../../kernel/keyed-lock.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
-import { createFolderMark } from "./state-dir-sentinel.ts";
-import { findSetAside } from "./quarantine.ts";
+import { findStateFiles, moveToQuarantine, QUARANTINE } from "./quarantine.ts";
 import { createRecordMemory } from "./record-memory.ts";
+import { readSentinel, writeSentinel } from "./state-dir-sentinel.ts";
 import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
 import type { EnvironmentStore } from "../store.ts";
 
 const SUFFIX = ".json";
-/** In the state folder: what cannot be read as a state file. */
-export const QUARANTINE = "quarantine";
 /** Misses the suffix of state files, so that one left by a killed process is never read as one. */
 const PROBE_FILE = ".write-check";
 /** A full disk still takes an empty file. */
@@ -45,7 +41,8 @@ export function createDiskEnvironmentStore({
   const memory = createRecordMemory();
   // Held while a file of that id is written or removed: memory changes in the order in which the disk did.
   const lock = createKeyedLock();
-  const mark = createFolderMark(folder, join(folder, QUARANTINE));
+  // As it was at the start.
+  let sentinel: string | null = null;
   const pathOf = (id: string) => join(folder, `${id}${SUFFIX}`);
 
   async function isDamaged(id: string): Promise<boolean> {
@@ -56,7 +53,7 @@ export function createDiskEnvironmentStore({
   return {
     async load() {
       const names = await prepareFolder(folder);
-      await mark.look(names.length);
+      sentinel = await readSentinel(folder);
       const quarantined: Quarantined[] = [];
       for (const file of names) {
         const parsed = await readStateFile(folder, file);
@@ -64,7 +61,7 @@ export function createDiskEnvironmentStore({
         else
           quarantined.push({
             file,
-            reason: parsed.left ? parsed.reason : await setAside(folder, file, parsed.reason, clock),
+            reason: parsed.left ? parsed.reason : await moveToQuarantine(folder, file, parsed.reason, clock),
           });
       }
       return { loaded: names.length - quarantined.length, quarantined };
@@ -86,18 +83,16 @@ export function createDiskEnvironmentStore({
         memory.delete(id);
       });
     },
-    async setAside() {
-      await mark.restore();
-      const aside = await findSetAside(folder, join(folder, QUARANTINE));
-      const held = aside.filter(({ id }) => memory.get(id) === null);
-      mark.remember(held.map(({ id }) => id));
-      return held;
+    async quarantined() {
+      const found = await findStateFiles(folder, join(folder, QUARANTINE));
+      return found.filter(({ id }) => memory.get(id) === null);
     },
-    doubt: mark.doubt,
-    noteLost: mark.noteLost,
     async damaged() {
       const looked = memory.all().map(({ id }) => lock.run(id, async () => ((await isDamaged(id)) ? id : null)));
       return (await Promise.all(looked)).filter((id) => id !== null);
+    },
+    async restoreSentinel() {
+      if (sentinel !== null && (await readSentinel(folder)) === null) await writeSentinel(folder, sentinel);
     },
     async check() {
       const probe = join(folder, PROBE_FILE);
@@ -111,16 +106,6 @@ export function createDiskEnvironmentStore({
       }
     },
   };
-}
-
-/** The records in a state folder, as far as they can be read; changes nothing. None where there is no folder. */
-export async function readRecords(folder: string): Promise<EnvironmentRecord[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw storageError("read folder", folder, error);
-  });
-  const files = names.filter((name) => name.endsWith(SUFFIX)).map((file) => readStateFile(folder, file));
-  return (await Promise.all(files)).flatMap((file) => ("record" in file ? [file.record] : []));
 }
 
 /** Makes the folder, clears half-written files and returns the names of what should be state files, in a stable order. */
@@ -144,30 +129,5 @@ async function readStateFile(folder: string, file: string): Promise<ParsedStateF
     return parseStateFile(file.slice(0, -SUFFIX.length), await readFile(path, "utf8"));
   } catch (error) {
     return { reason: `cannot be read (${errnoOf(error) ?? describeError(error)}); left where it is`, left: true };
-  }
-}
-
-/** Moves a file to the quarantine, where nothing is ever overwritten. Returns the reason and what became of the file. */
-async function setAside(folder: string, file: string, reason: string, clock: Clock): Promise<string> {
-  try {
-    const place = await reservePlace(join(folder, QUARANTINE), `${file}.${clock.timestamp().replaceAll(":", "-")}`);
-    await moveFile(join(folder, file), join(folder, QUARANTINE, place));
-    return `${reason}; moved to ${QUARANTINE}/${place}`;
-  } catch (error) {
-    return `${reason}; left where it is, since it cannot be moved: ${describeError(error)}`;
-  }
-}
-
-/** Takes a free name by making an empty file of it, which the move then replaces: a check alone could be outrun. */
-async function reservePlace(folder: string, name: string): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  for (let attempt = 0; ; attempt++) {
-    const place = attempt === 0 ? name : `${name}.${attempt}`;
-    try {
-      await (await open(join(folder, place), "wx")).close();
-      return place;
-    } catch (error) {
-      if (errnoOf(error) !== "EEXIST") throw storageError("create file", join(folder, place), error);
-    }
   }
 }

@@ -1,17 +1,24 @@
-import { lstat, readdir } from "node:fs/promises";
+import { lstat, mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
-import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
+import { errnoOf, moveFile, storageError } from "../../kernel/atomic-file.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { describeError } from "../../kernel/errors.ts";
 
+/** The folder in the state folder that takes the files that are no state files. */
+export const QUARANTINE = "quarantine";
 /** `<id>.json` in the state folder, `<id>.json.<when>` in the quarantine. */
 const STATE_FILE = /^(.+)\.json(?:\..+)?$/;
 
+/** An environment that a file is named after, and since when the file is there, in milliseconds since the epoch. */
+export type FoundFile = { id: string; since: number };
+
 /**
- * Ids that a file in either folder is named after, and since when the latest of an id's files has
- * been there: a rename and a copy both set a file's change time, whatever dates they keep. Throws
- * `storage_failed`, since who takes "cannot tell" for "none" would remove what is only set aside.
+ * The environments that files in these folders are named after, each with the time of its latest file: a rename and a
+ * copy both set a file's change time. Throws `storage_failed`, since an unreadable folder that is taken for an empty
+ * one would make orphans of its environments.
  */
-export async function findSetAside(...folders: string[]): Promise<{ id: string; since: number }[]> {
+export async function findStateFiles(...folders: string[]): Promise<FoundFile[]> {
   const latest = new Map<string, number>();
   for (const folder of folders) {
     for (const name of await namesIn(folder)) {
@@ -22,6 +29,32 @@ export async function findSetAside(...folders: string[]): Promise<{ id: string; 
     }
   }
   return [...latest].map(([id, since]) => ({ id, since }));
+}
+
+/** Moves a file to the quarantine, where nothing is overwritten. Returns the reason and where the file is now. */
+export async function moveToQuarantine(folder: string, file: string, reason: string, clock: Clock): Promise<string> {
+  try {
+    const name = `${file}.${clock.timestamp().replaceAll(":", "-")}`;
+    const place = await reservePlace(join(folder, QUARANTINE), name);
+    await moveFile(join(folder, file), join(folder, QUARANTINE, place));
+    return `${reason}; moved to ${QUARANTINE}/${place}`;
+  } catch (error) {
+    return `${reason}; left where it is, since it cannot be moved: ${describeError(error)}`;
+  }
+}
+
+/** Takes a free name by an empty file, which the move replaces: a mere check could be outrun. */
+async function reservePlace(folder: string, name: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  for (let attempt = 0; ; attempt++) {
+    const place = attempt === 0 ? name : `${name}.${attempt}`;
+    try {
+      await (await open(join(folder, place), "wx")).close();
+      return place;
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw storageError("create file", join(folder, place), error);
+    }
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -1,63 +1,92 @@
-import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
+import { checkStateDir, SentinelSchema, type Sentinel, type StateDirFacts } from "../../domain/state-dir-rule.ts";
 import { errnoOf, makeFolder, storageError, writeFileAtomic } from "../../kernel/atomic-file.ts";
-import { assertEnvironmentId } from "../files/assert-id.ts";
-import type { EnvironmentStore } from "../store.ts";
+import { findStateFiles, QUARANTINE } from "./quarantine.ts";
 
-/** Empty, since a full disk still takes an empty file. */
-const MARK = ".sandbox";
-const NOTE = `The state file of this environment was lost, so the platform leaves alone what belongs to it. Put the file
-back into the folder above and restart the platform; or delete this one to give the environment up.
-`;
+/** In the state folder. scripts/down.sh has the name, too. */
+const SENTINEL = ".sentinel";
 
-/** Tells a state folder that the platform has used from an empty one that took its place, such as a mount that is not up. */
-export type FolderMark = Pick<EnvironmentStore, "doubt" | "noteLost"> & {
-  /** Looks at the folder at start; `found`: how many state files there are. */
-  look(found: number): Promise<void>;
-  /** These environments are set aside; should the folder be taken away, they still are. */
-  remember(ids: readonly string[]): void;
-  /** Puts the mark back, and the notes, where the folder was taken away under the running platform. */
-  restore(): Promise<void>;
+export type StateDirOptions = {
+  folder: string;
+  /** The file outside of the folder that keeps the folder's id, too. */
+  copy: string;
+  subnets: Omit<Sentinel, "id">;
+  /** Seconds. The environment of a state file that was quarantined before that is over. */
+  maxTtl: number;
 };
 
-/** `quarantine`: where notes of lost files are kept, `<id>.json.lost`. */
-export function createFolderMark(folder: string, quarantine: string): FolderMark {
-  const mark = join(folder, MARK);
-  let doubt: ReturnType<FolderMark["doubt"]> = null;
-  let remembered: readonly string[] = [];
-
-  async function keep(ids: readonly string[]): Promise<void> {
-    if (ids.length > 0) await makeFolder(quarantine);
-    for (const id of ids) {
-      assertEnvironmentId(id, "set aside environment");
-      await writeFileAtomic(join(quarantine, `${id}.json.lost`), NOTE, { mode: 0o600 });
-    }
-    doubt = null;
-    await makeFolder(folder);
-    await writeFileAtomic(mark, "").catch(() => {}); // looked at again every minute
-  }
-
-  return {
-    async look(found) {
-      if (found === 0) doubt = (await exists(mark)) ? "files" : "folder";
-    },
-    doubt: () => doubt,
-    noteLost: keep,
-    remember(ids) {
-      remembered = ids;
-    },
-    async restore() {
-      if (doubt === null && !(await exists(mark))) await keep(remembered);
-    },
-  };
+/**
+ * Throws an Error that tells the ways out where the platform must not start on the folder: it is another one than
+ * before, or its environments were made with other subnets. Changes nothing.
+ */
+export async function assertStateDir(options: StateDirOptions): Promise<void> {
+  await decide(options);
 }
 
-async function exists(path: string): Promise<boolean> {
+/** As assertStateDir, and writes the sentinel file and its copy where they are missing or say something else. */
+export async function claimStateDir(options: StateDirOptions): Promise<void> {
+  const { facts, sentinel } = await decide(options);
+  // The folder first: a platform that is killed in between finds a sentinel without a copy, which it may go on with.
+  if (!isDeepStrictEqual(facts.sentinel, sentinel)) {
+    await writeSentinel(options.folder, `${JSON.stringify(sentinel)}\n`);
+  }
+  if (facts.copy === sentinel.id) return;
+  await makeFolder(dirname(options.copy));
+  await writeFileAtomic(options.copy, `${sentinel.id}\n`);
+}
+
+/** The text of a folder's sentinel file, null where there is none. Throws `storage_failed`. */
+export function readSentinel(folder: string): Promise<string | null> {
+  return readText(join(folder, SENTINEL));
+}
+
+/** Writes a folder's sentinel file, and makes the folder if need be. Throws `storage_failed`. */
+export async function writeSentinel(folder: string, text: string): Promise<void> {
+  await makeFolder(folder);
+  await writeFileAtomic(join(folder, SENTINEL), text);
+}
+
+async function decide(options: StateDirOptions): Promise<{ facts: StateDirFacts; sentinel: Sentinel }> {
+  const [sentinel, copy, environments] = await Promise.all([
+    readSentinel(options.folder),
+    readText(options.copy),
+    findEnvironments(options),
+  ]);
+  const facts = { sentinel: parseSentinel(sentinel), copy: copy?.trim() || null, environments };
+  const outcome = checkStateDir(facts, options.subnets, randomUUID());
+  if ("refusal" in outcome)
+    throw new Error(`Cannot start on the state folder "${options.folder}": ${outcome.refusal}.`);
+  return { facts, sentinel: outcome.sentinel };
+}
+
+async function findEnvironments({ folder, maxTtl }: StateDirOptions): Promise<string[]> {
+  const now = Date.now();
+  const quarantined = await findStateFiles(join(folder, QUARANTINE));
+  const found = [
+    ...(await findStateFiles(folder)),
+    ...quarantined.filter(({ since }) => mayStillLive(since, maxTtl, now)),
+  ];
+  return [...new Set(found.map(({ id }) => id))];
+}
+
+/** A file that holds something else is no sentinel. */
+function parseSentinel(text: string | null): Sentinel | null {
   try {
-    await access(path);
-    return true;
+    return SentinelSchema.parse(JSON.parse(text ?? ""));
+  } catch {
+    return null;
+  }
+}
+
+async function readText(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT") return false;
-    throw storageError("look at file", path, error);
+    if (errnoOf(error) === "ENOENT") return null;
+    throw storageError("read file", path, error);
   }
 }

@@ -127,29 +127,6 @@ export function describeEnvironmentStoreContract(
       expect(store.all()).toEqual([]);
     });
 
-    test("only one that loads no record doubts, until what was lost is noted, which is then set aside", async () => {
-      const { store, reopen } = await makeSubject();
-      await store.load();
-      expect(store.doubt()).toBe("folder");
-      expect(await store.setAside()).toEqual([]);
-      await store.noteLost(["env-lost-1"]);
-      expect(store.doubt()).toBeNull();
-      expect((await store.setAside()).map(({ id }) => id)).toEqual(["env-lost-1"]);
-      await expect(store.noteLost(["../outside"])).rejects.toMatchObject({ code: "internal_error" });
-      await store.save(aRecord());
-      const later = await reopen();
-      await later.load();
-      expect(later.doubt()).toBeNull();
-    });
-
-    test("what cannot be noted as lost leaves the doubt", async () => {
-      const { store, failNextWrite } = await makeSubject();
-      await store.load();
-      await failNextWrite();
-      await expect(store.noteLost(["env-lost-1"])).rejects.toMatchObject({ code: "storage_failed" });
-      expect(store.doubt()).toBe("folder");
-    });
-
     test("check() tells whether it can be written to", async () => {
       const { store, failNextWrite } = await makeSubject();
       expect(await store.check()).toMatchObject({ ok: true });

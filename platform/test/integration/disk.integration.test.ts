@@ -1,15 +1,19 @@
+import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PlatformEvent } from "../../domain/events.ts";
 import { apiClient, visit } from "../support/api-client.ts";
 import { countingApp, countsIn } from "../support/counting-app.ts";
 import { hostOf } from "../support/describe-platform.ts";
+import { docker } from "../support/docker.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { createTestInstance, labelledObjects, leftovers, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
+const ROOT = resolve(import.meta.dirname, "../../..");
 const MIB = 2 ** 20;
 
 function eventsIn(logs: string): PlatformEvent[] {
@@ -104,12 +108,12 @@ describe("a state folder that is lost", () => {
   let instance: TestInstance;
   let api: ReturnType<typeof apiClient>;
   const envs = () => join(instance.folder, "envs");
-  const events = (type: string) => eventsIn(join(instance.folder, "logs")).filter((event) => event.type === type);
   const objectsOf = async (id: string) => (await labelledObjects(instance.name)).filter((name) => name.includes(id));
   const isThere = (id: string) => existsSync(join(envs(), `${id}.json`));
+  const startedAt = (container: string) => docker("inspect", "-f", "{{.State.StartedAt}}", container);
 
   beforeAll(async () => {
-    instance = await createTestInstance({ RECONCILE_SCHEDULE: "*/2 * * * * *", WARM_POOL_SIZE: "1" });
+    instance = await createTestInstance({ RECONCILE_SCHEDULE: "*/2 * * * * *" });
     api = apiClient(instance);
     await instance.startApi();
   });
@@ -127,47 +131,51 @@ describe("a state folder that is lost", () => {
     expect((await api.outage(one, "pause")).status).toBe(200);
     expect((await api.outage(one, "recover")).status).toBe(200);
     expect((await api.create({ name: "three" })).status).toBe(201);
-    await waitUntil("the other state file", () => isThere(two), 20_000);
+    await waitUntil(
+      "the other state file and the sentinel",
+      () => isThere(two) && existsSync(join(envs(), ".sentinel")),
+      20_000,
+    );
     await instance.stopApi("SIGKILL");
     await instance.startApi();
     expect((await api.list()).body.map(({ name }) => name)).toEqual(["one", "two", "three"]);
     await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
   });
 
-  test("while it is down costs no environment anything, holds back nothing else, and can be restored or given up", async () => {
-    const ready = async () => (await api.call<{ parts: { ahead: { detail: string } } }>("GET", "/healthz")).body.parts;
-    const [kept, left] = [(await api.create({ name: "kept" })).body, (await api.create({ name: "left" })).body];
-    await waitUntil("a spare", async () => (await ready()).ahead.detail.startsWith("1 of 1"), 30_000);
+  test("while the platform is down is refused at the start, which touches no environment, and can be restored", async () => {
+    const kept = (await api.create({ name: "kept" })).body;
     await instance.stopApi("SIGKILL");
+    const [before, runs] = [await objectsOf("-env-"), await startedAt(kept.container)];
     await rename(envs(), `${envs()}.away`);
-    for (let start = 1; start <= 2; start++) {
-      await instance.startApi({ WARM_POOL_SIZE: "0" });
-      expect((await api.list()).body).toEqual([]);
-      for (const { id } of [kept, left]) expect((await visit(instance, hostOf(id))).status).toBe(200);
-      await instance.stopApi();
+    for (const replace of [async () => {}, async () => void (await mkdir(envs()))]) {
+      await replace();
+      await expect(instance.startApi()).rejects.toThrow(
+        /Cannot start on the state folder ".*\/envs": it is not the one.*Restore the folder.*or run make down/,
+      );
+      expect(await objectsOf("-env-")).toEqual(before);
+      expect(await startedAt(kept.container)).toBe(runs);
+      expect((await visit(instance, hostOf(kept.id))).status).toBe(200);
+      await rm(envs(), { recursive: true });
     }
-    const told = events("drift.unrepaired").filter(({ env_id }) => env_id === null);
-    expect(told).toMatchObject([{ data: { environments: expect.arrayContaining([kept.id, left.id]) } }]);
-    expect(told[0]?.data?.["environments"]).toHaveLength(2);
-    const own = [kept.id, left.id].flatMap((id) => [`${instance.name}-${id}-app`, `${instance.name}-${id}`]);
-    expect(await objectsOf("-env-")).toEqual(expect.arrayContaining(own));
-    expect(await objectsOf("-env-")).toHaveLength(own.length);
-
-    // Restored as a whole, it is as it was; without one of its files that environment alone is given up.
-    await rm(envs(), { recursive: true });
     await rename(`${envs()}.away`, envs());
-    await rm(join(envs(), `${left.id}.json`));
-    await instance.startApi({ WARM_POOL_SIZE: "0" });
-    expect((await api.list()).body.map(({ id }) => id)).toEqual([kept.id]);
-    expect(await objectsOf(left.id)).toEqual([]);
+    await instance.startApi();
+    expect((await api.list()).body).toMatchObject([{ id: kept.id, status: "running", expires_at: kept.expires_at }]);
+    expect(await startedAt(kept.container)).toBe(runs);
+  });
 
-    // Lost again, and given up.
+  test("while the platform is down can be given up by make down, after which it starts", async () => {
+    await api.create({ name: "given-up" });
     await instance.stopApi("SIGKILL");
     await rm(envs(), { recursive: true });
-    await instance.startApi({ WARM_POOL_SIZE: "0" });
-    expect(await objectsOf(kept.id)).toHaveLength(2);
-    await rm(join(envs(), "quarantine", `${kept.id}.json.lost`));
-    await waitUntil("the orphans to go", async () => (await objectsOf(kept.id)).length === 0, 20_000);
+    await expect(instance.startApi()).rejects.toThrow("or run make down");
+    // As one that is not there: the engine belongs to all tests.
+    const env = { ...process.env, ...instance.variables, ENGINE_PID_FILE: join(instance.folder, "no-engine") };
+    await promisify(execFile)(join(ROOT, "scripts/down.sh"), { env });
+    expect(await labelledObjects(instance.name)).toEqual([]);
+    await instance.compose("up", "-d", "firewall", "nginx");
+    await instance.startApi();
+    expect((await api.list()).body).toEqual([]);
+    expect((await api.create({ name: "after" })).status).toBe(201);
   });
 });
 

@@ -74,7 +74,7 @@ export async function createFakeContext(failpoint: Failpoint = () => {}): Promis
   const logger = createLogger("silent");
   const logs = createFakeLogStore();
   const [stop, timeUp] = [new AbortController(), new AbortController()];
-  const environments = failpointSaves(createFakeEnvironmentStore([], clock), failpoint);
+  const environments = failpointSaves(createFakeEnvironmentStore(), failpoint);
   const secrets = createFakeSecretStore();
   const pool = parseSubnet("10.172.0.0/26");
   const takenSubnets = createTakenSubnets(pool);

@@ -143,7 +143,7 @@ export async function createTestInstance(
       await composeRun("down", "--volumes", "--remove-orphans").catch(() => {});
       await removeLabelled(name);
       await firewall("down");
-      for (const shared of ["socket", "firewall", "nginx"]) {
+      for (const shared of ["socket", "firewall", "nginx", "state"]) {
         await rm(join(ROOT, ".cache", shared, name), { recursive: true, force: true });
       }
       await rm(folder, { recursive: true, force: true });

@@ -85,7 +85,7 @@ describe("they are gone", () => {
   test("when no record speaks of them, but not while its state file is set aside", async () => {
     await context.secrets.save("env-stray-1", secrets);
     await context.secrets.save("env-held-1", secrets);
-    context.environments.heldBack.push({ id: "env-held-1", since: context.clock.now() });
+    context.environments.quarantine.push({ id: "env-held-1", since: context.clock.now() });
     expect((await reconcile(context, { startup: false })).orphans).toContain("env-stray-1");
     expect(await context.secrets.list()).toEqual(["env-held-1"]);
   });

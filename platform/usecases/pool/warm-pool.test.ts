@@ -270,7 +270,7 @@ describe("a network made ahead", () => {
     await context.shippers.stop(id);
     await context.environments.remove(id);
     context.subnets.free({ base: 0, prefix: 28 });
-    context.environments.heldBack.push({ id, since: context.clock.now() });
+    context.environments.quarantine.push({ id, since: context.clock.now() });
     expect((await pass(true)).orphans).toEqual([]);
     expect(await networks()).toContain(PREPARED);
     expect((await createEnvironment(context, { name: "next" })).network.subnet).not.toBe(network.subnet);

@@ -56,10 +56,10 @@ describe("an environment is repaired although", () => {
   });
 });
 
-test("where it cannot be known what is held back, no orphan is removed", async () => {
+test("no orphan is removed where the quarantine cannot be read", async () => {
   const { id } = await createEnvironment(context, {});
   await context.environments.remove(id);
-  context.environments.setAside = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
+  context.environments.quarantined = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
   expect(await pass()).toMatchObject({ orphans: [], failed: ["remove orphans"] });
   expect(await context.engine.containers.inspect(`${INSTANCE}-${id}-app`)).not.toBeNull();
 });

@@ -10,7 +10,7 @@ import { watchHealth } from "../health/check-health.ts";
 import type { Context } from "../context.ts";
 import { takeDown } from "../environments/destroy-environment.ts";
 import { assertOwnNames } from "../environments/find-environment.ts";
-import { heldBack } from "./protected-environments.ts";
+import { protectEnvironments } from "./protected-environments.ts";
 import { observeActual, observedOf, unexpectedContainers, type ActualState } from "./observe-environment.ts";
 import { removeOrphan, removeOrphans, removeStrayFiles } from "./remove-orphans.ts";
 import { readyAhead, reviewAhead } from "../pool/reconcile-pools.ts";
@@ -47,7 +47,7 @@ export async function reconcile(context: Context, { startup }: { startup: boolea
   });
   // Where it is not known what is held back, nothing is an orphan.
   await part("remove orphans", async () => {
-    const held = await heldBack(context, world);
+    const held = await protectEnvironments(context, world);
     await removeOrphans(context, world, new Set([...known, ...held]), report);
     await removeStrayFiles(context, held, report);
   });

@@ -9,10 +9,12 @@ import type { Context } from "../context.ts";
 export async function repairStateFiles(context: Context): Promise<{ repaired: string[]; failed: string[] }> {
   const { environments, locks } = context;
   const outcome: { repaired: string[]; failed: string[] } = { repaired: [], failed: [] };
-  for (const id of await environments.damaged()) {
+  const damaged = await environments.damaged();
+  for (const id of damaged) {
     if (locks.isHeld(id)) continue; // whatever is under way saves it in the end
     outcome[(await rewrite(context, id)) ? "repaired" : "failed"].push(id);
   }
+  if (outcome.repaired.length === damaged.length) await environments.restoreSentinel();
   return outcome;
 }
 
