@@ -281,6 +281,19 @@ test("a state file that was damaged under the running platform is written anew a
   expect(await pass()).toMatchObject({ repaired: [], failed: [id] });
 });
 
+test("the state folder's sentinel is restored only by a pass after which every state file is on the disk", async () => {
+  const { id } = await createEnvironment(context, {});
+  let restored = 0;
+  context.environments.restoreSentinel = async () => void restored++;
+  context.environments.damage(id);
+  context.environments.failNextWrites();
+  await pass();
+  expect(restored).toBe(0);
+  context.environments.damage(id);
+  await pass();
+  expect(restored).toBe(1);
+});
+
 test("somebody else's container under our name does not keep an environment from being destroyed", async () => {
   const { id } = await createEnvironment(context, {});
   context.engine.removeBehindOurBack(containerOf(id));
