@@ -9,17 +9,14 @@ import type { Clock } from "../kernel/clock.ts";
 import type { KeyedLock } from "../kernel/keyed-lock.ts";
 import type { Logger } from "../kernel/logger.ts";
 import { createTaskTracker, type TaskTracker } from "../kernel/task-tracker.ts";
-import type {
-  ArchiveStore,
-  AuditLog,
-  DiskSpace,
-  EnvironmentStore,
-  EventLog,
-  Firewall,
-  LogStore,
-  SecretStore,
-  TokenStore,
-} from "../store/store.ts";
+import type { ArchiveStore } from "../store/archive/archive-store.ts";
+import type { AuditLog } from "../store/journal/audit-log.ts";
+import type { DiskSpace, Firewall } from "../store/store.ts";
+import type { EnvironmentStore } from "../store/state/environment-store.ts";
+import type { EventLog } from "../store/journal/event-log.ts";
+import type { LogStore } from "../store/logs/log-store.ts";
+import type { SecretStore } from "../store/secrets/secret-store.ts";
+import type { TokenStore } from "../store/tokens/token-store.ts";
 import type { Failpoint } from "./failpoint-saves.ts";
 import type { LogShippers } from "./logs/ship-logs.ts";
 import type { TakenSubnets } from "./pool/taken-subnets.ts";

@@ -1,4 +1,4 @@
-import type { EnvironmentStore } from "../store/store.ts";
+import type { EnvironmentStore } from "../store/state/environment-store.ts";
 
 /**
  * Told the name of every step boundary as it is passed: `before:` and `after:` each step's kind

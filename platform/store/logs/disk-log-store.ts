@@ -15,8 +15,8 @@ import { createFollowers } from "./followers.ts";
 import { readLastChecks } from "./health-log.ts";
 import { followLines } from "./log-follow.ts";
 import { createRotatingFile, type RotatingFile } from "../files/rotating-file.ts";
-import { createRetiredIds } from "../state/tombstones.ts";
-import type { FollowQuery, LogStore } from "../store.ts";
+import { createTombstones } from "./tombstones.ts";
+import type { FollowQuery, LogStore } from "./log-store.ts";
 
 const ARCHIVE = "archived";
 const APP_LOG = "app.log";
@@ -46,7 +46,7 @@ export function createDiskLogStore({
   const lock = createKeyedLock();
   const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
   const followers = createFollowers();
-  const retired = createRetiredIds();
+  const tombstones = createTombstones();
   const cleanup = createRotatingFile({ path: join(folder, CLEANUP_LOG), maxSize, keep: KEPT_FILES });
   let closed = false;
 
@@ -133,7 +133,7 @@ export function createDiskLogStore({
     try {
       const start = await guarded("read log", livePath(id), async () => {
         const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
-        if (log?.archived === true || retired.has(id)) endFollowers(id, log?.archived === true);
+        if (log?.archived === true || tombstones.has(id)) endFollowers(id, log?.archived === true);
         return await beginning(log?.files ?? [], lines, matches);
       });
       const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
@@ -161,7 +161,7 @@ export function createDiskLogStore({
       if (lines.length === 0) return;
       const text = lines.map(formatLine).join("");
       await change(id, "append to log", async () => {
-        if (retired.has(id))
+        if (tombstones.has(id))
           throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
         try {
           await writersOf(id).app.append(text);
@@ -176,7 +176,7 @@ export function createDiskLogStore({
     async appendHealth(id, check) {
       assertEnvironmentId(id, "keep logs of");
       await change(id, "append to health log", async () => {
-        if (!retired.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
+        if (!tombstones.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
       });
     },
     readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
@@ -186,7 +186,7 @@ export function createDiskLogStore({
         await closeWriters(id);
         await noteOwner(livePath(id), owner);
         await moveLogs(livePath(id), archivedPath(id));
-        retired.add(id);
+        tombstones.add(id);
         endFollowers(id, true);
       });
     },
@@ -203,7 +203,7 @@ export function createDiskLogStore({
       await change(id, "discard logs", async () => {
         await closeWriters(id);
         await rm(livePath(id), { recursive: true, force: true });
-        retired.add(id);
+        tombstones.add(id);
         endFollowers(id, false);
       });
     },

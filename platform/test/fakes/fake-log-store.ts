@@ -4,8 +4,8 @@ import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { assertEnvironmentId } from "../../store/files/assert-id.ts";
 import { createLineFilter, formatLine } from "../../store/logs/app-log-line.ts";
 import { createResumeSearch } from "../../store/logs/resume-search.ts";
-import type { FollowQuery, LogStore, ResumePoint } from "../../store/store.ts";
-import { createWriteFailures, type WriteFailures } from "../../store/files/write-failures.ts";
+import type { FollowQuery, LogStore, ResumePoint } from "../../store/logs/log-store.ts";
+import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
 /** `none`: nothing was ever written; `gone`: discarded, or archived without ever having been. */
 type Place = "none" | "live" | "archived" | "gone";

@@ -3,7 +3,7 @@ import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
 import type { ContainerEngine, LogLine } from "../../workloads/docker/engine.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { LogStore, ResumePoint } from "../../store/store.ts";
+import type { LogStore, ResumePoint } from "../../store/logs/log-store.ts";
 
 /** Ships what containers write to `app.log`, each line once, whatever fails or restarts meanwhile; at least once where the clock is set back. */
 export type LogShippers = {
