@@ -114,13 +114,6 @@ export function createDiskLogStore({
     });
   }
 
-  function endFollowers(id: string, archived: boolean): void {
-    for (const follower of followers.of(id)) {
-      if (archived) follower.archived = true;
-      follower.ended.abort();
-    }
-  }
-
   async function* follow(
     id: string,
     { lines = 0, isOver = false, ...query }: FollowQuery,
@@ -128,29 +121,25 @@ export function createDiskLogStore({
   ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || signal.aborted || closed) return;
     const matches = createLineFilter(query);
-    const follower = followers.add(id);
-    if (isOver) follower.ended.abort();
+    const log = followers.join(id);
     try {
       const start = await guarded("read log", livePath(id), async () => {
-        const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
-        if (log?.archived === true || tombstones.has(id)) endFollowers(id, log?.archived === true);
-        return await beginning(log?.files ?? [], lines, matches);
+        const opened = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
+        if (opened?.archived === true || tombstones.has(id)) followers.end(id, opened?.archived === true);
+        return await beginning(opened?.files ?? [], lines, matches);
       });
-      const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
-      const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
-      const { changed, ended } = follower;
       yield* followLines({
-        path,
+        path: () => join(log.archived ? archivedPath(id) : livePath(id), APP_LOG),
         keep: KEPT_FILES,
         start,
         matches,
-        exclusively,
-        changed,
-        ended: ended.signal,
+        exclusively: (fn) => lock.run(id, fn),
+        changes: log.changes,
+        ended: isOver ? AbortSignal.abort() : log.ended.signal,
         signal,
       });
     } finally {
-      followers.remove(id, follower);
+      followers.leave(id);
     }
   }
 
@@ -166,7 +155,7 @@ export function createDiskLogStore({
         try {
           await writersOf(id).app.append(text);
         } finally {
-          for (const follower of followers.of(id)) follower.notify(); // part of a large batch may be there even so
+          followers.notify(id); // part of a large batch may be there even so
         }
       });
     },
@@ -187,7 +176,7 @@ export function createDiskLogStore({
         await noteOwner(livePath(id), owner);
         await moveLogs(livePath(id), archivedPath(id));
         tombstones.add(id);
-        endFollowers(id, true);
+        followers.end(id, true);
       });
     },
     async archivedOwner(id) {
@@ -204,7 +193,7 @@ export function createDiskLogStore({
         await closeWriters(id);
         await rm(livePath(id), { recursive: true, force: true });
         tombstones.add(id);
-        endFollowers(id, false);
+        followers.end(id, false);
       });
     },
     list: () => guarded("read folder", folder, () => listFolders(folder)),
@@ -215,7 +204,7 @@ export function createDiskLogStore({
     },
     async close() {
       closed = true;
-      for (const id of followers.ids()) endFollowers(id, false);
+      followers.endAll();
       await Promise.all([...writers.keys()].map((id) => lock.run(id, () => closeWriters(id))));
       await lock.run(CLEANUP_LOG, () => cleanup.close());
     },
