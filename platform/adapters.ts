@@ -15,7 +15,7 @@ import type { Logger } from "./kernel/logger.ts";
 import { createEdgeProbe } from "./probes/edge-probe.ts";
 import { createNginxDesk } from "./routing/nginx/nginx-desk.ts";
 import { createNginxRouter } from "./routing/nginx/nginx-router.ts";
-import type { EventLog } from "./store/store.ts";
+import type { EventLog } from "./store/journal/event-log.ts";
 import { createDiskArchiveStore } from "./store/archive/disk-archive-store.ts";
 import { createDiskAuditLog } from "./store/journal/disk-audit-log.ts";
 import { createDiskEventLog } from "./store/journal/disk-event-log.ts";

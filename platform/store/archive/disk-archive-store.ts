@@ -5,7 +5,7 @@ import type { Archive } from "../../domain/archive-rule.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
-import type { ArchiveStore } from "../store.ts";
+import type { ArchiveStore } from "./archive-store.ts";
 
 /** Begins the names of archives on their way out; no id begins like it. */
 const LEAVING = ".leaving-";

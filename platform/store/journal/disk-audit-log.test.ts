@@ -5,7 +5,7 @@ import { createFakeClock } from "../../test/fakes/fake-clock.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { createDiskAuditLog } from "./disk-audit-log.ts";
 import { createFakeAuditLog } from "../../test/fakes/fake-audit-log.ts";
-import type { AuditLog } from "../store.ts";
+import type { AuditLog } from "./audit-log.ts";
 
 const entry = (what: string) => ({
   who: "ann",

@@ -7,7 +7,7 @@ import type { Logger } from "../../kernel/logger.ts";
 import { chainBackwards, closeFiles, openChain } from "../files/file-chain.ts";
 import { createLineWriter } from "../files/line-writer.ts";
 import { createRotatingFile } from "../files/rotating-file.ts";
-import type { AuditLog } from "../store.ts";
+import type { AuditLog } from "./audit-log.ts";
 
 const AUDIT_FILE = "audit.jsonl";
 /** More than other logs keep: who looks here looks far back. */

@@ -7,7 +7,7 @@ import { describeEventLogContract } from "../../test/contracts/event-log-contrac
 import { openFilesBelow } from "../../test/support/open-files.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { createDiskEventLog } from "./disk-event-log.ts";
-import type { EventLog } from "../store.ts";
+import type { EventLog } from "./event-log.ts";
 
 describeEventLogContract("disk", async () =>
   createDiskEventLog({ folder: join(await temporaryFolder(), "logs"), maxSize: 1024 * 1024 }),

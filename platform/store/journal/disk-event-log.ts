@@ -8,7 +8,7 @@ import { createEventRing } from "./event-ring.ts";
 import { chainBackwards, closeFiles, openChain } from "../files/file-chain.ts";
 import { createLineWriter } from "../files/line-writer.ts";
 import { createRotatingFile } from "../files/rotating-file.ts";
-import type { EventLog } from "../store.ts";
+import type { EventLog } from "./event-log.ts";
 
 const EVENTS_FILE = "events.jsonl";
 const KEPT_FILES = 3;

@@ -1,4 +1,5 @@
 import type { PlatformEvent } from "../../domain/events.ts";
+import { createNotifier } from "../../kernel/notifier.ts";
 
 /** The last events, and those who wait for the next one. */
 export type EventRing = {
@@ -17,37 +18,22 @@ export type EventRing = {
  */
 export function createEventRing(capacity = 1_000): EventRing {
   const events: PlatformEvent[] = [];
-  const sleepers = new Set<() => void>();
+  const changes = createNotifier();
   let lastId = 0;
   let droppedId = 0;
   let closed = false;
 
-  function wakeAll(): void {
-    for (const wake of sleepers) wake();
-  }
-
   async function* read(start: number, signal: AbortSignal): AsyncGenerator<PlatformEvent> {
     let place = start;
-    let wake: (() => void) | null = null;
-    const onAbort = () => wake?.();
-    signal.addEventListener("abort", onAbort);
-    try {
-      while (!signal.aborted && place >= droppedId) {
-        const event = events[firstAfter(events, place)];
-        if (event !== undefined) {
-          place = event.id;
-          yield event;
-          continue;
-        }
+    while (!signal.aborted && place >= droppedId) {
+      const event = events[firstAfter(events, place)];
+      if (event !== undefined) {
+        place = event.id;
+        yield event;
+      } else {
         if (closed) return;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        wake = resolve;
-        sleepers.add(resolve);
-        await promise;
-        sleepers.delete(resolve);
+        await changes.next(signal);
       }
-    } finally {
-      signal.removeEventListener("abort", onAbort);
     }
   }
 
@@ -56,7 +42,7 @@ export function createEventRing(capacity = 1_000): EventRing {
       events.push(event);
       lastId = event.id;
       if (events.length > capacity) droppedId = events.shift()?.id ?? droppedId;
-      wakeAll();
+      changes.notify();
     },
     lastId: () => lastId,
     subscribe(afterId, signal) {
@@ -66,7 +52,7 @@ export function createEventRing(capacity = 1_000): EventRing {
     },
     close() {
       closed = true;
-      wakeAll();
+      changes.notify();
     },
   };
 }

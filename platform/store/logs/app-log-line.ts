@@ -1,4 +1,5 @@
-import type { AppLogLine, LogQuery } from "../store.ts";
+import type { AppLogLine } from "./log-store.ts";
+import type { LogQuery } from "../../domain/log-query.ts";
 
 /** `<timestamp> <service> <stream> <text>`, with its line end. Everything but a line break stays as the container wrote it. */
 export function formatLine({ timestamp, service, stream, text }: AppLogLine): string {

@@ -1,7 +1,7 @@
 import type { LineFilter } from "./app-log-line.ts";
 import { chainBackwards, dataBackwards, type OpenFile } from "../files/file-chain.ts";
 import { createResumeSearch } from "./resume-search.ts";
-import type { ResumePoint } from "../store.ts";
+import type { ResumePoint } from "./log-store.ts";
 
 /** One answer holds at most so many bytes of lines, so that a few slow readers of long lines cannot fill the memory. */
 const MAX_BYTES = 8 * 1024 * 1024;

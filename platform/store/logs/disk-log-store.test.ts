@@ -7,7 +7,7 @@ import { aLine, appendNumbers, collectAll, numbersOf, range } from "../../test/s
 import { openFilesBelow } from "../../test/support/open-files.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { createDiskLogStore } from "./disk-log-store.ts";
-import type { LogStore } from "../store.ts";
+import type { LogStore } from "./log-store.ts";
 
 const ID = "env-hello-mf3k2x9a";
 const LARGE = 10 * 1024 * 1024;

@@ -15,8 +15,8 @@ import { createFollowers } from "./followers.ts";
 import { readLastChecks } from "./health-log.ts";
 import { followLines } from "./log-follow.ts";
 import { createRotatingFile, type RotatingFile } from "../files/rotating-file.ts";
-import { createRetiredIds } from "../state/tombstones.ts";
-import type { FollowQuery, LogStore } from "../store.ts";
+import { createTombstones } from "./tombstones.ts";
+import type { FollowQuery, LogStore } from "./log-store.ts";
 
 const ARCHIVE = "archived";
 const APP_LOG = "app.log";
@@ -46,7 +46,7 @@ export function createDiskLogStore({
   const lock = createKeyedLock();
   const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
   const followers = createFollowers();
-  const retired = createRetiredIds();
+  const tombstones = createTombstones();
   const cleanup = createRotatingFile({ path: join(folder, CLEANUP_LOG), maxSize, keep: KEPT_FILES });
   let closed = false;
 
@@ -114,13 +114,6 @@ export function createDiskLogStore({
     });
   }
 
-  function endFollowers(id: string, archived: boolean): void {
-    for (const follower of followers.of(id)) {
-      if (archived) follower.archived = true;
-      follower.ended.abort();
-    }
-  }
-
   async function* follow(
     id: string,
     { lines = 0, isOver = false, ...query }: FollowQuery,
@@ -128,29 +121,25 @@ export function createDiskLogStore({
   ): AsyncGenerator<string> {
     if (!isEnvironmentId(id) || signal.aborted || closed) return;
     const matches = createLineFilter(query);
-    const follower = followers.add(id);
-    if (isOver) follower.ended.abort();
+    const log = followers.join(id);
     try {
       const start = await guarded("read log", livePath(id), async () => {
-        const log = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
-        if (log?.archived === true || retired.has(id)) endFollowers(id, log?.archived === true);
-        return await beginning(log?.files ?? [], lines, matches);
+        const opened = await lock.run(id, () => openLog(id, APP_LOG, KEPT_FILES));
+        if (opened?.archived === true || tombstones.has(id)) followers.end(id, opened?.archived === true);
+        return await beginning(opened?.files ?? [], lines, matches);
       });
-      const path = () => join(follower.archived ? archivedPath(id) : livePath(id), APP_LOG);
-      const exclusively = <T>(fn: () => Promise<T>) => lock.run(id, fn);
-      const { changed, ended } = follower;
       yield* followLines({
-        path,
+        path: () => join(log.archived ? archivedPath(id) : livePath(id), APP_LOG),
         keep: KEPT_FILES,
         start,
         matches,
-        exclusively,
-        changed,
-        ended: ended.signal,
+        exclusively: (fn) => lock.run(id, fn),
+        changes: log.changes,
+        ended: isOver ? AbortSignal.abort() : log.ended.signal,
         signal,
       });
     } finally {
-      followers.remove(id, follower);
+      followers.leave(id);
     }
   }
 
@@ -161,12 +150,12 @@ export function createDiskLogStore({
       if (lines.length === 0) return;
       const text = lines.map(formatLine).join("");
       await change(id, "append to log", async () => {
-        if (retired.has(id))
+        if (tombstones.has(id))
           throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
         try {
           await writersOf(id).app.append(text);
         } finally {
-          for (const follower of followers.of(id)) follower.notify(); // part of a large batch may be there even so
+          followers.notify(id); // part of a large batch may be there even so
         }
       });
     },
@@ -176,7 +165,7 @@ export function createDiskLogStore({
     async appendHealth(id, check) {
       assertEnvironmentId(id, "keep logs of");
       await change(id, "append to health log", async () => {
-        if (!retired.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
+        if (!tombstones.has(id)) await writersOf(id).health.append(`${JSON.stringify(check)}\n`);
       });
     },
     readHealth: (id, count) => reading(id, HEALTH_LOG, KEPT_HEALTH_FILES, [], (files) => readLastChecks(files, count)),
@@ -186,8 +175,8 @@ export function createDiskLogStore({
         await closeWriters(id);
         await noteOwner(livePath(id), owner);
         await moveLogs(livePath(id), archivedPath(id));
-        retired.add(id);
-        endFollowers(id, true);
+        tombstones.add(id);
+        followers.end(id, true);
       });
     },
     async archivedOwner(id) {
@@ -203,8 +192,8 @@ export function createDiskLogStore({
       await change(id, "discard logs", async () => {
         await closeWriters(id);
         await rm(livePath(id), { recursive: true, force: true });
-        retired.add(id);
-        endFollowers(id, false);
+        tombstones.add(id);
+        followers.end(id, false);
       });
     },
     list: () => guarded("read folder", folder, () => listFolders(folder)),
@@ -215,7 +204,7 @@ export function createDiskLogStore({
     },
     async close() {
       closed = true;
-      for (const id of followers.ids()) endFollowers(id, false);
+      followers.endAll();
       await Promise.all([...writers.keys()].map((id) => lock.run(id, () => closeWriters(id))));
       await lock.run(CLEANUP_LOG, () => cleanup.close());
     },

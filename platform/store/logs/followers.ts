@@ -1,62 +1,56 @@
-/** One reader that follows a log, as the store sees it. */
-type Follower = {
+import { createNotifier, type Notifier } from "../../kernel/notifier.ts";
+
+/** A log that is followed. */
+type FollowedLog = {
+  /** Its appends. */
+  changes: Notifier;
   /** Aborts when nothing will be appended any more. */
-  readonly ended: AbortController;
-  /** Whether the log has moved to the archive. */
+  ended: AbortController;
+  /** Whether it has moved to the archive. */
   archived: boolean;
-  /** Tells that something was appended. */
-  notify(): void;
-  /** Resolves when something was appended since the last call, or `signal` aborts. */
-  changed(signal: AbortSignal): Promise<void>;
+  followers: number;
 };
 
-/** Who follows which log. Only followers at work are remembered. */
+/** The logs that have followers, by environment id. */
 export type Followers = {
-  add(id: string): Follower;
-  remove(id: string, follower: Follower): void;
-  of(id: string): Iterable<Follower>;
-  ids(): string[];
+  /** Each join is followed by one leave. */
+  join(id: string): FollowedLog;
+  leave(id: string): void;
+  notify(id: string): void;
+  end(id: string, archived: boolean): void;
+  endAll(): void;
 };
 
 export function createFollowers(): Followers {
-  const followers = new Map<string, Set<Follower>>();
-  return {
-    add(id) {
-      const follower = createFollower();
-      followers.set(id, (followers.get(id) ?? new Set()).add(follower));
-      return follower;
-    },
-    remove(id, follower) {
-      const others = followers.get(id);
-      others?.delete(follower);
-      if (others?.size === 0) followers.delete(id);
-    },
-    of: (id) => followers.get(id) ?? [],
-    ids: () => [...followers.keys()],
-  };
-}
+  const logs = new Map<string, FollowedLog>();
 
-function createFollower(): Follower {
-  // Set between a change and the next look, so that what is appended while the follower reads wakes it all the same.
-  let isChanged = false;
-  let wake: (() => void) | null = null;
+  function end(id: string, archived: boolean): void {
+    const log = logs.get(id);
+    if (log === undefined) return;
+    log.archived ||= archived;
+    log.ended.abort();
+  }
+
   return {
-    ended: new AbortController(),
-    archived: false,
-    notify() {
-      isChanged = true;
-      wake?.();
+    join(id) {
+      const log = logs.get(id) ?? {
+        changes: createNotifier(),
+        ended: new AbortController(),
+        archived: false,
+        followers: 0,
+      };
+      logs.set(id, log);
+      log.followers++;
+      return log;
     },
-    async changed(signal) {
-      if (!isChanged && !signal.aborted) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        const onAbort = () => resolve();
-        wake = resolve;
-        signal.addEventListener("abort", onAbort);
-        await promise;
-        signal.removeEventListener("abort", onAbort);
-      }
-      isChanged = false;
+    leave(id) {
+      const log = logs.get(id);
+      if (log !== undefined && --log.followers === 0) logs.delete(id);
+    },
+    notify: (id) => logs.get(id)?.changes.notify(),
+    end,
+    endAll() {
+      for (const id of logs.keys()) end(id, false);
     },
   };
 }

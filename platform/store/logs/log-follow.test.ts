@@ -9,7 +9,7 @@ import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { createDiskLogStore } from "./disk-log-store.ts";
 import { BLOCK_BYTES } from "../files/file-chain.ts";
-import type { LogStore } from "../store.ts";
+import type { LogStore } from "./log-store.ts";
 
 const ID = "env-hello-mf3k2x9a";
 

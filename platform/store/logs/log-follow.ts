@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { delay } from "../../kernel/delay.ts";
+import type { Notifier } from "../../kernel/notifier.ts";
 import type { LineFilter } from "./app-log-line.ts";
 import type { Place } from "./app-log-reader.ts";
 import { BLOCK_BYTES, chainPaths, openToRead, readBytes, type OpenFile } from "../files/file-chain.ts";
@@ -20,8 +21,8 @@ export type FollowOptions = {
   matches: LineFilter;
   /** Runs a function while no rotation and no move can happen. */
   exclusively: <T>(fn: () => Promise<T>) => Promise<T>;
-  /** Resolves when something was appended since its last call, or its signal aborts. */
-  changed: (signal: AbortSignal) => Promise<void>;
+  /** The appends. */
+  changes: Notifier;
   /** Aborts when nothing will be appended any more: what is there by then is still delivered. */
   ended: AbortSignal;
   signal: AbortSignal;
@@ -38,7 +39,8 @@ export async function* followLines(options: FollowOptions): AsyncGenerator<strin
   let cursor: Cursor | null = start && cursorAt(start.file, start.position);
   try {
     while (!signal.aborted) {
-      const last = ended.aborted; // asked before reading, so that what was appended before the end is not missed
+      // Both are asked before reading, so that no append and no line before the end is missed.
+      const [last, seen] = [ended.aborted, options.changes.count()];
       if (cursor !== null) yield* newLines(cursor, matches, signal);
       const next: Cursor | null = await findNext(cursor, options);
       if (next !== null) {
@@ -52,7 +54,7 @@ export async function* followLines(options: FollowOptions): AsyncGenerator<strin
         continue;
       }
       if (last) return;
-      await options.changed(wake);
+      await options.changes.next(wake, seen);
       await delay(GATHER_MS, wake);
     }
   } finally {

@@ -1,5 +1,5 @@
 import { parseLine } from "./app-log-line.ts";
-import type { ResumePoint, ShippedLine } from "../store.ts";
+import type { ResumePoint, ShippedLine } from "./log-store.ts";
 
 /** By how much the order of lines and their timestamps may differ: as long as the engine's disk may stall. */
 const DISORDER_MS = 10_000;

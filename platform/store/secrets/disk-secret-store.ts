@@ -5,7 +5,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { errnoOf, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../../kernel/atomic-file.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
-import type { SecretStore } from "../store.ts";
+import type { SecretStore } from "./secret-store.ts";
 
 const SUFFIX = ".json";
 const FOLDER_MODE = 0o700;

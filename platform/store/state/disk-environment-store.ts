@@ -16,7 +16,7 @@ import { findStateFiles, moveToQuarantine, QUARANTINE } from "./quarantine.ts";
 import { createRecordMemory } from "./record-memory.ts";
 import { readSentinel, writeSentinel } from "./state-dir-sentinel.ts";
 import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-file.ts";
-import type { EnvironmentStore } from "../store.ts";
+import type { EnvironmentStore } from "./environment-store.ts";
 
 const SUFFIX = ".json";
 /** Misses the suffix of state files, so that one left by a killed process is never read as one. */

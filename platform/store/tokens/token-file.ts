@@ -5,7 +5,7 @@ import { RESERVED_NAMES, ROLES, type Caller } from "../../domain/access/caller.t
 import { describeError } from "../../kernel/errors.ts";
 import { errnoOf } from "../../kernel/atomic-file.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { TokenStore } from "../store.ts";
+import type { TokenStore } from "./token-store.ts";
 
 /** How long a change of the file may go unnoticed. */
 const LOOK_EVERY_MS = 1_000;

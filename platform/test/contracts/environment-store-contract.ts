@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import { aRecord } from "../support/record.ts";
 
 /** An empty store, a way to make its next write fail, and one to open what is stored a second time, as after a restart. */

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { PlatformEvent } from "../../domain/events.ts";
-import type { EventLog } from "../../store/store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 function listen(

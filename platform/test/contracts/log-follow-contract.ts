@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { LogStore } from "../../store/store.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 import { aLine, collect, collectAll, textsOf } from "../support/log-lines.ts";
 import { waitUntil } from "../support/wait-until.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { LogStore } from "../../store/store.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 import { aLine, collectAll, textsOf } from "../support/log-lines.ts";
 
 /** An empty store, a way to make its next append to an environment's logs fail (and to undo that), and its kept cleanup lines. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { SecretStore } from "../../store/store.ts";
+import type { SecretStore } from "../../store/secrets/secret-store.ts";
 
 /** An empty store, and a way to open what is stored a second time, as after a restart. */
 export type SecretStoreSubject = { store: SecretStore; reopen(): SecretStore };

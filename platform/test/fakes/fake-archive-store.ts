@@ -1,5 +1,5 @@
 import type { Archive } from "../../domain/archive-rule.ts";
-import type { ArchiveStore } from "../../store/store.ts";
+import type { ArchiveStore } from "../../store/archive/archive-store.ts";
 
 /** An ArchiveStore without a disk; `archives` is what it holds now, for tests to change. */
 export function createFakeArchiveStore(): ArchiveStore & { archives: Archive[] } {

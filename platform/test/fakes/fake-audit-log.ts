@@ -1,5 +1,5 @@
 import { latestPerChange, type AuditEntry } from "../../domain/access/audit.ts";
-import type { AuditLog } from "../../store/store.ts";
+import type { AuditLog } from "../../store/journal/audit-log.ts";
 
 /** An AuditLog without a disk; `entries` is all of it. */
 export function createFakeAuditLog(): AuditLog & { readonly entries: AuditEntry[] } {

@@ -4,8 +4,8 @@ import { createKeyedLock } from "../../kernel/keyed-lock.ts";
 import { assertEnvironmentId } from "../../store/files/assert-id.ts";
 import { createRecordMemory } from "../../store/state/record-memory.ts";
 import { formatStateFile } from "../../store/state/state-file.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
-import { createWriteFailures, type WriteFailures } from "../../store/files/write-failures.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
 type FakeControls = WriteFailures & {
   /** The environments that it says are in quarantine. */

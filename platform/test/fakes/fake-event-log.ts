@@ -1,7 +1,7 @@
 import type { PlatformEvent } from "../../domain/events.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import { createEventRing } from "../../store/journal/event-ring.ts";
-import type { EventLog } from "../../store/store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 
 /** An EventLog without a disk. `emitted` is everything it was told, oldest first. */
 export function createFakeEventLog(clock: Clock = systemClock): EventLog & { readonly emitted: PlatformEvent[] } {

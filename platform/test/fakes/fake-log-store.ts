@@ -1,15 +1,16 @@
 import { PlatformError } from "../../kernel/errors.ts";
+import { createNotifier, type Notifier } from "../../kernel/notifier.ts";
 import type { HealthCheck } from "../../domain/health-rule.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { assertEnvironmentId } from "../../store/files/assert-id.ts";
 import { createLineFilter, formatLine } from "../../store/logs/app-log-line.ts";
 import { createResumeSearch } from "../../store/logs/resume-search.ts";
-import type { FollowQuery, LogStore, ResumePoint } from "../../store/store.ts";
-import { createWriteFailures, type WriteFailures } from "../../store/files/write-failures.ts";
+import type { FollowQuery, LogStore, ResumePoint } from "../../store/logs/log-store.ts";
+import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
 /** `none`: nothing was ever written; `gone`: discarded, or archived without ever having been. */
 type Place = "none" | "live" | "archived" | "gone";
-type Logs = { place: Place; lines: string[]; checks: HealthCheck[]; owner: string | null; sleepers: Set<() => void> };
+type Logs = { place: Place; lines: string[]; checks: HealthCheck[]; owner: string | null; changes: Notifier };
 
 export type FakeLogStore = LogStore & WriteFailures & { readonly cleanup: Record<string, unknown>[] };
 
@@ -22,7 +23,13 @@ export function createFakeLogStore(): FakeLogStore {
 
   function logsOf(id: string): Logs {
     assertEnvironmentId(id, "keep logs of");
-    const logs = environments.get(id) ?? { place: "none", lines: [], checks: [], owner: null, sleepers: new Set() };
+    const logs = environments.get(id) ?? {
+      place: "none",
+      lines: [],
+      checks: [],
+      owner: null,
+      changes: createNotifier(),
+    };
     environments.set(id, logs);
     return logs;
   }
@@ -41,7 +48,7 @@ export function createFakeLogStore(): FakeLogStore {
     const logs = logsOf(id);
     if (logs.place === "none") logs.place = "gone";
     if (logs.place === "live") logs.place = place;
-    wakeAll(logs);
+    logs.changes.notify();
   }
 
   async function* follow(
@@ -62,7 +69,7 @@ export function createFakeLogStore(): FakeLogStore {
         continue;
       }
       if (isOver || closed || isRetired(logs)) return;
-      await nextChange(logs, signal);
+      await logs.changes.next(signal);
     }
   }
 
@@ -83,7 +90,7 @@ export function createFakeLogStore(): FakeLogStore {
         throw new PlatformError("conflict", `Cannot append to log of "${id}": the environment is gone`);
       logs.place = "live";
       for (const line of lines) logs.lines.push(formatLine(line).slice(0, -1));
-      wakeAll(logs);
+      logs.changes.notify();
     },
     async read(id, query) {
       const logs = readable(id);
@@ -122,7 +129,7 @@ export function createFakeLogStore(): FakeLogStore {
     },
     async close() {
       closed = true;
-      for (const logs of environments.values()) wakeAll(logs);
+      for (const logs of environments.values()) logs.changes.notify();
     },
   };
 }
@@ -133,18 +140,4 @@ function isRetired({ place }: Logs): boolean {
 
 function lastOf<T>(items: T[], count: number): T[] {
   return count <= 0 ? [] : items.slice(-count);
-}
-
-function wakeAll({ sleepers }: Logs): void {
-  for (const wake of sleepers) wake();
-}
-
-async function nextChange({ sleepers }: Logs, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const wake = () => resolve();
-  sleepers.add(wake);
-  signal.addEventListener("abort", wake);
-  await promise;
-  sleepers.delete(wake);
-  signal.removeEventListener("abort", wake);
 }

@@ -1,6 +1,6 @@
 import { assertEnvironmentId } from "../../store/files/assert-id.ts";
-import type { SecretStore } from "../../store/store.ts";
-import { createWriteFailures, type WriteFailures } from "../../store/files/write-failures.ts";
+import type { SecretStore } from "../../store/secrets/secret-store.ts";
+import { createWriteFailures, type WriteFailures } from "./write-failures.ts";
 
 /** A SecretStore without a disk. */
 export function createFakeSecretStore(): SecretStore & WriteFailures {

@@ -1,5 +1,5 @@
 import type { Caller } from "../../domain/access/caller.ts";
-import type { TokenStore } from "../../store/store.ts";
+import type { TokenStore } from "../../store/tokens/token-store.ts";
 
 /** Ann and Bob are members, Eve is a viewer, Root an admin; `t-ann` is Ann's token. */
 export const PEOPLE = {

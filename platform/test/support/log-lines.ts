@@ -1,4 +1,4 @@
-import type { AppLogLine, LogStore } from "../../store/store.ts";
+import type { AppLogLine, LogStore } from "../../store/logs/log-store.ts";
 
 /** A line of second `second` (fractions allowed) of a fixed day. */
 export function aLine(second: number, text: string, changes: Partial<AppLogLine> = {}): AppLogLine {

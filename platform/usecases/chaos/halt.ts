@@ -1,7 +1,7 @@
 import { isUp } from "../../domain/environment/record.ts";
 import { describeError, isPlatformError, type ErrorCode } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { RecoverEnvironment } from "./recovery.ts";
 
 /** Which environments have recovered, and which have not, and why. */

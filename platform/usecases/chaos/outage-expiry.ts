@@ -5,7 +5,8 @@ import type { Clock } from "../../kernel/clock.ts";
 import { describeError } from "../../kernel/errors.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { AuditLog, EnvironmentStore } from "../../store/store.ts";
+import type { AuditLog } from "../../store/journal/audit-log.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { RecoverEnvironment } from "./recovery.ts";
 
 const FIRST_PAUSE_MS = 1_000;

@@ -1,7 +1,7 @@
 import { checkQuota, type Commitment, type QuotaLimits } from "../../domain/access/quota.ts";
 import type { EnvironmentRecord, Resources } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 
 type Wanted = { owner: string | null; resources: Resources };
 

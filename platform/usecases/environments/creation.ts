@@ -4,7 +4,7 @@ import { createMasker } from "../../domain/secret-masking.ts";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { IdleQueue } from "../../kernel/idle-queue.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { EventLog } from "../../store/store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
 import type { LastLogLines } from "../logs/last-log-lines.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";

@@ -3,7 +3,8 @@ import type { DiskSpace } from "../../host/disk-space.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { describeError, PlatformError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { ArchiveStore, EventLog } from "../../store/store.ts";
+import type { ArchiveStore } from "../../store/archive/archive-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 
 const MIB = 2 ** 20;
 

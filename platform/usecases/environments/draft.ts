@@ -3,7 +3,7 @@ import { inventName } from "../../domain/environment/names.ts";
 import { RECORD_VERSION, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import type { EnvironmentSpec } from "../../domain/environment/spec.ts";
 import type { Clock } from "../../kernel/clock.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
 
 /** Who creates an environment, and under which Idempotency-Key. */

@@ -4,7 +4,10 @@ import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { describeError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { AuditLog, EnvironmentStore, EventLog, LogStore } from "../../store/store.ts";
+import type { AuditLog } from "../../store/journal/audit-log.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 import type { Destruction } from "./destruction.ts";
 
 export type ExpiryDeps = {

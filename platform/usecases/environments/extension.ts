@@ -2,7 +2,8 @@ import { extendLifetime } from "../../domain/environment/lifetime.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { EnvironmentStore, EventLog } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import { findLiving } from "./find-environment.ts";
 
 export type ExtensionDeps = {

@@ -1,6 +1,6 @@
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 
 type Records = Pick<EnvironmentStore, "get">;
 

@@ -3,7 +3,8 @@ import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts
 import { PlatformError } from "../../kernel/errors.ts";
 import { isExpired } from "../../domain/environment/lifetime.ts";
 import type { Clock } from "../../kernel/clock.ts";
-import type { EnvironmentStore, SecretStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { SecretStore } from "../../store/secrets/secret-store.ts";
 import type { Operations } from "./operations.ts";
 import { secretsOf } from "./secrets-of.ts";
 

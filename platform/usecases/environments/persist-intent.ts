@@ -1,7 +1,7 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { isPlatformError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 
 /**
  * Saves the intended record before the first side effect, so that a platform that dies finishes it. A full disk must

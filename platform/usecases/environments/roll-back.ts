@@ -1,7 +1,7 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { planDown } from "../../domain/plan/plan.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import { persistIntent } from "./persist-intent.ts";
 import type { StepExecutor } from "./step-executor.ts";
 

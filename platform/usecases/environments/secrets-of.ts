@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import { createLineMasker, createMasker, type Fragment } from "../../domain/secret-masking.ts";
-import type { EnvironmentStore, SecretStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { SecretStore } from "../../store/secrets/secret-store.ts";
 
 type SecretDeps = { environments: Pick<EnvironmentStore, "get">; secrets: Pick<SecretStore, "read"> };
 

@@ -8,7 +8,9 @@ import { describeError } from "../../kernel/errors.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { Probe, ProbeResult } from "../../probes/probe.ts";
-import type { EnvironmentStore, EventLog, LogStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 
 /** Quick probes are started so far apart, without waiting for each other's answer. */
 const QUICK_PROBE_GAP_MS = 1_000;

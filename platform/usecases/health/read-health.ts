@@ -1,6 +1,7 @@
 import type { Status } from "../../domain/environment/record.ts";
 import type { HealthCheck } from "../../domain/health-rule.ts";
-import type { EnvironmentStore, LogStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 import { findEnvironment } from "../environments/find-environment.ts";
 
 const CHECKS = 10;

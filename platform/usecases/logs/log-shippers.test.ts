@@ -3,7 +3,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
 import { createFakeEngine } from "../../test/fakes/fake-engine.ts";
 import { createFakeLogStore } from "../../test/fakes/fake-log-store.ts";
-import type { LogStore } from "../../store/store.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { createLogShippers, createSkipper } from "./ship-logs.ts";
 

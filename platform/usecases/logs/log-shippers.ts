@@ -3,7 +3,7 @@ import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
 import type { LogLine, Workloads } from "../../workloads/workloads.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { LogStore, ResumePoint } from "../../store/store.ts";
+import type { LogStore, ResumePoint } from "../../store/logs/log-store.ts";
 
 /** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
 export type LogShippers = {

@@ -1,6 +1,7 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import type { LogQuery } from "../../domain/log-query.ts";
-import type { EnvironmentStore, LogStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
 
 type LogDeps = { environments: Pick<EnvironmentStore, "get">; logs: Pick<LogStore, "read" | "follow"> };
 

@@ -1,6 +1,7 @@
 import type { Logger } from "../../kernel/logger.ts";
 import type { TaskTracker } from "../../kernel/task-tracker.ts";
-import type { EnvironmentStore, EventLog } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import type { WorkloadAction, Workloads } from "../../workloads/workloads.ts";
 import type { Operations } from "../environments/operations.ts";
 import type { HealthChecks } from "../health/health-checks.ts";

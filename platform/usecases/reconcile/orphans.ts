@@ -1,6 +1,9 @@
 import type { Logger } from "../../kernel/logger.ts";
 import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore, EventLog, LogStore, SecretStore } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
+import type { LogStore } from "../../store/logs/log-store.ts";
+import type { SecretStore } from "../../store/secrets/secret-store.ts";
 import type { Workloads } from "../../workloads/workloads.ts";
 import type { ActualState } from "./actual-state.ts";
 import type { ReconcileReport } from "./report.ts";

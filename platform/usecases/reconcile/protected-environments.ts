@@ -2,7 +2,8 @@ import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore, EventLog } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import type { ActualState } from "./actual-state.ts";
 
 export type ProtectedEnvironmentsDeps = {

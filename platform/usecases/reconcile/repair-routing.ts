@@ -2,7 +2,7 @@ import { delay } from "../../kernel/delay.ts";
 import { describeError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { Router } from "../../routing/router.ts";
-import type { EventLog } from "../../store/store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 import type { EdgeContainer } from "../../workloads/workloads.ts";
 
 const ANSWER_LIMIT_MS = 5_000;

@@ -1,7 +1,8 @@
 import { describeError } from "../../kernel/errors.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore, EventLog } from "../../store/store.ts";
+import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { EventLog } from "../../store/journal/event-log.ts";
 
 export type RepairStateFilesDeps = {
   environments: EnvironmentStore;

@@ -4,7 +4,7 @@ const REMEMBERED = 1_000;
  * The ids whose logs were archived or discarded last: what still arrives for them must not begin a
  * folder anew. Only the last 1,000, since what arrives late arrives within seconds.
  */
-export function createRetiredIds(): { add(id: string): void; has(id: string): boolean } {
+export function createTombstones(): { add(id: string): void; has(id: string): boolean } {
   const ids = new Set<string>();
   return {
     add(id) {
