@@ -1,11 +1,11 @@
-import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   everything,
+  isOurs,
   linesAbout,
+  replaceRestore,
   startFirewallMachine,
   TABLES,
   TOOLS,
@@ -15,9 +15,6 @@ import {
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
-const run = promisify(execFile);
-
-const isOurs = (line: string) => line.includes("SANDBOX-");
 const chainOf = async (machine: FirewallMachine) =>
   (await machine.rules())
     .find((line) => line.startsWith("-N SANDBOX-"))
@@ -26,22 +23,22 @@ const chainOf = async (machine: FirewallMachine) =>
 const jumpsIn = async (machine: FirewallMachine) =>
   (await machine.rules()).filter((line) => /^-A [A-Z-]+ .*-j SANDBOX-/.test(line)).map((line) => line.split(" ")[1]);
 
-describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
-  test("ours come before everybody else's, and nothing is anywhere else", async () => {
+describe.each(TOOLS)("with rules set by %s", (tool) => {
+  test("our rules come before all others, which stay as they are", async () => {
     const machine = await startFirewallMachine(tool);
     const before = await everything(machine);
     await machine.keep();
     expect((await everything(machine)).filter((line) => !isOurs(line))).toEqual(before);
     const [rules, mangle] = [await machine.rules(), await machine.rules("mangle")];
     expect(mangle.find((line) => line.startsWith("-A POSTROUTING "))).toContain(`-j ${await chainOf(machine)}`);
-    for (const door of ["INPUT", "DOCKER-USER"])
-      expect(rules.find((line) => line.startsWith(`-A ${door} `))).toContain(`-j ${await chainOf(machine)}`);
+    for (const from of ["INPUT", "DOCKER-USER"])
+      expect(rules.find((line) => line.startsWith(`-A ${from} `))).toContain(`-j ${await chainOf(machine)}`);
     const other: Tool = tool === "iptables-nft" ? "iptables-legacy" : "iptables-nft";
     if (!TOOLS.includes(other)) return;
     expect((await everything(machine, other)).filter(isOurs)).toEqual([]);
   });
 
-  test("what goes missing of ours is put back within seconds and told, what is not ours is left alone", async () => {
+  test("a rule of ours that goes missing is put back and logged, and rules of others stay as they are", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
     const whole = await everything(machine);
@@ -70,7 +67,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     ];
     for (const [index, damage] of damages.entries()) {
       for (const command of damage) await machine.iptables(...command);
-      await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
+      await waitUntil("the log line", () => linesAbout(machine, "rules put back").length === index + 1);
       expect((await everything(machine)).toSorted()).toEqual(whole.toSorted());
     }
     expect(linesAbout(machine, "rules put back")[0]).toMatch(
@@ -78,7 +75,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     );
   });
 
-  test("ours come first again within seconds after somebody's rule came before them, which is told and left alone", async () => {
+  test("our jump comes first again when another rule is put before it, which is logged and kept", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
     const places: ["filter" | "mangle", string][] = [
@@ -86,44 +83,44 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
       ["filter", "DOCKER-USER"],
       ["mangle", "POSTROUTING"],
     ];
-    for (const [index, [table, door]] of places.entries()) {
-      const of = async () => (await machine.rules(table)).filter((line) => line.startsWith(`-A ${door} `));
-      const before = await of();
-      await machine.iptables("-t", table, "-I", door, "-j", "ACCEPT");
-      await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === index + 1);
-      expect(await of()).toEqual([before[0], `-A ${door} -j ACCEPT`, ...before.slice(1)]);
+    for (const [index, [table, from]] of places.entries()) {
+      const rulesThere = async () => (await machine.rules(table)).filter((line) => line.startsWith(`-A ${from} `));
+      const before = await rulesThere();
+      await machine.iptables("-t", table, "-I", from, "-j", "ACCEPT");
+      await waitUntil("the log line", () => linesAbout(machine, "rules put back").length === index + 1);
+      expect(await rulesThere()).toEqual([before[0], `-A ${from} -j ACCEPT`, ...before.slice(1)]);
       expect(linesAbout(machine, "rules put back")[index]).toMatch(
-        new RegExp(`missing: (mangle )?-A ${door} .*-j SANDBOX-\\w+, before all others$`),
+        new RegExp(`missing: (mangle )?-A ${from} .*-j SANDBOX-\\w+, before all others$`),
       );
     }
   });
 
-  test("Docker's rule for a network that comes is before ours, and nobody minds", async () => {
+  test("a rule that Docker puts before ours for a new network stays there", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
     const ofDocker = ["-s", "172.17.0.0/16", "!", "-o", "docker0", "-j", "MASQUERADE"];
     await machine.iptables("-t", "nat", "-I", "POSTROUTING", ...ofDocker);
-    // Noticed at the same look.
+    // Noticed at the same check.
     await machine.iptables("-F", await chainOf(machine));
-    await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === 1);
+    await waitUntil("the log line", () => linesAbout(machine, "rules put back").length === 1);
     expect(linesAbout(machine, "rules put back")[0]).not.toContain("nat ");
     expect(await machine.script("check")).toBe("");
   });
 
-  test("several instances have their jumps side by side without end", async () => {
+  test("jumps of two instances stay side by side, without moving in turns", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
     const [own, another] = [await chainOf(machine), "SANDBOX-0123456789ab"];
     await machine.iptables("-N", another);
     await machine.iptables("-I", "INPUT", "-j", another);
-    // Noticed a look later, by when the other's jump would have been, too.
+    // Noticed at a later check than the other instance's jump would have been.
     await machine.iptables("-F", own);
-    await waitUntil("a word of it", () => linesAbout(machine, "rules put back").length === 1);
+    await waitUntil("the log line", () => linesAbout(machine, "rules put back").length === 1);
     expect(linesAbout(machine, "rules put back")[0]).not.toContain("before all others");
     expect(await machine.script("check")).toBe("");
   });
 
-  test("after a flush of everything the way through the machine is closed without Docker's help", async () => {
+  test("after a flush our jump goes from FORWARD, until Docker's own jump is back", async () => {
     const machine = await startFirewallMachine(tool);
     await machine.keep();
     await machine.iptables("-F");
@@ -137,7 +134,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
     expect(await jumpsIn(machine)).toEqual(["INPUT", "DOCKER-USER"]);
   });
 
-  test("a stop leaves the rules, down takes them away and leaves the machine as it was", async () => {
+  test("the rules stay after a stop, and down leaves the machine as it was before them", async () => {
     const machine = await startFirewallMachine(tool);
     const before = await everything(machine);
     await machine.keep();
@@ -149,7 +146,7 @@ describe.each(TOOLS)("where Docker's rules are set with %s", (tool) => {
   });
 });
 
-test("the metadata services of clouds are refused, whatever the protocol, wherever they are", async () => {
+test("clouds' metadata services are refused at each of their addresses, for every protocol", async () => {
   const machine = await startFirewallMachine("iptables-nft");
   await machine.keep();
   const rules = (await machine.rules()).filter((line) => line.includes("-j REJECT"));
@@ -160,7 +157,7 @@ test("the metadata services of clouds are refused, whatever the protocol, wherev
     ]);
 });
 
-test("resolvers that the machine is told of are let through on port 53 alone", async () => {
+test("resolvers in FIREWALL_RESOLVERS are let through on port 53 alone", async () => {
   const machine = await startFirewallMachine("iptables-nft", { FIREWALL_RESOLVERS: "169.254.169.254 127.0.0.53" });
   await machine.keep();
   const returns = (await machine.rules()).filter((line) => line.includes("-d ") && line.endsWith("-j RETURN"));
@@ -171,22 +168,16 @@ test("resolvers that the machine is told of are let through on port 53 alone", a
   expect(returns.filter((line) => line.includes("127.0.0."))).toEqual([]);
 });
 
-test("rules that cannot be set are told once, and set as soon as they can be", async () => {
+test("rules that cannot be set are logged once, and set as soon as possible", async () => {
   const folder = await temporaryFolder();
   const [tries, allowed] = [join(folder, "tries"), join(folder, "allowed")];
-  const real = (await run("which", ["iptables-nft"])).stdout.trim();
-  const words = "the kernel is not in the mood";
-  await writeFile(join(folder, "iptables-nft"), `#!/bin/sh\nexec ${real} "$@"\n`, { mode: 0o755 });
-  await writeFile(
-    join(folder, "iptables-nft-restore"),
-    `#!/bin/sh\n[ ! -e ${allowed} ] || exec ${real}-restore "$@"\necho >>${tries}\necho "${words}" >&2\nexit 1\n`,
-    { mode: 0o755 },
-  );
-  const machine = await startFirewallMachine("iptables-nft", { PATH: `${folder}:${process.env["PATH"]}` });
+  const error = "the kernel is out of memory";
+  const script = `[ ! -e ${allowed} ] || exec "$REAL" "$@"\necho >>${tries}\necho "${error}" >&2\nexit 1`;
+  const machine = await startFirewallMachine("iptables-nft", await replaceRestore(folder, script));
   machine.startKeeping();
   await waitUntil("some tries", async () => (await readFile(tries, "utf8")).length >= 3);
   expect((await machine.rules()).filter(isOurs)).toEqual([]);
   await writeFile(allowed, "");
   await waitUntil("the rules", () => linesAbout(machine, "rules set").length === 1);
-  expect(linesAbout(machine, "cannot set the rules")).toEqual([expect.stringContaining(words)]);
+  expect(linesAbout(machine, "cannot set the rules")).toEqual([expect.stringContaining(error)]);
 });

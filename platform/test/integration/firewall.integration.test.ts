@@ -24,7 +24,7 @@ const rulesOf = async (instance: string) =>
     .filter((line) => line.includes(chainOf(instance)));
 const firewallLog = async (instance: string) => (await docker("logs", `${instance}-firewall`)).split("\n");
 
-/** The port of a service of this machine that listens on every address until the test ends. */
+/** Starts a service on every address of this machine, which ends with the test, and returns its port. */
 async function listenEverywhere(): Promise<number> {
   const server = createServer((socket) => socket.destroy());
   onTestFinished(() => void server.close());
@@ -42,7 +42,7 @@ describePlatform(
 
     const rulesStandSoon = () => waitUntil("the rules", () => rulesStand(name()), 20_000);
 
-    /** An environment, and how its attempt to reach a service of this machine through its gateway ends now. */
+    /** Makes an environment; returns a function that tries to reach a service of this machine through its gateway. */
     async function makeAttempt(): Promise<() => Promise<string | undefined>> {
       const { container, network } = await platform.createDemo();
       const host = await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", network);
@@ -53,11 +53,11 @@ describePlatform(
 
     test.each([
       ["the chain was emptied", () => [["-F", chainOf(name())]]],
-      ["nothing leads to it any more", () => [["-D", "INPUT", ...jump()]]],
+      ["the jump from INPUT was removed", () => [["-D", "INPUT", ...jump()]]],
       [
-        "all of it was removed",
+        "every rule of ours was removed",
         () => [
-          ...["INPUT", "DOCKER-USER"].map((door) => ["-D", door, ...jump()]),
+          ...["INPUT", "DOCKER-USER"].map((from) => ["-D", from, ...jump()]),
           ...["mangle", "nat"].map((table) => ["-t", table, "-D", "POSTROUTING", ...jump()]),
           ["-t", "nat", "-D", "PREROUTING", ...jump(`${chainOf(name())}-in`)],
           ...["-F", "-X"].map((verb) => ["-t", "nat", verb, `${chainOf(name())}-in`]),
@@ -65,13 +65,13 @@ describePlatform(
           ...["-F", "-X"].map((verb) => [verb, `${chainOf(name())}-within`]),
         ],
       ],
-    ])("refuses environments again within seconds after %s", async (_, damage) => {
+    ])("refuses environments again after %s", async (_, damage) => {
       const attempt = await makeAttempt();
       expect(await attempt()).toBe("ECONNREFUSED");
       const before = await rulesOf(name());
-      const told = (await firewallLog(name())).length;
+      const logged = (await firewallLog(name())).length;
 
-      // Held, so that what the damage does can be seen.
+      // Paused, so that the damage lasts until it was seen.
       await docker("pause", firewall());
       try {
         for (const command of damage()) await iptables(...command);
@@ -80,12 +80,12 @@ describePlatform(
         await docker("unpause", firewall());
       }
       await waitUntil("the refusal", async () => (await attempt()) === "ECONNREFUSED");
-      await waitUntil("word of it", async () => (await firewallLog(name())).length === told + 1);
+      await waitUntil("the log line", async () => (await firewallLog(name())).length === logged + 1);
       expect((await rulesOf(name())).toSorted()).toEqual(before.toSorted());
       expect((await firewallLog(name())).at(-1)).toContain("rules put back");
     });
 
-    test("refuses datagrams to all, which are heard without it", async () => {
+    test("refuses broadcast datagrams, which arrive without its rules", async () => {
       const { container, network } = await platform.createDemo();
       const addresses = ["255.255.255.255", await broadcastOf(network)];
       await withDatagramListener(async (port, heard) => {
@@ -94,20 +94,20 @@ describePlatform(
         try {
           await iptables("-D", "INPUT", ...jump());
           await sendFromInside(container, all, "without");
-          await waitUntil("what is sent to all", () => heard("without") === all.length);
+          await waitUntil("the broadcasts", () => heard("without") === all.length);
         } finally {
           await docker("unpause", firewall());
         }
         await rulesStandSoon();
         await sendFromInside(container, all, "with");
-        // What was sent before it has arrived by then.
+        // Datagrams sent before this one arrive before it.
         await sendDatagram({ host: "127.0.0.1", port }, "the end");
         await waitUntil("the last datagram", () => heard("the end") === 1);
         expect(heard("with")).toBe(0);
       });
     });
 
-    test("leaves the rules when it is stopped, and puts back what has gone when it is started", async () => {
+    test("leaves the rules when it is stopped, and puts missing ones back when it is started", async () => {
       const attempt = await makeAttempt();
       const before = await rulesOf(name());
       await docker("stop", firewall());
@@ -119,7 +119,7 @@ describePlatform(
       await rulesStand(name());
     });
 
-    test("may change rules and nothing else", async () => {
+    test("has no rights but those to change rules", async () => {
       const { HostConfig, Mounts } = JSON.parse(await docker("inspect", "-f", "{{json .}}", firewall())) as {
         HostConfig: Record<string, unknown>;
         Mounts: { Source: string; RW: boolean }[];
@@ -154,7 +154,7 @@ describePlatform(
         30_000,
       );
 
-    test("is 503 while the firewall's container is stopped, says what to do, and is 200 once that is done", async () => {
+    test("answers 503 with a remedy while the firewall's container is stopped, and 200 after the remedy", async () => {
       const firewall = `${platform.instance.name}-firewall`;
       expect(await becomes(200)).toMatchObject({ ok: true });
       await docker("stop", firewall);
@@ -168,23 +168,23 @@ describePlatform(
   ["process", "container", "filtered container"],
 );
 
-test("make up has the rules in place before the API starts, make down leaves none", async () => {
+test("make up sets the rules before the API starts, and make down removes them", async () => {
   const instance = await createTestInstance();
   onTestFinished(() => instance.remove());
   expect(await rulesOf(instance.name)).not.toEqual([]);
-  // Its settings are what is wanted of it.
+  // Only the instance's settings are used from here on.
   await instance.remove();
   expect(await rulesOf(instance.name)).toEqual([]);
 
-  // No engine is ours to stop, should this be the last platform on it.
+  // Keeps make down from stopping the engine when this is its last platform.
   const environment = { ...process.env, ...instance.variables, ENGINE_PID_FILE: join(instance.folder, "no-engine") };
   const { stdout } = await run(join(ROOT, "scripts/up.sh"), { env: environment });
   expect(stdout).toMatch(/ok {2}firewall +environments reach neither this machine/);
   await rulesStand(instance.name);
   expect(await rulesOf(instance.name)).toContainEqual(expect.stringMatching(/^-A POSTROUTING /));
   const startOf = (part: string) => docker("inspect", "-f", "{{.State.StartedAt}}", `${instance.name}-${part}`);
-  const [said, api] = [(await firewallLog(instance.name))[0]?.split(" ")[0] ?? "", await startOf("api")];
-  expect(Date.parse(said)).toBeLessThan(Date.parse(api));
+  const [ruled, api] = [(await firewallLog(instance.name))[0]?.split(" ")[0] ?? "", await startOf("api")];
+  expect(Date.parse(ruled)).toBeLessThan(Date.parse(api));
 
   await run(join(ROOT, "scripts/down.sh"), { env: environment });
   expect(await rulesOf(instance.name)).toEqual([]);

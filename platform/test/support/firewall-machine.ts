@@ -1,5 +1,7 @@
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
 import { endProcess, startNamespace, type NetworkNamespace } from "./network-namespace.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -7,37 +9,37 @@ import { waitUntil } from "./wait-until.ts";
 
 const SCRIPT = resolve(import.meta.dirname, "../../../scripts/firewall/firewall.sh");
 
-/** Where Docker has its rules: the two kinds of iptables. */
+/** The two kinds of iptables: Docker has its rules in the place of one of them. */
 export type Tool = "iptables-nft" | "iptables-legacy";
 
 /** A kernel may have been built without the older of the two. */
 const hasLegacy = spawnSync("unshare", ["--net", "iptables-legacy", "-S"]).status === 0;
 export const TOOLS: readonly Tool[] = hasLegacy ? ["iptables-nft", "iptables-legacy"] : ["iptables-nft"];
 
-/** The tables that have rules of ours. */
+/** The tables with rules of ours. */
 export const TABLES = ["filter", "mangle", "nat"] as const;
 type Table = (typeof TABLES)[number];
 
-/** A machine for firewalls: a network namespace with rules as Docker sets them, and nobody else who changes any. */
+/** A machine for a firewall: a network namespace with rules as Docker sets them, in which only the test changes any. */
 export type FirewallMachine = {
   readonly instance: string;
   readonly namespace: NetworkNamespace;
-  /** What stands in a table, the filter table unless told, line by line. */
+  /** The lines of a table, `filter` by default. */
   rules(table?: Table, tool?: Tool): Promise<string[]>;
   iptables(...args: string[]): Promise<void>;
   /** Starts the script's `keep`. */
   startKeeping(): void;
-  /** The same, and waits until it says that the rules are set. */
+  /** Starts `keep` and waits until the rules stand. */
   keep(): Promise<void>;
-  /** Ends it, as Docker does, and returns its signal. */
+  /** Ends `keep` as Docker does, and returns its signal. */
   stopKeeping(): Promise<NodeJS.Signals | null>;
-  /** What `keep` printed so far. */
+  /** What `keep` has printed so far. */
   output(): string;
-  /** What the script's other verbs print. */
+  /** Runs another verb of the script and returns its output. */
   script(verb: string): Promise<string>;
 };
 
-/** `settings` are for the script. */
+/** Makes the machine; `settings` are the script's environment. */
 export async function startFirewallMachine(
   tool: Tool = "iptables-nft",
   settings: Record<string, string> = {},
@@ -86,17 +88,35 @@ export async function startFirewallMachine(
   await machine.iptables("-A", "DOCKER-USER", "-j", "RETURN");
   await machine.iptables("-A", "FORWARD", "-j", "DOCKER-USER");
   await machine.iptables("-A", "FORWARD", "-o", "br-any", "-j", "DOCKER");
-  // And somebody's who has nothing to do with us.
+  // A rule of the machine's owner.
   for (const chain of ["INPUT", "DOCKER-USER"]) await machine.iptables("-I", chain, "-s", "203.0.113.7", "-j", "DROP");
   return machine;
 }
 
-/** What stands in all of its tables. */
+/** Whether a line is a rule or a chain of an instance of the platform. */
+export const isOurs = (line: string) => line.includes("SANDBOX-");
+
+/**
+ * Settings that put a shell script in place of iptables-nft-restore, to record or to refuse what is restored. In the
+ * script "$REAL" is the real command. The files go into `folder`.
+ */
+export async function replaceRestore(folder: string, script: string): Promise<Record<string, string>> {
+  const real = (await promisify(execFile)("which", ["iptables-nft"])).stdout.trim();
+  const commands = {
+    "iptables-nft": `exec ${real} "$@"`,
+    "iptables-nft-restore": `REAL=${real}-restore\n${script}`,
+  };
+  for (const [name, lines] of Object.entries(commands))
+    await writeFile(join(folder, name), `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  return { PATH: `${folder}:${process.env["PATH"]}` };
+}
+
+/** The lines of all tables. */
 export async function everything(machine: FirewallMachine, tool?: Tool): Promise<string[]> {
   return (await Promise.all(TABLES.map((table) => machine.rules(table, tool)))).flat();
 }
 
-/** What `keep` printed with these words in it, line by line. */
+/** The lines that `keep` has printed with these words in them. */
 export function linesAbout(machine: FirewallMachine, words: string): string[] {
   return machine
     .output()

@@ -8,10 +8,10 @@ const SERVER = `require("node:net")
   .createServer((socket) => socket.on("error", () => {}).end("from " + socket.remoteAddress))
   .listen(80, "0.0.0.0")`;
 
-/** Somebody on one of a machine's networks, with a service on port 80 that tells who asks. */
+/** A host on one of a machine's networks, with a service on port 80 that answers with the caller's address. */
 export type Neighbour = { readonly address: string; readonly within: readonly string[] };
 
-/** Makes a network as Docker does, a bridge on which the machine has the first address, and a neighbour per number. */
+/** Makes a network as Docker does: a bridge where the machine has the first address, and a neighbour per number. */
 export async function addNetwork(
   machine: FirewallMachine,
   bridge: string,
@@ -40,17 +40,17 @@ export async function addNetwork(
   return neighbours;
 }
 
-/** Whether anybody listens on port 80 there, by the kernel's own table (proc(5), /proc/net/tcp: 0A is LISTEN). */
+/** Whether port 80 is listened on there, by the kernel's table (proc(5), /proc/net/tcp: 0A is LISTEN). */
 async function isListening(pid: number): Promise<boolean> {
   return / 00000000:0050 \S+ 0A /.test(await readFile(`/proc/${pid}/net/tcp`, "utf8"));
 }
 
-/** How it ends when somebody connects to each of these. */
+/** The outcome of a connection to each of these neighbours. */
 export async function tryFrom(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
   return tryEach(from, to, {});
 }
 
-/** The address with which somebody appears to each of these; how it ends where it does not. */
+/** The caller's address as each of these neighbours sees it; the outcome where the connection fails. */
 export async function appearanceTo(from: Pick<Neighbour, "within">, to: readonly Neighbour[]): Promise<string[]> {
   return tryEach(from, to, { hostHeader: "x" });
 }
