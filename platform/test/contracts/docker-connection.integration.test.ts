@@ -57,21 +57,22 @@ describe("the connection to a Docker engine", () => {
       for await (const event of stream) events.push(event);
     }
     const listening = listen();
-    const unpaused = () => events.filter(({ action }) => action === "unpause").length;
+    const own = () => events.filter((event) => event.container === container).map(({ action }) => action);
+    // A signal that changes nothing: what it does is told once, where the engine itself may repeat a pause.
+    const signal = () => docker("kill", "--signal", "WINCH", container);
     try {
       for (let round = 1; round <= 4; round++) {
-        await docker("pause", container);
+        await signal();
         await proxy.close();
-        await docker("unpause", container);
+        await signal();
         await proxy.open();
-        await waitUntil("the events to go on", () => unpaused() === round, 20_000);
+        await waitUntil("the events to go on", () => own().length >= 2 * round, 20_000);
       }
     } finally {
       stop.abort();
       await listening;
     }
-    const actions = events.filter((event) => event.container === container).map(({ action }) => action);
-    expect(actions).toEqual(Array.from({ length: 4 }, () => ["pause", "unpause"]).flat());
+    expect(own()).toEqual(Array.from({ length: 8 }, () => "kill"));
   });
 
   test("that breaks ends what follows logs with engine_unavailable, and following goes on from the last line", async () => {
@@ -95,9 +96,9 @@ describe("the connection to a Docker engine", () => {
   });
 
   test("gives each line once across rotations of the container's log", async () => {
-    // 18 MB of log file: at least one rotation at 10 MB.
+    // 62 MB of log file: one rotation at 50 MB.
     const total = 130_000;
-    const write = `let s = ""; for (let i = 0; i < 500; i++) s += n++ + " ${"x".repeat(60)}\\n"; process.stdout.write(s);`;
+    const write = `let s = ""; for (let i = 0; i < 500; i++) s += n++ + " ${"x".repeat(400)}\\n"; process.stdout.write(s);`;
     const script = `let n = 0; const timer = setInterval(() => { ${write} if (n >= ${total}) clearInterval(timer) }, 20)`;
     const container = await run("node", "-e", script);
     const wrong: string[] = [];

@@ -107,7 +107,7 @@ export function describeContainers(harness: EngineHarness): void {
       });
       await engine.containers.unpause(spec.name);
       await engine.containers.unpause(spec.name);
-      expect(await stateOf(spec.name)).toBe("running");
+      await waitUntil("it to run", async () => (await stateOf(spec.name)) === "running");
     });
 
     test("that does not run cannot be paused (conflict), and unpausing it is fine", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { waitUntil } from "../support/wait-until.ts";
 import type { EngineHarness } from "./engine-harness.ts";
 
-/** What the engine tells, asked and unasked. */
+/** Versions, what is observed, images and events. */
 export function describeEvents(harness: EngineHarness): void {
   const { subject, engine, runningEnvironment, listen, abortedAfterTest } = harness;
 
@@ -14,7 +14,7 @@ export function describeEvents(harness: EngineHarness): void {
       });
     });
 
-    test("observes our containers and networks and nobody else's", async () => {
+    test("observes our containers and networks, and no others", async () => {
       await subject.addForeign();
       const { network, spec } = await runningEnvironment();
       const facts = await engine.observe();
@@ -80,6 +80,7 @@ export function describeEvents(harness: EngineHarness): void {
 
   describe("events", () => {
     test("tell what happens to our containers, in order, and nothing of others", async () => {
+      const began = Date.now();
       const events = listen();
       const { network, spec, id } = await runningEnvironment();
       await subject.addForeign();
@@ -89,33 +90,23 @@ export function describeEvents(harness: EngineHarness): void {
       await engine.networks.connect(network.name, spec.name, spec.address);
       await engine.containers.kill(spec.name, "SIGKILL");
       await engine.containers.remove(spec.name);
-      await waitUntil("the last event", () => events.at(-1)?.action === "destroy");
+      await waitUntil("the last event", () => events.some(({ action }) => action === "destroy"));
 
-      // Docker tells a forced disconnect twice.
-      const seen = events
-        .map(({ action }) => action)
-        .filter((action, i, all) => action !== "disconnect" || all[i - 1] !== action);
-      const expected = [
-        "connect",
-        "start",
-        "pause",
-        "unpause",
-        "disconnect",
-        "connect",
-        "kill",
-        "die",
-        "disconnect",
-        "destroy",
-      ];
-      expect(seen).toEqual(expected);
+      const expected = ["connect", "start", "pause", "unpause", "disconnect", "connect"];
+      expected.push("kill", "die", "disconnect", "destroy");
+      const { found, others } = sequenceIn(
+        events.map(({ action }) => action),
+        expected,
+      );
+      expect({ found, others }).toEqual({ found: expected, others: others.filter((action) => REPEATED.has(action)) });
       expect(events.every(({ container, env }) => container === spec.name && env === id)).toBe(true);
       const named = events.filter((event) => event.network !== null);
       expect(new Set(named.map(({ action }) => action))).toEqual(new Set(["connect", "disconnect"]));
       expect(named.every((event) => event.network === network.name)).toBe(true);
-      expect(events.every(({ time }) => Math.abs(time - Date.now()) < 60_000)).toBe(true);
+      expect(events.every(({ time }) => time >= began && time <= Date.now())).toBe(true);
     });
 
-    test("tell of containers that were there before, with whom they were connected", async () => {
+    test("tell of containers that were there before, and of their networks", async () => {
       const { network, spec, id } = await runningEnvironment();
       const events = listen();
       await engine.networks.disconnect(network.name, spec.name);
@@ -129,21 +120,21 @@ export function describeEvents(harness: EngineHarness): void {
       const { spec } = await runningEnvironment();
       const events = listen();
       await subject.removeBehindOurBack(spec.name);
-      await waitUntil("the removal", () => events.some(({ action }) => action === "destroy"));
-      expect(events.at(-1)).toMatchObject({ action: "destroy", container: spec.name });
+      await waitUntil("the removal", () =>
+        events.some(({ action, container }) => action === "destroy" && container === spec.name),
+      );
     });
 
     test("begin when they are asked for, not when they are first read", async () => {
       const { spec } = await runningEnvironment();
+      const asked = Date.now();
       const stream = engine.events(abortedAfterTest().signal);
       await engine.containers.pause(spec.name);
-      const seen: string[] = [];
-      for await (const { action } of stream) {
-        seen.push(action);
-        if (action === "pause") break;
+      for await (const { action, time } of stream) {
+        expect(time).toBeGreaterThanOrEqual(asked);
+        if (action === "pause") return;
       }
-      // What happened in the very millisecond of the call may come first.
-      expect(["pause", "start pause"]).toContain(seen.join(" "));
+      expect.unreachable("the events ended before the pause");
     });
 
     test("end without an error when the signal aborts", async () => {
@@ -154,4 +145,15 @@ export function describeEvents(harness: EngineHarness): void {
       expect(await next).toMatchObject({ done: true });
     });
   });
+}
+
+/** What Docker repeats: `disconnect` where it is forced; `pause` and `unpause` on a busy machine, among later events. */
+const REPEATED: ReadonlySet<string> = new Set(["disconnect", "pause", "unpause"]);
+
+/** As much of `expected` as is found in this order, and what else there is. */
+function sequenceIn(actions: string[], expected: string[]): { found: string[]; others: string[] } {
+  const found: string[] = [];
+  const others: string[] = [];
+  for (const action of actions) (action === expected[found.length] ? found : others).push(action);
+  return { found, others };
 }
