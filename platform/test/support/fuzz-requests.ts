@@ -2,16 +2,13 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import type { FuzzRequest } from "./encode-request.ts";
 
+const WORDS =
+  "__proto__ constructor prototype toString hasOwnProperty -1 1e999 NaN 9007199254740993 env- env-- ENV-A-1 env-a-1.json quarantine archived 00-generation sandbox sandbox-nginx sandbox-demo-app:latest demo:latest localhost 127.0.0.1 null";
+const PATHS =
+  "../../../../etc/passwd ..%2f..%2f..%2fetc%2fpasswd ..\\..\\windows /etc/passwd . .. ~root % %00 %zz %ff%fe *";
 const NASTY = [
-  "../../../../etc/passwd",
-  "..%2f..%2f..%2fetc%2fpasswd",
-  "..\\..\\windows",
-  "/etc/passwd",
-  "__proto__",
-  "constructor",
-  "prototype",
-  "toString",
-  "hasOwnProperty",
+  ...WORDS.split(" "),
+  ...PATHS.split(" "),
   "$(touch /tmp/owned)",
   "`touch /tmp/owned`",
   "; touch /tmp/owned;",
@@ -22,68 +19,41 @@ const NASTY = [
   "a\r\nX-Injected: yes",
   "a\nb",
   "\0",
-  "%00",
-  "%",
-  "%zz",
-  "%ff%fe",
   "\u{1f4a5}",
   "\u202eevil",
   "e\u0301",
   "\ud800",
   "x".repeat(64),
   "x".repeat(5000),
-  "-1",
-  "1e999",
-  "NaN",
-  "9007199254740993",
-  "env-",
-  "env--",
-  "ENV-A-1",
-  "env-a-1.json",
-  "quarantine",
-  "archived",
-  "00-generation",
-  "sandbox",
-  "sandbox-nginx",
-  "sandbox-demo-app:latest",
-  "demo:latest",
-  "localhost",
-  "127.0.0.1",
   "' OR 1=1 --",
   "<script>alert(1)</script>",
-  "*",
   "",
   " ",
-  ".",
-  "..",
-  "~root",
-  "null",
 ];
 
+/** One choice of fc.oneof, which is made `weight` times as often as one of weight 1. */
+const weighted = <T>(weight: number, arbitrary: fc.Arbitrary<T>) => ({ weight, arbitrary });
 const nasty = fc.constantFrom(...NASTY);
-const text = fc.oneof(
-  { weight: 3, arbitrary: nasty },
-  { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 80 }) },
-);
+const text = fc.oneof(weighted(3, nasty), weighted(1, fc.string({ unit: "binary", maxLength: 80 })));
 const number = fc.oneof(
   fc.constantFrom(0, -0, -1, 1, 9, 10, 60, 80, 3000, 65_535, 65_536, 86_400, 2 ** 31, 2 ** 53, 1e21, 1e308, 0.1, -1e-7),
   fc.integer(),
   fc.double(),
 );
 const anything = fc.oneof(
-  { weight: 4, arbitrary: text },
-  { weight: 3, arbitrary: number },
-  { weight: 2, arbitrary: fc.constantFrom(null, true, false, [], {}) },
-  { weight: 1, arbitrary: fc.array(text, { maxLength: 5 }) },
-  { weight: 1, arbitrary: fc.dictionary(text, text, { maxKeys: 5 }) },
+  weighted(4, text),
+  weighted(3, number),
+  weighted(2, fc.constantFrom(null, true, false, [], {})),
+  weighted(1, fc.array(text, { maxLength: 5 })),
+  weighted(1, fc.dictionary(text, text, { maxKeys: 5 })),
 );
 
-/** Mostly right, so that the wrong part is reached. */
+/** Mostly right, so that requests get past the checks of their other fields. */
 function likely<T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> {
-  return fc.oneof({ weight: 9, arbitrary: right as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: anything });
+  return fc.oneof(weighted(9, right as fc.Arbitrary<unknown>), weighted(1, anything));
 }
 
-/** Mostly long enough. */
+/** Mostly long enough to be masked. */
 const secret = fc.oneof(text, ...["secret ", "a long one: "].map((words) => text.map((value) => words + value)));
 
 function createBody(images: string[]): fc.Arbitrary<object> {
@@ -108,8 +78,8 @@ function createBody(images: string[]): fc.Arbitrary<object> {
     { requiredKeys: [] },
   );
   const unknown = fc.oneof(
-    { weight: 9, arbitrary: fc.constant({}) },
-    { weight: 1, arbitrary: fc.dictionary(text, anything, { minKeys: 1, maxKeys: 2 }) },
+    weighted(9, fc.constant({})),
+    weighted(1, fc.dictionary(text, anything, { minKeys: 1, maxKeys: 2 })),
   );
   return fc.tuple(known, unknown).map(([right, wrong]) => ({ ...right, ...wrong }));
 }
@@ -134,7 +104,7 @@ const nested = fc
     bytesOf(opening.repeat(depth) + (opening === "[" ? "]" : "1}").repeat(opening === "[" ? depth : 1)),
   );
 
-/** Far more of everything than anybody is told about. */
+/** Far more fields than a refusal names. */
 const manyKeys = fc
   .tuple(fc.constantFrom("env", "secrets", "resources", "command", ""), fc.constantFrom(101, 20_000), anything)
   .map(([field, count, value]) => {
@@ -147,11 +117,17 @@ const manyKeys = fc
 
 const bodyOf = (images: string[]): fc.Arbitrary<Uint8Array> =>
   fc.oneof(
-    { weight: 12, arbitrary: createBody(images).map((value) => bytesOf(JSON.stringify(value))) },
-    { weight: 10, arbitrary: otherBody.map((value) => bytesOf(JSON.stringify(value) ?? "")) },
-    {
-      weight: 2,
-      arbitrary: fc
+    weighted(
+      12,
+      createBody(images).map((value) => bytesOf(JSON.stringify(value))),
+    ),
+    weighted(
+      10,
+      otherBody.map((value) => bytesOf(JSON.stringify(value) ?? "")),
+    ),
+    weighted(
+      2,
+      fc
         .constantFrom(
           '{"__proto__":{"polluted":true}}',
           '{"constructor":{"prototype":{"polluted":true}}}',
@@ -165,15 +141,18 @@ const bodyOf = (images: string[]): fc.Arbitrary<Uint8Array> =>
           "undefined",
         )
         .map(bytesOf),
-    },
-    { weight: 1, arbitrary: nested },
-    { weight: 1, arbitrary: manyKeys },
-    { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom(200_000, 262_144, 300_000).map((size) => bytesOf(`{"name":"${"x".repeat(size)}"}`)),
-    },
-    { weight: 1, arbitrary: fc.constantFrom(10, 20_000_000).map((size) => gzipSync(Buffer.alloc(size, " "))) },
+    ),
+    weighted(1, nested),
+    weighted(1, manyKeys),
+    weighted(1, fc.uint8Array({ maxLength: 300 })),
+    weighted(
+      1,
+      fc.constantFrom(200_000, 262_144, 300_000).map((size) => bytesOf(`{"name":"${"x".repeat(size)}"}`)),
+    ),
+    weighted(
+      1,
+      fc.constantFrom(10, 20_000_000).map((size) => gzipSync(Buffer.alloc(size, " "))),
+    ),
   );
 
 const header: fc.Arbitrary<[string, string]> = fc.oneof(
@@ -199,10 +178,10 @@ const header: fc.Arbitrary<[string, string]> = fc.oneof(
 const contentType: fc.Arbitrary<[string, string]> = fc.tuple(
   fc.constant("Content-Type"),
   fc.oneof(
-    { weight: 30, arbitrary: fc.constant("application/json") },
-    {
-      weight: 3,
-      arbitrary: fc.constantFrom(
+    weighted(30, fc.constant("application/json")),
+    weighted(
+      3,
+      fc.constantFrom(
         "application/json; charset=utf-16",
         "application/json;charset=x",
         "text/plain",
@@ -212,15 +191,18 @@ const contentType: fc.Arbitrary<[string, string]> = fc.tuple(
         "application/json, text/html",
         "",
       ),
-    },
-    { weight: 1, arbitrary: text },
+    ),
+    weighted(1, text),
   ),
 );
 
 const idPart = fc.oneof(
-  { weight: 4, arbitrary: fc.constant("{id}") },
-  { weight: 3, arbitrary: text.map((part) => encodeURIComponent(part.toWellFormed())) },
-  { weight: 1, arbitrary: nasty },
+  weighted(4, fc.constant("{id}")),
+  weighted(
+    3,
+    text.map((part) => encodeURIComponent(part.toWellFormed())),
+  ),
+  weighted(1, nasty),
 );
 const query = fc.oneof(
   fc.constant(""),
@@ -239,27 +221,30 @@ const query = fc.oneof(
   text.map((part) => `?${part}`),
 );
 const target = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom("/envs", "/envs/", "/ENVS", "/envs?x=1") },
-  {
-    weight: 12,
-    arbitrary: fc
+  weighted(6, fc.constantFrom("/envs", "/envs/", "/ENVS", "/envs?x=1")),
+  weighted(
+    12,
+    fc
       .tuple(
         idPart,
         fc.constantFrom("", "/logs", "/health", "/outage", "/extend", "/deploy", "/rollback", "/deploys"),
         query,
       )
       .map(([id, rest, search]) => `/envs/${id}${rest}${search}`),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
+  ),
+  weighted(
+    3,
+    fc
       .tuple(fc.constantFrom("/healthz", "/events", "/audit", "/halt", "/metrics", "/docs", "/"), query)
       .map((parts) => parts.join("")),
-  },
-  { weight: 2, arbitrary: text.map((part) => `/${part}`) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(
+  ),
+  weighted(
+    2,
+    text.map((part) => `/${part}`),
+  ),
+  weighted(
+    1,
+    fc.constantFrom(
       "*",
       "http://evil.example/envs",
       "//envs",
@@ -269,39 +254,29 @@ const target = fc.oneof(
       "evil.example:443",
       "",
     ),
-  },
+  ),
 );
 
 /**
- * Requests of every kind that a program, a browser, or somebody with bad intent could send. `images` are the only
- * ones that are well-formed, so that nobody asks a registry for what was invented here.
+ * Requests of every kind that a program, a browser or an attacker could send. `images` are the only well-formed image
+ * names, so that no registry is asked for invented ones.
  */
 export const fuzzRequests = (images: string[]): fc.Arbitrary<FuzzRequest> =>
   fc.record({
     method: fc.oneof(
-      { weight: 12, arbitrary: fc.constantFrom("GET", "POST", "POST", "POST", "DELETE") },
-      {
-        weight: 1,
-        arbitrary: fc.constantFrom(
-          "HEAD",
-          "PUT",
-          "PATCH",
-          "OPTIONS",
-          "TRACE",
-          "CONNECT",
-          "PROPFIND",
-          "get",
-          "NONSENSE",
-        ),
-      },
+      weighted(12, fc.constantFrom("GET", "POST", "POST", "POST", "DELETE")),
+      weighted(
+        1,
+        fc.constantFrom("HEAD", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "NONSENSE"),
+      ),
     ),
     target,
     headers: fc.tuple(contentType, fc.array(header, { maxLength: 3 })).map(([type, more]) => [type, ...more]),
     framing: fc.oneof(
-      { weight: 14, arbitrary: fc.constant("exact" as const) },
-      {
-        weight: 1,
-        arbitrary: fc.constantFrom(
+      weighted(14, fc.constant("exact" as const)),
+      weighted(
+        1,
+        fc.constantFrom(
           "chunked" as const,
           "short" as const,
           "long" as const,
@@ -309,7 +284,7 @@ export const fuzzRequests = (images: string[]): fc.Arbitrary<FuzzRequest> =>
           "broken-chunks" as const,
           "none" as const,
         ),
-      },
+      ),
     ),
     body: bodyOf(images),
   });
