@@ -1,64 +1,71 @@
 import express, { type Express } from "express";
 import { PlatformError } from "../kernel/errors.ts";
-import type { Context } from "../usecases/context.ts";
-import type { PartHealth } from "../usecases/health/platform-health.ts";
-import { authenticate } from "./middleware/authenticate.ts";
-import { adminsOnly, changersOnly, ownersOnly } from "./middleware/authorize.ts";
+import type { Logger } from "../kernel/logger.ts";
 import type { CreateLimits } from "./contracts/create-environment.ts";
-import { createAuditThrottle } from "./middleware/audit-throttle.ts";
-import { jsonBody } from "./middleware/json-body.ts";
-import { createResponseBudget } from "./middleware/response-budget.ts";
-import { problemWriter } from "./problem.ts";
-import { limitChanges, limitRequests } from "./middleware/rate-limit.ts";
 import { auditRefusals } from "./middleware/audit-changes.ts";
-import { sameOrigin } from "./middleware/same-origin.ts";
+import { createAuditThrottle } from "./middleware/audit-throttle.ts";
+import { authenticate } from "./middleware/authenticate.ts";
+import { adminsOnly, changersOnly, ownersOnly, type OwnerDeps } from "./middleware/authorize.ts";
+import { jsonBody } from "./middleware/json-body.ts";
+import { limitChanges, limitRequests } from "./middleware/rate-limit.ts";
 import { requestId } from "./middleware/request-id.ts";
-import { auditRoutes } from "./routes/audit.ts";
-import { environmentRoutes } from "./routes/environments.ts";
-import { eventRoutes } from "./routes/events.ts";
-import { healthRoutes } from "./routes/health.ts";
-import { logRoutes } from "./routes/logs.ts";
-import { outageRoutes } from "./routes/outages.ts";
+import { createResponseBudget } from "./middleware/response-budget.ts";
+import { sameOrigin } from "./middleware/same-origin.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
-import { createStreams } from "./streams/streams.ts";
+import { problemWriter } from "./problem.ts";
+import { auditRoutes, type AuditRouteDeps } from "./routes/audit.ts";
+import { environmentRoutes, type EnvironmentDeps } from "./routes/environments.ts";
+import { eventRoutes, type EventDeps } from "./routes/events.ts";
+import { healthRoutes, type HealthDeps } from "./routes/health.ts";
+import { logRoutes, type LogDeps } from "./routes/logs.ts";
+import { outageRoutes, type OutageDeps } from "./routes/outages.ts";
+import { createStreams, type StreamDeps } from "./streams/streams.ts";
+
+/** All that the API calls; each route module names the part it takes. */
+export type HttpDeps = OwnerDeps &
+  StreamDeps &
+  EnvironmentDeps &
+  LogDeps &
+  HealthDeps &
+  OutageDeps &
+  EventDeps &
+  AuditRouteDeps & { logger: Logger };
 
 export type AccessSettings = {
-  /** Names the API is reached by beside localhost and its addresses. */
+  /** Names of the API beside localhost and its addresses. */
   hosts: readonly string[];
-  /** Addresses and ranges of proxies that say in X-Forwarded-For who the caller is. */
+  /** Addresses and ranges of proxies whose X-Forwarded-For is believed. */
   trustedProxies?: readonly string[];
   /** Requests and changes a minute, 0 for no limit. */
   rateLimit: number;
   changesLimit: number;
 };
 
-/** The whole API: parse → use-case → respond. `loops` tells how the loops are doing. */
+/** The whole API: authenticate → authorize → parse → use-case → respond. */
 export function createApp(
-  context: Context,
+  deps: HttpDeps,
   limits: CreateLimits,
-  loops: () => PartHealth,
   access: AccessSettings = { hosts: [], rateLimit: 0, changesLimit: 0 },
 ): Express {
+  const throttle = createAuditThrottle(deps.audit, deps.stopping);
+  const streams = createStreams(deps);
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", "simple");
   app.set("trust proxy", access.trustedProxies ?? []);
-  app.use(requestId(context.logger));
-  app.use(securityHeaders());
-  // Who asks is settled before anything of the body is read.
-  const refusals = createAuditThrottle(context);
-  app.use(sameOrigin(access.hosts), authenticate(context, refusals), limitRequests(access.rateLimit));
-  app.use(auditRefusals(refusals), limitChanges(access.changesLimit), changersOnly());
-  app.use("/envs/:id", ownersOnly(context));
+  app.use(requestId(deps.logger), securityHeaders());
+  // The caller is known before any of the body is read.
+  app.use(sameOrigin(access.hosts), authenticate(deps.identify, throttle), limitRequests(access.rateLimit));
+  app.use(auditRefusals(throttle), limitChanges(access.changesLimit), changersOnly());
+  app.use("/envs/:id", ownersOnly(deps));
   app.use(["/halt", "/audit"], adminsOnly());
   app.use(...jsonBody());
-  const streams = createStreams(context);
   app.use(
-    environmentRoutes(context, limits),
-    logRoutes(context, streams, createResponseBudget()),
-    healthRoutes(context, loops),
-    outageRoutes(context),
-    eventRoutes(context, streams),
-    auditRoutes(context),
+    environmentRoutes(deps, limits),
+    logRoutes(deps, streams, createResponseBudget()),
+    healthRoutes(deps),
+    outageRoutes(deps),
+    eventRoutes(deps, streams),
+    auditRoutes(deps),
   );
   app.use((request) => {
     throw new PlatformError(
@@ -66,6 +73,6 @@ export function createApp(
       `Cannot find ${request.method} ${request.path}: no such path. The README and docs/api.md list them.`,
     );
   });
-  app.use(problemWriter(context.logger));
+  app.use(problemWriter(deps.logger));
   return app;
 }

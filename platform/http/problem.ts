@@ -1,6 +1,7 @@
-import type { NextFunction, Request, Response } from "express";
+import type { ErrorRequestHandler } from "express";
 import { CATALOGUE, PlatformError, describeError, isPlatformError } from "../kernel/errors.ts";
 import type { Logger } from "../kernel/logger.ts";
+import { requestIdOf } from "./middleware/request-id.ts";
 
 /** A problem document (RFC 9457). `type` points into the API's documentation; `code` is stable. */
 export type Problem = {
@@ -25,14 +26,15 @@ export function toProblem(error: PlatformError, requestId: string): Problem {
   };
 }
 
-/** The last middleware: whatever was thrown becomes one problem document. */
-export function problemWriter(logger: Logger) {
-  return (thrown: unknown, request: Request, response: Response, _next: NextFunction): void => {
+/** The last middleware: answers every thrown value with one problem document. */
+export function problemWriter(logger: Logger): ErrorRequestHandler {
+  // Express tells it from other middleware by its four parameters.
+  return (thrown: unknown, request, response, _next) => {
     const error = catalogued(thrown);
-    const requestId = response.locals["requestId"] as string;
+    const requestId = requestIdOf(response);
     if (error.code === "internal_error") logger.error({ err: thrown, request_id: requestId }, "unexpected failure");
     else if (error.status >= 500 || error.code === "image_not_found") {
-      // Why an image cannot be had is in the engine's words, which the caller is not told.
+      // The engine's own words about an image are for the log, not for the caller.
       const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
       logger.warn({ code: error.code, reason: error.message, ...cause, request_id: requestId }, "request failed");
     }
@@ -41,37 +43,30 @@ export function problemWriter(logger: Logger) {
       return;
     }
     response.status(error.status).set(error.headers).type("application/problem+json");
-    // A body that was refused is not read to its end; without this the client could not read the answer.
+    // The rest of a refused body is not read: with the connection kept, the client could not read the answer.
     if (error.status === 413) response.set("Connection", "close");
     response.send(request.method === "HEAD" ? "" : JSON.stringify(toProblem(error, requestId)));
   };
 }
 
-/** What Express and its body parser throw, in terms of the catalogue; they tell by `type` and `status`. */
+/** The catalogue's error for a thrown value. Express and its body parser throw errors with a `type` and a `status`. */
 function catalogued(thrown: unknown): PlatformError {
   if (isPlatformError(thrown)) return thrown;
-  const { type, status } = (thrown ?? {}) as { type?: string; status?: number };
+  const { type, status = 500 } = (thrown ?? {}) as { type?: string; status?: number };
+  const cause = { cause: thrown };
   if (type === "entity.parse.failed")
-    return new PlatformError("invalid_json", "Cannot read the body: it is not valid JSON.", { cause: thrown });
+    return new PlatformError("invalid_json", "Cannot read the body: it is not valid JSON.", cause);
   if (status === 413)
-    return new PlatformError("body_too_large", "Cannot accept the body: it is larger than 256 KiB.", { cause: thrown });
+    return new PlatformError("body_too_large", "Cannot accept the body: it is larger than 256 KiB.", cause);
   if (status === 415) {
-    return new PlatformError(
-      "unsupported_media_type",
-      "Cannot read the body: send uncompressed or gzip JSON in UTF-8.",
-      { cause: thrown },
-    );
+    const detail = "Cannot read the body: send uncompressed or gzip JSON in UTF-8.";
+    return new PlatformError("unsupported_media_type", detail, cause);
   }
-  if (status !== undefined && status >= 400 && status < 500) {
-    return new PlatformError("invalid_request", "Cannot read the request: its path or body is malformed.", {
-      cause: thrown,
-    });
-  }
+  if (status >= 400 && status < 500)
+    return new PlatformError("invalid_request", "Cannot read the request: its path or body is malformed.", cause);
   return new PlatformError(
     "internal_error",
     `Something unexpected failed (${CATALOGUE.internal_error.title}); the platform's log tells more under this request_id.`,
-    {
-      cause: thrown,
-    },
+    cause,
   );
 }

@@ -4,7 +4,7 @@ import { PlatformError } from "../kernel/errors.ts";
 type Method = "get" | "post" | "delete";
 export type Handler = (request: Request, response: Response) => Promise<void> | void;
 
-/** Registers a path's methods; every other method gets 405 with `Allow`. */
+/** Registers the methods of a path; every other method answers 405 with `Allow`. */
 export function addRoute(router: Router, path: string, handlers: Partial<Record<Method, Handler>>): void {
   const route = router.route(path);
   for (const [method, handler] of Object.entries(handlers)) route[method as Method](handler as RequestHandler);

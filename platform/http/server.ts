@@ -10,22 +10,22 @@ export type ClientLimits = {
   /** To send all headers, and the whole request. */
   headersMs: number;
   requestMs: number;
-  /** Without taking any of a finished answer; what is streamed has a limit of its own. */
+  /** To read some more of a finished answer; streams have a limit of their own (streams/event-stream.ts). */
   stallMs: number;
-  /** Between two looks at who is late. */
+  /** Between two checks for late clients. */
   checkMs: number;
 };
 
 const LIMITS: ClientLimits = { headersMs: 15_000, requestMs: 60_000, stallMs: 60_000, checkMs: 5_000 };
 
-/** How long a connection stays after a request was refused that could not be read. */
+/** How long a connection stays open after an unreadable request was refused. */
 const LINGER_MS = 1_000;
 
-/** How long answers under way are waited for when the server stops, in milliseconds. */
+/** How long a stopping server waits for answers under way. */
 const STOP_LIMIT_MS = 25_000;
 
-/** Connections that wait for no answer: idle ones, and those whose request has not arrived. */
-const unanswered = new WeakMap<Server, Set<Duplex>>();
+/** The open connections of a server, each with the answer that it waits for; null: idle, or its request is incomplete. */
+const connectionsOf = new WeakMap<Server, Map<Duplex, ServerResponse | null>>();
 
 /** A listening HTTP server for the app; rejects when the address cannot be taken. */
 export async function startServer(
@@ -40,35 +40,32 @@ export async function startServer(
     connectionsCheckingInterval: limits.checkMs,
     requireHostHeader: false, // Node would refuse with an empty answer; the handler below does it properly
   });
-  const answering = new WeakMap<Duplex, ServerResponse>();
-  const silent = new Set<Duplex>();
-  unanswered.set(server, silent);
+  const connections = new Map<Duplex, ServerResponse | null>();
+  connectionsOf.set(server, connections);
   server.on("connection", (socket) => {
-    silent.add(socket);
-    socket.once("close", () => silent.delete(socket));
+    connections.set(socket, null);
+    socket.once("close", () => connections.delete(socket));
   });
-  server.on("request", (request, response) => {
-    const { socket } = request;
-    answering.set(socket, response);
-    silent.delete(socket);
+  server.on("request", ({ socket }, response) => {
+    connections.set(socket, response);
     response.once("close", () => {
       if (!server.listening) socket.end();
-      else if (!socket.destroyed) silent.add(socket);
+      else if (connections.has(socket)) connections.set(socket, null);
     });
-    // An answer is in memory until it is taken.
+    // An answer stays in memory until its client has read it.
     response.once("prefinish", () => response.setTimeout(limits.stallMs, () => response.destroy()));
   });
   const answer: RequestListener = (request, response) => {
     if (request.headers.host === undefined) refuse(request.socket, malformed("it names no Host"));
     else app(request, response);
   };
-  server.on("request", answer); // after the above, which an answer given at once would escape
+  server.on("request", answer); // after the handler above, which must see the answer begin
   server.on("checkExpectation", answer); // an expectation may be ignored; Node would answer 417 with nothing
   server.on("connect", (_request, socket) => refuse(socket, malformed("this server is no proxy")));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    const response = answering.get(socket);
-    const isHalfAnswered = response?.headersSent === true && !response.writableFinished;
-    if (socket.writableEnded) return; // what follows a request that was refused
+    const response = connections.get(socket) ?? null;
+    const isHalfAnswered = response !== null && response.headersSent && !response.writableFinished;
+    if (socket.writableEnded) return; // the request was refused already
     if (error.code === "ECONNRESET" || !socket.writable || isHalfAnswered) socket.destroy();
     else refuse(socket, problemOf(error));
   });
@@ -80,18 +77,18 @@ export async function startServer(
 }
 
 /**
- * Takes no more connections, drops those that ask nothing or have not finished asking, and waits for the
- * answers under way, at most 25 s.
+ * Accepts no more connections, drops idle ones and those with an incomplete request, and waits for the answers under
+ * way, at most 25 s.
  */
 export async function stopServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const socket of unanswered.get(server) ?? []) socket.destroy();
+  for (const [socket, response] of connectionsOf.get(server) ?? []) if (response === null) socket.destroy();
   const timer = setTimeout(() => server.closeAllConnections(), STOP_LIMIT_MS);
   await closed;
   clearTimeout(timer);
 }
 
-/** Answers without the app, and lets go a moment later: at once, what is still arriving could cost the client the answer. */
+/** Answers without the app and closes a second later: a close while bytes arrive could cost the client the answer. */
 function refuse(socket: Duplex, error: PlatformError): void {
   socket.end(rawProblem(error));
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);

@@ -12,13 +12,15 @@ const RESERVED = new Set(["ENV_ID", "PORT"]);
 /** Bounds that depend on the configuration and the machine. */
 export type CreateLimits = { maxTtl: number; maxCpus: number; maxMemoryMb: number };
 
+export type CreateBody = z.infer<ReturnType<typeof createEnvironmentSchema>>;
+
 const withoutNul = z.string().refine((value) => !value.includes("\0"), "must not contain a NUL character");
 
 const secretValue = withoutNul
   .max(MAX_ENV_VALUE)
   .refine(
     isMaskable,
-    `must have a line of at least ${MIN_SECRET_LENGTH} characters: what is shorter cannot be masked in logs; give it in env if it is no secret`,
+    `must have a line of at least ${MIN_SECRET_LENGTH} characters: a shorter one cannot be masked in logs; give it in env if it is no secret`,
   );
 
 const variableName = z
@@ -27,7 +29,7 @@ const variableName = z
   .refine((name) => !RESERVED.has(name), "is set by the platform")
   .refine((name) => name !== "__proto__", "is not a usable name");
 
-/** The body of `POST /envs`. Everything is optional; what is not named here is refused. */
+/** The body of `POST /envs`. Every field is optional (domain/environment/spec.ts has the defaults); unknown fields are refused. */
 export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: CreateLimits) {
   const variables = (what: string, value = withoutNul.max(MAX_ENV_VALUE)) =>
     atMost(MAX_VARIABLES, what, z.record(variableName, value)).optional();
@@ -79,10 +81,10 @@ export function createEnvironmentSchema({ maxTtl, maxCpus, maxMemoryMb }: Create
   });
 }
 
-/** Counts first: whoever sends a hundred thousand is not told what is wrong with each. */
+/** Counts before it checks: a body with a hundred thousand entries gets one error, not one for each. */
 function atMost<T extends z.ZodType>(count: number, what: string, schema: T) {
   const isFew = (value: unknown) => typeof value !== "object" || Object.keys(value ?? {}).length <= count;
-  // With `abort` nothing that is not of the schema reaches the checks of the whole body either.
+  // `abort` keeps a value that is not of the schema from the checks of the whole body, too.
   return z
     .any()
     .refine(isFew, { error: `must hold at most ${count} ${what}`, abort: true })

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 
-/** How much of what is wrong is told, so that no answer is much larger than its request. */
+/** Bounds a refusal, so that no answer is much larger than its request. */
 const MAX_ERRORS = 20;
 const MAX_TEXT = 200;
 
-/** Parses input by a schema; `invalid_request` naming every bad field, or the first 20, otherwise. `what` is such as "request body". */
+/** Parses input by a schema; `invalid_request` with the first 20 bad fields otherwise. `what` is such as "request body". */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
@@ -20,12 +20,12 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what:
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
-  // Of a key that is refused, the reason is one level down.
+  // The reason why a key is refused is one level down.
   const [inner] = issue.code === "invalid_key" ? issue.issues : [];
   return inner?.message ?? issue.message;
 }
 
-/** Both a path and a message may hold keys that the caller invented. */
+/** A path and a message may both hold keys that the caller invented. */
 function shortened(text: string): string {
   return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)} …`;
 }

@@ -16,7 +16,7 @@ export const OutageSchema = z.strictObject({
   duration: z.int().min(1).max(MAX_OUTAGE_SECONDS).optional(),
 });
 
-/** A number in a query: plain digits, nothing that a number parser would also take. */
+/** A number in a query: digits only, and none of the other forms that a number parser takes. */
 function wholeNumber(min: number, max: number) {
   return z
     .string()
@@ -25,13 +25,20 @@ function wholeNumber(min: number, max: number) {
     .pipe(z.int().min(min).max(max));
 }
 
-/** The query of `GET /envs/:id/logs`. */
-export const LogQuerySchema = z.strictObject({
-  lines: wholeNumber(0, MAX_LINES).default(100),
-  service: z.string().max(63).optional(),
-  since: z.string().max(64).optional(),
-  grep: z.string().max(1024).optional(),
-});
+/** The query of `GET /envs/:id/logs`; `since` becomes milliseconds since the epoch, as `now` is. */
+export function logQuerySchema(now: number) {
+  const since = z
+    .string()
+    .max(64)
+    .transform((text) => parseSince(text, now))
+    .pipe(z.number("must be an ISO 8601 time or a length such as 90s, 10m, 2h"));
+  return z.strictObject({
+    lines: wholeNumber(0, MAX_LINES).default(100),
+    service: z.string().max(63).exactOptional(),
+    since: since.exactOptional(),
+    grep: z.string().max(1024).exactOptional(),
+  });
+}
 
 /** The query of `GET /audit`. */
 export const AuditQuerySchema = z.strictObject({
@@ -45,10 +52,9 @@ export const IdempotencyKeySchema = z
 
 const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `since` as milliseconds since the epoch: an ISO 8601 time, or so long ago (`90s`, `10m`, `2h`, `1d`); null when it is neither. */
-export function parseSince(text: string, now: number): number | null {
+/** An ISO 8601 time, or a time ago (`90s`, `10m`, `2h`, `1d`); NaN for other text. */
+function parseSince(text: string, now: number): number {
   const ago = /^(\d{1,9})([smhd])$/.exec(text);
   if (ago !== null) return now - Number(ago[1]) * (UNIT_MS[ago[2] ?? ""] ?? 0);
-  const time = z.iso.datetime({ offset: true, local: true }).safeParse(text).success ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(time) ? null : time;
+  return z.iso.datetime({ offset: true, local: true }).safeParse(text).success ? Date.parse(text) : Number.NaN;
 }

@@ -1,84 +1,92 @@
 import { randomUUID } from "node:crypto";
-import type { NextFunction, Request, RequestHandler, Response } from "express";
+import type { Request, RequestHandler, Response } from "express";
 import { PENDING, type NewAuditEntry } from "../../domain/access/audit.ts";
 import { CATALOGUE, isPlatformError } from "../../kernel/errors.ts";
-import type { Context } from "../../usecases/context.ts";
-import { callerOf, clientAddress, isChange, setAudited, wasAudited } from "./caller.ts";
+import type { TaskTracker } from "../../kernel/task-tracker.ts";
+import { clientAddress, isChange, knownCaller } from "./caller.ts";
 import type { AuditThrottle } from "./audit-throttle.ts";
+import { requestIdOf } from "./request-id.ts";
 
-/** What somebody wants done. `status`: what it is answered with when it has been done. */
-export type Change<T = object> = {
+/** The audit log, and the tasks that a shutdown waits for. */
+export type AuditDeps = {
+  audit: { append(entry: NewAuditEntry): void; flush(): Promise<void> };
+  tasks: Pick<TaskTracker, "track">;
+};
+
+/** A change that a caller asks for, such as "destroy". `status`: the HTTP status of its success. */
+type Change<T> = {
   what: string;
   envId?: string;
   status?: number;
-  /** Of a change that is not of one environment: which ones it changed, or failed to, and how that ended. */
+  /** For a change of several environments: how it ended for each. */
   parts?: (outcome: T) => { envId: string; result: number }[];
 };
 
-type Asked = { request: Request; response: Response };
+type Exchange = { request: Request; response: Response };
 
 /**
- * Does what was asked for, with an entry in the audit log before and one after: the first is there before
- * anything happens, so that a platform that is killed leaves it, and the second says what became of it,
- * whether or not anybody waited for the answer. The platform does, before it ends.
+ * Does a change and writes its audit lines: one on disk before anything happens, which a killed platform leaves behind,
+ * and one with the outcome, also when the client has left. A shutdown waits for the change.
+ * The other half is store/journal/, which writes the lines into logs/audit.jsonl.
  */
 export function auditChange<T extends object>(
-  context: Pick<Context, "audit" | "tasks">,
-  asked: Asked,
+  { audit, tasks }: AuditDeps,
+  exchange: Exchange,
   change: Change<T>,
   work: () => Promise<T>,
 ): Promise<T> {
-  return context.tasks.track(record(context, asked, change, work));
+  return tasks.track(writeAround(audit, exchange, change, work));
 }
 
-async function record<T extends object>(
-  { audit }: Pick<Context, "audit">,
-  { request, response }: Asked,
+async function writeAround<T extends object>(
+  audit: AuditDeps["audit"],
+  { request, response }: Exchange,
   { what, envId, status = 200, parts = () => [] }: Change<T>,
   work: () => Promise<T>,
 ): Promise<T> {
-  const entry = entryMaker(request, response);
+  const entry = auditEntries(request, response);
   const change_id = randomUUID();
-  const note = (result: number | string, env_id = envId ?? null) =>
+  const write = (result: number | string, env_id = envId ?? null) =>
     audit.append({ ...entry({ what, env_id, result }), change_id });
-  setAudited(response);
-  note(PENDING);
+  response.locals["audited"] = true;
+  write(PENDING);
   await audit.flush();
   try {
     const outcome = await work();
-    for (const part of parts(outcome)) note(part.result, part.envId);
-    note(status, envId ?? idOf(outcome));
+    for (const part of parts(outcome)) write(part.result, part.envId);
+    write(status, envId ?? idOf(outcome));
     return outcome;
   } catch (error) {
-    note(isPlatformError(error) ? error.status : CATALOGUE.internal_error.status);
+    write(isPlatformError(error) ? error.status : CATALOGUE.internal_error.status);
     throw error;
   }
 }
 
-/** Notes every request that would have changed something and was refused before it was begun. */
-export function auditRefusals({ note }: AuditThrottle): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction): void => {
+/** Audits every request for a change that was refused before auditChange began. */
+export function auditRefusals(throttle: AuditThrottle): RequestHandler {
+  return (request, response, next) => {
     if (isChange(request)) {
-      const entry = entryMaker(request, response);
+      const entry = auditEntries(request, response);
       const { path } = request; // routers change it while they work
       response.on("close", () => {
-        if (wasAudited(response)) return;
+        if (response.locals["audited"] === true) return;
         const result = response.writableFinished ? response.statusCode : "client left";
-        note(entry({ what: describeChange(request.method, path), env_id: environmentOf(path), result }));
+        throttle.append(entry({ what: describeChange(request.method, path), env_id: environmentOf(path), result }));
       });
     }
     next();
   };
 }
 
-/** Entries of one request, whose connection may be gone by the time they are made. */
-function entryMaker(request: Request, response: Response) {
-  const { name, role } = callerOf(response);
+/** Makes audit entries of one request. Reads the client's address at once: the connection may be gone later. */
+export function auditEntries(request: Request, response: Response) {
+  const caller = knownCaller(response);
+  const who = caller === null ? null : (caller.name ?? "local");
   const from = clientAddress(request);
-  const request_id = response.locals["requestId"] as string;
+  const request_id = requestIdOf(response);
   return ({ what, env_id, result }: Pick<NewAuditEntry, "what" | "env_id" | "result">): NewAuditEntry => ({
-    who: name ?? "local",
-    role,
+    who,
+    role: caller?.role ?? null,
     what,
     env_id,
     from,
@@ -87,7 +95,7 @@ function entryMaker(request: Request, response: Response) {
   });
 }
 
-/** Such as `create`, `destroy`, `extend`, `outage`; of paths unknown here their last part. */
+/** Such as `create`, `destroy`, `extend`, `outage`; the last part of an unknown path. */
 function describeChange(method: string, path: string): string {
   const [root, id, verb] = partsOf(path);
   if (root === "halt") return root;
@@ -102,7 +110,7 @@ function environmentOf(path: string): string | null {
   return root === "envs" && id !== undefined ? id.slice(0, 64) : null;
 }
 
-/** A creation's environment has an id once it is made. */
+/** A created environment has its id in the outcome. */
 function idOf(outcome: object): string | null {
   return "id" in outcome && typeof outcome.id === "string" ? outcome.id : null;
 }

@@ -1,54 +1,49 @@
-import type { NextFunction, Request, RequestHandler, Response } from "express";
-import { LOCAL_CALLER } from "../../domain/access/caller.ts";
+import type { Request, RequestHandler } from "express";
+import { LOCAL_CALLER, type Caller } from "../../domain/access/caller.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { Context } from "../../usecases/context.ts";
-import { bearerToken, clientAddress, setCaller } from "./caller.ts";
+import { auditEntries } from "./audit-changes.ts";
 import type { AuditThrottle } from "./audit-throttle.ts";
+import { bearerToken, setCaller } from "./caller.ts";
 import { limitRefusals } from "./rate-limit.ts";
 
-/** Answered to anybody: whether the platform is well is what a monitor asks, and it tells nothing about environments. */
+/** The caller a token belongs to; null when it is in no tokens file. */
+export type Identify = (token: string) => Promise<Caller | null>;
+
+/** Answered without a token: a monitor asks whether the platform is well, and learns nothing about environments. */
 const OPEN_PATH = /^\/healthz\/?$/i;
 const REFUSALS_A_MINUTE = 10;
 
-/** Finds out who makes the request, by the bearer token (RFC 6750); without tokens everybody is the machine's own user. */
-export function authenticate({ tokens }: Pick<Context, "tokens">, refusals: AuditThrottle): RequestHandler {
+/**
+ * Checks the bearer token of a request (RFC 6750) and sets its caller; 401 without a good one, 429 after ten refusals a
+ * minute. `identify` is null without a tokens file: then every caller is the machine's own user.
+ * The other half is store/tokens/, which looks the token's hash up in the tokens file.
+ */
+export function authenticate(identify: Identify | null, throttle: AuditThrottle): RequestHandler {
   const limitRefused = limitRefusals(REFUSALS_A_MINUTE);
 
-  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
-    if (tokens === null) {
-      setCaller(response, LOCAL_CALLER);
-      return next();
-    }
+  return async (request, response, next) => {
     const token = bearerToken(request);
-    const caller = token === null ? null : await tokens.identify(token);
+    const caller = identify === null ? LOCAL_CALLER : token === null ? null : await identify(token);
     if (caller !== null) {
       setCaller(response, caller);
       return next();
     }
     if (isOpen(request)) return next();
-    refusals.note({
-      who: null,
-      role: null,
-      what: "authenticate",
-      env_id: null,
-      from: clientAddress(request),
-      result: 401,
-      request_id: response.locals["requestId"] as string,
-    });
+    throttle.append(auditEntries(request, response)({ what: "authenticate", env_id: null, result: 401 }));
     await limitRefused(request, response, (error?: unknown) => next(error ?? refusal(token)));
   };
 }
 
-/** To look at only: whatever else is asked there needs to know who asks. */
+/** Only for reading: every other method needs a caller. */
 function isOpen({ method, path }: Request): boolean {
   return (method === "GET" || method === "HEAD") && OPEN_PATH.test(path);
 }
 
 function refusal(token: string | null): PlatformError {
-  const what = token === null ? "it has no token" : "its token is not known";
+  const reason = token === null ? "it has no token" : "its token is not known";
   return new PlatformError(
     "unauthorized",
-    `Cannot accept the request: ${what}. Send "Authorization: Bearer <token>"; make token NAME= ROLE= makes one.`,
+    `Cannot accept the request: ${reason}. Send "Authorization: Bearer <token>"; make token NAME= ROLE= makes one.`,
     { headers: { "WWW-Authenticate": "Bearer" } },
   );
 }

@@ -1,37 +1,44 @@
-import type { NextFunction, Request, RequestHandler, Response } from "express";
+import type { Request, RequestHandler } from "express";
 import { mayChange, maySee, type Caller } from "../../domain/access/caller.ts";
+import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { Context } from "../../usecases/context.ts";
 import { environmentNotFound } from "../../usecases/environments/find-environment.ts";
 import { callerOf, isChange } from "./caller.ts";
 import { environmentId } from "../routes/environment-id.ts";
 
-/** Viewers change nothing. */
+export type OwnerDeps = {
+  /** Null when no such environment lives. */
+  getRecord(id: string): EnvironmentRecord | null;
+  /** Null when it has no archived logs, or they have no owner. */
+  archivedOwner(id: string): Promise<string | null>;
+};
+
+/** Refuses changes by viewers. */
 export function changersOnly(): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction): void => {
+  return (request, response, next) => {
     if (isChange(request)) assertMay(mayChange, callerOf(response), request);
     next();
   };
 }
 
-/** For paths that are about everybody's environments. */
+/** For paths that concern the environments of all owners. */
 export function adminsOnly(): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction): void => {
+  return (request, response, next) => {
     assertMay(({ role }) => role === "admin", callerOf(response), request);
     next();
   };
 }
 
-/** For `/envs/:id`: to a member, what belongs to others does not exist, living or archived. */
-export function ownersOnly({ environments, logs }: Pick<Context, "environments" | "logs">): RequestHandler {
-  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
+/** For `/envs/:id`: to a member the environments of others do not exist, living or archived. */
+export function ownersOnly({ getRecord, archivedOwner }: OwnerDeps): RequestHandler {
+  return async (request, response, next) => {
     const caller = callerOf(response);
     if (caller.role !== "member") return next();
     const id = environmentId(request);
-    const record = environments.get(id);
+    const record = getRecord(id);
     if (record !== null && maySee(caller, record.owner)) return next();
-    // Looked for also where somebody else's lives: how long an answer takes must not tell that from one that never was.
-    const archived = await logs.archivedOwner(id);
+    // Also when another's environment lives: the time of the answer must not tell it from one that never existed.
+    const archived = await archivedOwner(id);
     if (record !== null || !maySee(caller, archived)) throw environmentNotFound(id);
     next();
   };

@@ -1,10 +1,16 @@
-/** What callers hold at once, of whatever is counted: so much each, and so much all together. */
+import { PlatformError } from "../../kernel/errors.ts";
+
+/** Limits how much callers hold at once, each of them and all together. */
 export type ConcurrencyLimit = {
-  /** Returns what gives it back; null when it would be too much. */
-  acquire(caller: string, amount: number): (() => void) | null;
+  /** Returns the function that gives the amount back; `too_many_requests` when the caller would hold too much. */
+  acquire(caller: string, amount: number): () => void;
 };
 
-export function createConcurrencyLimit({ each, all = Infinity }: { each: number; all?: number }): ConcurrencyLimit {
+/** `detail` and `retryAfter` (seconds) are for a refused caller. */
+export function createConcurrencyLimit(
+  { each, all }: { each: number; all: number },
+  refusal: { detail: string; retryAfter: number },
+): ConcurrencyLimit {
   const held = new Map<string, number>();
   let total = 0;
 
@@ -17,7 +23,10 @@ export function createConcurrencyLimit({ each, all = Infinity }: { each: number;
 
   return {
     acquire(caller, amount) {
-      if ((held.get(caller) ?? 0) + amount > each || total + amount > all) return null;
+      if ((held.get(caller) ?? 0) + amount > each || total + amount > all) {
+        const headers = { "Retry-After": String(refusal.retryAfter) };
+        throw new PlatformError("too_many_requests", refusal.detail, { headers });
+      }
       add(caller, amount);
       return () => add(caller, -amount);
     },

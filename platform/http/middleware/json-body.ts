@@ -4,8 +4,8 @@ import { PlatformError } from "../../kernel/errors.ts";
 const LIMIT = "256kb";
 
 /**
- * Reads JSON bodies and nothing else. A form or plain text, which any web page could send across
- * sites without asking, is refused with 415. No body at all counts as `{}`.
+ * Reads JSON bodies only. A form or plain text, which any web page could send across sites without asking, is refused
+ * with 415. A request without a body counts as `{}`.
  */
 export function jsonBody(): RequestHandler[] {
   return [refuseOthers, express.json({ limit: LIMIT, strict: false, type: "application/json" }), emptyIsObject];

@@ -5,31 +5,28 @@ import { clientAddress, isChange, knownCaller } from "./caller.ts";
 
 const WINDOW_MS = 60_000;
 
-/** At most `perMinute` requests of one token, or of one address where there is none; 0: no limit. */
+/** At most `perMinute` requests of one caller; 0: no limit. */
 export function limitRequests(perMinute: number): RequestHandler {
-  if (perMinute === 0) return (_request, _response, next) => next();
   return limiter("requests", perMinute, callerKey);
 }
 
-/** At most `perMinute` requests that may change something, of one caller: each costs the engine work and the audit log lines. */
+/** At most `perMinute` requests for a change of one caller, 0 for no limit: each costs the engine work and the audit log lines. */
 export function limitChanges(perMinute: number): RequestHandler {
-  if (perMinute === 0) return (_request, _response, next) => next();
   return limiter("changes", perMinute, callerKey, (request) => !isChange(request));
 }
 
-/** Who a limit is about: a token's owner, or an address where there is none. */
-export function callerKey(request: Request, response: Response): string {
-  const name = knownCaller(response)?.name;
-  return name == null ? addressKey(request) : `token ${name}`;
-}
-
 /**
- * At most `perMinute` passages of one address: for requests whose token has been refused. A good token
- * from there passes as ever. Tokens are too long to be guessed, so what this saves is work and log
- * lines; shutting an address out would hand whoever shares it a way to lock the others out.
+ * At most `perMinute` requests of one address with a refused token. A good token from there still passes: tokens are
+ * too long to be guessed, so the limit saves work and log lines, and a shared address locks no other user out.
  */
 export function limitRefusals(perMinute: number): RequestHandler {
   return limiter("refused-tokens", perMinute, addressKey);
+}
+
+/** The caller a limit counts: the owner of a token, or an address where there is no token. */
+export function callerKey(request: Request, response: Response): string {
+  const name = knownCaller(response)?.name;
+  return name == null ? addressKey(request) : `token ${name}`;
 }
 
 function limiter(
@@ -38,6 +35,7 @@ function limiter(
   keyGenerator: (request: Request, response: Response) => string,
   skip: (request: Request) => boolean = () => false,
 ): RequestHandler {
+  if (limit === 0) return (_request, _response, next) => next();
   return rateLimit({
     windowMs: WINDOW_MS,
     limit,

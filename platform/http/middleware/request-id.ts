@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import type { NextFunction, Request, Response } from "express";
+import type { RequestHandler, Response } from "express";
 import type { Logger } from "../../kernel/logger.ts";
 
-/** Gives every request an id, the caller's own where it is a harmless token, and logs the request when it has been answered. */
-export function requestId(logger: Logger) {
-  return (request: Request, response: Response, next: NextFunction): void => {
+/** Gives every request an id, the caller's own where that is a harmless word, and logs the request when it has been answered. */
+export function requestId(logger: Logger): RequestHandler {
+  return (request, response, next) => {
     const given = request.get("x-request-id");
     const id = given !== undefined && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
     const started = performance.now();
@@ -19,4 +19,8 @@ export function requestId(logger: Logger) {
     });
     next();
   };
+}
+
+export function requestIdOf(response: Response): string {
+  return response.locals["requestId"] as string;
 }

@@ -1,17 +1,17 @@
 import { isIP } from "node:net";
-import type { NextFunction, Request, RequestHandler, Response } from "express";
+import type { Request, RequestHandler } from "express";
 import { PlatformError } from "../../kernel/errors.ts";
 
 /**
- * Keeps web pages of other sites from driving the API. A browser names the site that a page talks to
- * in `Host`, and where the page is from in `Origin` and `Sec-Fetch-Site`, which no script can change:
+ * Keeps web pages of other sites from driving the API. A browser names the site that a page talks to in `Host`, and the
+ * page's own site in `Origin` and `Sec-Fetch-Site`, which no script can change:
  * - an unexpected `Host` means that a foreign name was made to point here (DNS rebinding);
- * - an `Origin` other than `Host`, or a `Sec-Fetch-Site` other than same-origin or none, means a page
- *   from elsewhere. Same-site is elsewhere too: environments at `*.localhost` share the site of `localhost`.
- * `hosts`: names the API is reached by beside localhost and its addresses, with or without a port.
+ * - an `Origin` other than `Host`, or a `Sec-Fetch-Site` other than same-origin or none, means a page of another site.
+ *   Same-site is another site too: environments at `*.localhost` share the site of `localhost`.
+ * `hosts`: names of the API beside localhost and its addresses, with or without a port.
  */
 export function sameOrigin(hosts: readonly string[]): RequestHandler {
-  return (request: Request, _response: Response, next: NextFunction): void => {
+  return (request, _response, next) => {
     const host = request.headers.host ?? "";
     if (!isExpected(host, request.socket.localAddress ?? "", hosts)) {
       throw refusal(
@@ -24,7 +24,7 @@ export function sameOrigin(hosts: readonly string[]): RequestHandler {
   };
 }
 
-/** A name is expected when it is known; an address when it is the one that was connected to: no name can be made to look like one. */
+/** Known names, and the address that was connected to: no name can be made to look like an address. */
 function isExpected(host: string, localAddress: string, hosts: readonly string[]): boolean {
   const match = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?$/.exec(host.toLowerCase());
   const name = match?.[1];
@@ -34,12 +34,12 @@ function isExpected(host: string, localAddress: string, hosts: readonly string[]
   return name === "localhost" || hosts.includes(name) || hosts.includes(host.toLowerCase());
 }
 
-/** No Origin: not a script, or a request of our own pages that carries none. `null` is a page that hides where it is from. */
+/** No Origin: not a script, or a request of our own pages that carries none. `null`: a page that hides its site. */
 function isOwnOrigin(origin: string | undefined, host: string): boolean {
   return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 
-/** Following a link to one of our pages is fine wherever the link was: the page it was on reads nothing of the answer. */
+/** A link to one of our pages may be followed from any site: the page it was on cannot read the answer. */
 function isOwnFetch({ headers, method }: Request): boolean {
   const site = headers["sec-fetch-site"];
   if (site === undefined || site === "same-origin" || site === "none") return true;

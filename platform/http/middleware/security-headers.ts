@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import type { RequestHandler } from "express";
 import helmet from "helmet";
 
-/** What our own pages may do: load and ask the API itself, and nothing else; nobody may frame them. */
+/** Our own pages may load from the API and call it; they may not be framed. */
 const PAGE_POLICY = {
   "default-src": ["'none'"],
   "script-src": ["'self'"],
@@ -19,11 +19,11 @@ const PAGE_POLICY = {
 const strict = helmet({
   contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
   frameguard: { action: "deny" },
-  // The API speaks plain HTTP; whoever puts TLS before it sets this there, where it counts.
+  // The API speaks plain HTTP: a TLS proxy in front of it sets this header.
   strictTransportSecurity: false,
 });
 
-/** Headers that keep browsers strict, on every answer. No CORS header is among them: no other site may read one. */
+/** Sets headers that keep browsers strict, on every answer. There is no CORS header: no other site may read an answer. */
 export function securityHeaders(): RequestHandler {
   return (request, response, next) => {
     response.set("Cache-Control", "no-store");
@@ -31,7 +31,7 @@ export function securityHeaders(): RequestHandler {
   };
 }
 
-/** The same headers, for an answer that no app writes: lines of an HTTP head. */
+/** The same headers as lines of an HTTP head, for an answer that server.ts writes without the app. */
 export function rawSecurityHeaders(): string[] {
   const request = new IncomingMessage(new Socket());
   const response = new ServerResponse(request);

@@ -1,11 +1,14 @@
 import { Router } from "express";
-import type { Context } from "../../usecases/context.ts";
+import type { AuditEntry } from "../../domain/access/audit.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { AuditQuerySchema } from "../contracts/requests.ts";
 import { addRoute } from "../route-table.ts";
 
-/** `/audit`: who changed what; for admins. */
-export function auditRoutes({ audit }: Pick<Context, "audit">): Router {
+/** `read` gives the last `limit` entries, oldest first. */
+export type AuditRouteDeps = { audit: { read(limit: number): Promise<AuditEntry[]> } };
+
+/** `/audit`: the changes and their callers; for admins. */
+export function auditRoutes({ audit }: AuditRouteDeps): Router {
   const router = Router();
   addRoute(router, "/audit", {
     get: async (request, response) => {

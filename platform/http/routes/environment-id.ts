@@ -1,8 +1,8 @@
 import type { Request } from "express";
-import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 
-/** The `:id` of a path; what does not have an id's shape names no environment and goes no further. */
+/** The `:id` of a path; `environment_not_found` when it does not have the shape of an id. */
 export function environmentId(request: Request): string {
   const id = String(request.params["id"]);
   if (isEnvironmentId(id)) return id;

@@ -1,56 +1,59 @@
 import { Router, type Request } from "express";
-import { viewEnvironment } from "../../domain/environment/view.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
-import type { Context } from "../../usecases/context.ts";
-import { createEnvironment } from "../../usecases/environments/create-environment.ts";
-import { destroyEnvironment } from "../../usecases/environments/destroy-environment.ts";
-import { extendEnvironment } from "../../usecases/environments/extend-environment.ts";
-import { findEnvironment } from "../../usecases/environments/find-environment.ts";
-import { callerOf } from "../middleware/caller.ts";
-import { createEnvironmentSchema, type CreateLimits } from "../contracts/create-environment.ts";
+import type { EnvironmentView } from "../../domain/environment/view.ts";
+import { createEnvironmentSchema, type CreateBody, type CreateLimits } from "../contracts/create-environment.ts";
 import { parseInput } from "../contracts/parse.ts";
 import { ExtendSchema, IdempotencyKeySchema } from "../contracts/requests.ts";
-import { environmentId } from "./environment-id.ts";
 import { createListCache } from "../list-cache.ts";
-import { auditChange } from "../middleware/audit-changes.ts";
+import { auditChange, type AuditDeps } from "../middleware/audit-changes.ts";
+import { callerOf } from "../middleware/caller.ts";
 import { addRoute } from "../route-table.ts";
+import { environmentId } from "./environment-id.ts";
+
+export type EnvironmentDeps = AuditDeps & {
+  create(body: CreateBody, idempotencyKey: string | null, owner: string | null): Promise<EnvironmentRecord>;
+  /** Oldest first; one and the same array until a record has changed. */
+  list(): readonly EnvironmentRecord[];
+  find(id: string): EnvironmentRecord;
+  destroy(id: string): Promise<{ id: string; status: "destroyed"; archived_logs: string | null }>;
+  extend(id: string, seconds: number): Promise<EnvironmentRecord>;
+  view(record: EnvironmentRecord, now?: number): EnvironmentView;
+  /** Milliseconds since the epoch. */
+  now(): number;
+};
 
 /** `/envs` and `/envs/:id`: create, list, show, extend, destroy. */
-export function environmentRoutes(context: Context, limits: CreateLimits): Router {
+export function environmentRoutes(deps: EnvironmentDeps, limits: CreateLimits): Router {
   const router = Router();
   const schema = createEnvironmentSchema(limits);
-  const viewAt = (record: EnvironmentRecord, now: number) =>
-    viewEnvironment(record, context.settings.publicAddress, now);
-  const view = (record: EnvironmentRecord) => viewAt(record, context.clock.now());
-  const list = createListCache(viewAt);
+  const listed = createListCache((record, now) => deps.view(record, now));
 
   addRoute(router, "/envs", {
     get: (_request, response) => {
-      response.type("json").send(list(context.environments.all(), callerOf(response), context.clock.now()));
+      response.type("json").send(listed(deps.list(), callerOf(response), deps.now()));
     },
     post: async (request, response) => {
       const body = parseInput(schema, request.body, "request body");
       const key = idempotencyKey(request);
-      const record = await auditChange(context, { request, response }, { what: "create", status: 201 }, () =>
-        createEnvironment(context, body, key, callerOf(response).name),
-      );
-      response.status(201).location(`/envs/${record.id}`).json(view(record));
+      const create = () => deps.create(body, key, callerOf(response).name);
+      const record = await auditChange(deps, { request, response }, { what: "create", status: 201 }, create);
+      response.status(201).location(`/envs/${record.id}`).json(deps.view(record));
     },
   });
   addRoute(router, "/envs/:id", {
-    get: (request, response) => void response.json(view(findEnvironment(context, environmentId(request)))),
+    get: (request, response) => void response.json(deps.view(deps.find(environmentId(request)))),
     delete: async (request, response) => {
-      const id = environmentId(request);
-      const destroy = () => destroyEnvironment(context, id);
-      response.json(await auditChange(context, { request, response }, { what: "destroy", envId: id }, destroy));
+      const envId = environmentId(request);
+      const destroy = () => deps.destroy(envId);
+      response.json(await auditChange(deps, { request, response }, { what: "destroy", envId }, destroy));
     },
   });
   addRoute(router, "/envs/:id/extend", {
     post: async (request, response) => {
-      const id = environmentId(request);
+      const envId = environmentId(request);
       const { seconds } = parseInput(ExtendSchema, request.body, "request body");
-      const extend = () => extendEnvironment(context, id, seconds);
-      response.json(view(await auditChange(context, { request, response }, { what: "extend", envId: id }, extend)));
+      const extend = () => deps.extend(envId, seconds);
+      response.json(deps.view(await auditChange(deps, { request, response }, { what: "extend", envId }, extend)));
     },
   });
   return router;

@@ -1,49 +1,53 @@
 import { Router, type Response } from "express";
-import type { Clock } from "../../kernel/clock.ts";
-import type { Context } from "../../usecases/context.ts";
-import { platformHealth, type PartHealth, type PlatformHealth } from "../../usecases/health/platform-health.ts";
-import { readHealth } from "../../usecases/health/read-health.ts";
+import type { PlatformHealth } from "../../usecases/health/platform-health.ts";
 import { knownCaller } from "../middleware/caller.ts";
-import { environmentId } from "./environment-id.ts";
 import { addRoute } from "../route-table.ts";
+import { environmentId } from "./environment-id.ts";
 
-/** How long an answer is given again: a look asks the engine and Nginx and writes a file, and anybody may ask. */
+export type HealthDeps = {
+  platformHealth(): Promise<PlatformHealth>;
+  environmentHealth(id: string): Promise<object>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+};
+
+/** How long an answer is kept: a check asks the engine and Nginx and writes a file, and needs no token. */
 const FRESH_MS = 1_000;
 
 /** `/healthz` for the platform, `/envs/:id/health` for one environment. */
-export function healthRoutes(context: Context, loops: () => PartHealth): Router {
+export function healthRoutes({ platformHealth, environmentHealth, now }: HealthDeps): Router {
   const router = Router();
-  const look = shared(() => platformHealth(context, loops()), context.clock);
+  const check = cached(platformHealth, now);
   addRoute(router, "/healthz", {
     get: async (_request, response) => {
-      const health = await look();
+      const health = await check();
       response.status(health.status === "ok" ? 200 : 503).json(forCaller(health, response));
     },
   });
   addRoute(router, "/envs/:id/health", {
-    get: async (request, response) => void response.json(await readHealth(context, environmentId(request))),
+    get: async (request, response) => void response.json(await environmentHealth(environmentId(request))),
   });
   return router;
 }
 
-/** One look at a time, and its answer for everybody who asks within a second of it. */
-function shared<T>(look: () => Promise<T>, clock: Clock): () => Promise<T> {
+/** Runs one check at a time and gives its answer to all callers who ask within a second of it. */
+function cached<T>(check: () => Promise<T>, now: () => number): () => Promise<T> {
   let last: { answer: Promise<T>; since: number | null } | null = null;
   return () => {
-    const age = last === null || last.since === null ? 0 : clock.now() - last.since;
-    // A clock that was set back must not make an answer last.
+    const age = last === null || last.since === null ? 0 : now() - last.since;
+    // A clock that is set back makes the age negative: the answer must not last until the clock has caught up.
     if (last !== null && age >= 0 && age < FRESH_MS) return last.answer;
-    const mine: typeof last = { answer: look(), since: null };
+    const mine: typeof last = { answer: check(), since: null };
     last = mine;
     mine.answer.then(
-      () => (mine.since = clock.now()),
+      () => (mine.since = now()),
       () => (last = null),
     );
     return mine.answer;
   };
 }
 
-/** What cannot be made ahead is told in the words of whatever failed, images' names among them: for callers with a token. */
+/** The warm pool's last error may name images: its text is for callers with a token. */
 function forCaller(health: PlatformHealth, response: Response): PlatformHealth {
   if (knownCaller(response) !== null) return health;
   return { ...health, parts: { ...health.parts, ahead: { ...health.parts.ahead, detail: "" } } };

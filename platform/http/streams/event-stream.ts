@@ -2,17 +2,17 @@ import { once } from "node:events";
 import type { Response } from "express";
 
 const HEARTBEAT_MS = 15_000;
-/** A client that takes nothing for so long is gone, whatever its connection looks like. */
+/** A client that reads nothing for so long counts as gone, though its connection may be open. */
 const STALL_LIMIT_MS = 60_000;
 
 export type StreamRules = {
-  /** Asked at every heartbeat: whether the client may still have what comes. */
+  /** Asked at every heartbeat: whether the client may still read the stream. */
   mayStay?: () => Promise<boolean>;
   heartbeatMs?: number;
   stallLimitMs?: number;
 };
 
-/** One server-sent event. A text with line breaks becomes several `data:` lines, as the standard wants. */
+/** One server-sent event. Data with line breaks becomes several `data:` lines, as the standard wants. */
 export type ServerSentEvent = { event?: string; id?: string; data: string };
 
 /** The wire form of an event (HTML standard, section 9.2). */
@@ -26,9 +26,9 @@ export function formatEvent({ event, id, data }: ServerSentEvent): string {
 }
 
 /**
- * Streams events until the source ends, the client goes or may not stay, or the platform stops. Waits for
- * a slow client instead of collecting for it, and drops one that takes nothing for `stallLimitMs`; a
- * comment every 15 s keeps proxies from giving up.
+ * Streams events until the source ends, the client leaves or may not stay, or the platform stops. Waits for a slow
+ * client instead of buffering, and drops a client that reads nothing for `stallLimitMs`; a comment every 15 s keeps
+ * proxies from giving up.
  */
 export async function streamEvents(
   response: Response,
@@ -51,7 +51,7 @@ export async function streamEvents(
     else if (!signal.aborted && !response.writableEnded && !response.writableNeedDrain)
       response.write(": still here\n\n");
   };
-  // Who cannot be asked about may not stay either.
+  // A failing check ends the stream, too.
   const heartbeat = setInterval(() => void beat().catch(() => refused.abort()), heartbeatMs);
   try {
     for await (const event of source(signal)) {
@@ -63,7 +63,7 @@ export async function streamEvents(
   } finally {
     clearInterval(heartbeat);
   }
-  // Whoever does not read would not read the goodbye either, and keep the platform from stopping.
+  // A stalled client would not read the last event either, and would keep the platform from stopping.
   if (response.writableNeedDrain) response.destroy();
   else if (!gone.signal.aborted) response.end(formatEvent({ event: "end", data: reasonOf(stopping, refused.signal) }));
 }
@@ -73,7 +73,7 @@ function reasonOf(stopping: AbortSignal, refused: AbortSignal): string {
   return stopping.aborted ? "platform stopping" : "ended";
 }
 
-/** Resolves when the client has taken what was written; rejects when `signal` aborts, which a stalled client's end does too. */
+/** Resolves when the client has read the buffer; rejects when `signal` aborts, also because the client stalled. */
 async function drained(response: Response, signal: AbortSignal, stallLimitMs: number): Promise<void> {
   const timer = setTimeout(() => response.destroy(), stallLimitMs);
   try {

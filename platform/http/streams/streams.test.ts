@@ -11,95 +11,90 @@ import { setCaller } from "../middleware/caller.ts";
 import { problemWriter } from "../problem.ts";
 import { createStreams } from "./streams.ts";
 
+type App = ReturnType<typeof express>;
+type Client = { response: IncomingMessage; text: string };
+
 let platform: FakePlatform;
 let tokens: ReturnType<typeof createFakeTokens>;
 
 useFakePlatform((fresh) => (platform = fresh));
 beforeEach(() => (platform.tokens = tokens = createFakeTokens(PEOPLE)));
 
-/** A stream of nothing but heartbeats, one every 20 ms, on every path; whoever bears `t-ann` is Ann. */
-function heartbeats(): ReturnType<typeof express> {
-  const streams = createStreams(platform, { heartbeatMs: 20 });
-  return express().get("/", async (request, response) => {
-    setCaller(response, PEOPLE["t-ann"]);
+/** Serves streams without events, at `/<caller>`. */
+function silentStreams(options: Parameters<typeof createStreams>[1]): App {
+  const identify = (token: string) => tokens.identify(token);
+  const streams = createStreams({ identify, stopping: platform.stopping }, options);
+  const app = express().get("/:name", async (request, response) => {
+    response.locals["requestId"] = "r";
+    setCaller(response, { name: request.params.name, role: "member" });
     await streams.open(request, response, silence);
   });
+  return app.use(problemWriter(platform.logger));
 }
 
-/** A source in which nothing happens. */
 async function* silence(signal: AbortSignal): AsyncGenerator<{ data: string }> {
   if (!signal.aborted) await once(signal, "abort");
   yield { data: "too late" };
 }
 
-/** Connects a client; `text` is what it has been sent so far. */
-async function hearing(app: ReturnType<typeof express>): Promise<(path: string, token: string) => Promise<Heard>> {
+/** Serves an app to clients; `text` is the part of the stream that a client has received so far. */
+async function clientsOf(app: App): Promise<(path: string, token: string) => Promise<Client>> {
   const { port } = await listen(app);
   return (path, token) =>
     new Promise((resolve, reject) => {
       const headers = { authorization: `Bearer ${token}`, accept: "text/event-stream" };
       get({ port, path, headers, agent: false }, (response) => {
-        const heard: Heard = { response, text: "" };
-        response.setEncoding("utf8").on("data", (chunk: string) => (heard.text += chunk));
-        resolve(heard);
+        const client: Client = { response, text: "" };
+        response.setEncoding("utf8").on("data", (chunk: string) => (client.text += chunk));
+        resolve(client);
       }).on("error", reject);
     });
 }
 
-type Heard = { response: IncomingMessage; text: string };
+function expectRefused({ response }: Client): void {
+  expect([response.statusCode, Number(response.headers["retry-after"]) > 0]).toEqual([429, true]);
+}
 
 test.each([
-  ["revoked", () => tokens.known.delete("t-ann")],
-  ["given another role", () => tokens.known.set("t-ann", { name: "ann", role: "viewer" })],
-  ["given to somebody else", () => tokens.known.set("t-ann", { name: "bob", role: "member" })],
-  ["not to be looked up", () => (tokens.identify = () => Promise.reject(new Error("no")))],
-])("a stream ends at the next heartbeat when its token is %s", async (_, change) => {
-  const heard = await (await hearing(heartbeats()))("/", "t-ann");
-  await waitUntil("two heartbeats", () => heard.text.split(": still here").length > 2, 5_000, 10);
-  expect(heard.response.complete).toBe(false);
+  ["is revoked", () => tokens.known.delete("t-ann")],
+  ["is given another role", () => tokens.known.set("t-ann", { name: "ann", role: "viewer" })],
+  ["is given to another owner", () => tokens.known.set("t-ann", { name: "bob", role: "member" })],
+  ["cannot be looked up", () => (tokens.identify = () => Promise.reject(new Error("no")))],
+])("a stream ends at the next heartbeat when its token %s", async (_, change) => {
+  const open = await clientsOf(silentStreams({ heartbeatMs: 20 }));
+  const client = await open("/ann", "t-ann");
+  await waitUntil("two heartbeats", () => client.text.split(": still here").length > 2, 5_000, 10);
+  expect(client.response.complete).toBe(false);
   change();
-  await waitUntil("its end", () => heard.response.complete, 5_000, 10);
-  expect(heard.text).toMatch(/event: end\ndata: token revoked\n\n$/);
+  await waitUntil("its end", () => client.response.complete, 5_000, 10);
+  expect(client.text).toMatch(/event: end\ndata: token revoked\n\n$/);
 });
 
 test.each(["/events", "/envs/{id}/logs"])(
-  "of %s a caller has at most a hundred open, and others theirs",
+  "a caller may have a hundred streams of %s open, and no more",
   async (path) => {
     const { id } = aRecord();
     await platform.environments.save(aRecord());
     await platform.logs.append(id, [
       { timestamp: "2030-01-01T00:00:00.000000000Z", service: "app", stream: "stdout", text: "" },
     ]);
-    const open = await hearing(createFakeApp(platform));
-    const place = path.replace("{id}", id);
-    const all = await Promise.all(Array.from({ length: 100 }, () => open(place, "t-eve")));
+    const clients = await clientsOf(createFakeApp(platform));
+    const open = (token: string) => clients(path.replace("{id}", id), token);
+    const all = await Promise.all(Array.from({ length: 100 }, () => open("t-eve")));
     expect(new Set(all.map(({ response }) => response.statusCode))).toEqual(new Set([200]));
-    const refused = await open(place, "t-eve");
-    expect([refused.response.statusCode, Number(refused.response.headers["retry-after"]) > 0]).toEqual([429, true]);
-    expect((await open(place, "t-root")).response.statusCode).toBe(200);
+    expectRefused(await open("t-eve"));
+    expect((await open("t-root")).response.statusCode).toBe(200);
     all[0]?.response.destroy();
-    await waitUntil(
-      "the place to be free",
-      async () => (await open(place, "t-eve")).response.statusCode === 200,
-      5_000,
-      50,
-    );
+    await waitUntil("a free place", async () => (await open("t-eve")).response.statusCode === 200, 5_000, 50);
   },
 );
 
-test("callers together have so many open, and the next one is refused until somebody hangs up", async () => {
-  platform.tokens = null;
-  const streams = createStreams(platform, { openAtOnce: { each: 2, all: 3 } });
-  const app = express().get("/:name", async (request, response) => {
-    response.locals["requestId"] = "r";
-    setCaller(response, { name: request.params.name, role: "member" });
-    await streams.open(request, response, silence);
-  });
-  const open = await hearing(app.use(problemWriter(platform.logger)));
+test("callers together may have so many streams open, and no more until one is closed", async () => {
+  const open = await clientsOf(silentStreams({ openAtOnce: { each: 2, all: 3 } }));
   const [first] = await Promise.all(["/ann", "/ann", "/bob"].map((path) => open(path, "")));
   const refused = await open("/eve", "");
-  expect([refused.response.statusCode, Number(refused.response.headers["retry-after"]) > 0]).toEqual([429, true]);
-  await waitUntil("why", () => refused.text.includes("too_many_requests"), 5_000, 10);
+  expectRefused(refused);
+  await waitUntil("the reason", () => refused.text.includes("too_many_requests"), 5_000, 10);
   first?.response.destroy();
-  await waitUntil("a place", async () => (await open("/eve", "")).response.statusCode === 200, 5_000, 50);
+  await waitUntil("a free place", async () => (await open("/eve", "")).response.statusCode === 200, 5_000, 50);
 });

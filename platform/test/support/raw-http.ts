@@ -1,11 +1,11 @@
 import { connect } from "node:net";
 
-/** One answer as it came over the wire; `body` is null for a stream that was left at its beginning. */
+/** One answer as it came over the wire; `body` is null for a stream, which is left at its beginning. */
 export type RawAnswer = { status: number; headers: Record<string, string>; body: string | null };
 
 /**
- * Sends bytes over a connection of their own and returns every answer that comes back. Event streams
- * are left as soon as they begin. `halfClose`: nothing more will come. Rejects when the connection neither ends nor streams within `limitMs`.
+ * Sends bytes over a connection of their own and returns every answer. Event streams are left as soon as they begin.
+ * `halfClose` ends the sending side. Rejects when the connection neither ends nor streams within `limitMs`.
  */
 export function sendRaw(
   port: number,
@@ -32,7 +32,7 @@ export function sendRaw(
       chunks.push(chunk);
       if (chunk.includes("text/event-stream")) settle();
     });
-    // A server that refuses a large body closes while it is being sent: what it answered counts.
+    // A server that refuses a large body closes while it is being sent: its answer counts.
     socket.on("error", () => {});
     socket.on("close", settle);
     socket.on("end", settle);
@@ -41,7 +41,8 @@ export function sendRaw(
   });
 }
 
-function parseAnswers(text: string): RawAnswer[] {
+/** The answers in the text that a connection has received. */
+export function parseAnswers(text: string): RawAnswer[] {
   const answers: RawAnswer[] = [];
   let rest = text;
   while (rest !== "") {
