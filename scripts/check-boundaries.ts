@@ -22,7 +22,7 @@ const ALLOWED: Record<string, string[]> = {
   usecases: [...USECASES, "outages", "p-queue", ...ADAPTERS.map((room) => `type:${room}`)],
   loops: ["loops", ...USECASES, "node-cron"],
   http: ["http", ...USECASES, "express", "express-rate-limit", "helmet", "p-queue", "zod"],
-  cli: ["cli", "type:http", "domain", "kernel", "store"],
+  cli: ["cli", "type:http", "kernel"],
   root: ["root", ...ADAPTERS, ...USECASES, "loops", "http", "outages", "zod"],
 };
 /** Of kernel/, domain/ may import the error catalogue alone: everything else there has effects. */

@@ -1,4 +1,4 @@
-// Calls to the API, and its errors made readable.
+// Calls of the API, with errors that a person can read.
 
 export type Environment = {
   id: string;
@@ -29,10 +29,10 @@ export class ApiError extends Error {
   }
 }
 
-/** A parameter is missing or makes no sense; the message says how to call it. */
+/** A parameter is missing or not understood; the message says how to use the command. */
 export class UsageError extends Error {}
 
-/** Where the API is: PLATFORM_URL, else loopback on PLATFORM_PORT. */
+/** The API's address: PLATFORM_URL, else PLATFORM_HOST (by default loopback) and PLATFORM_PORT. */
 export function apiUrl(): string {
   if (process.env.PLATFORM_URL) return process.env.PLATFORM_URL.replace(/\/+$/, "");
   const host = process.env.PLATFORM_HOST || "127.0.0.1";
@@ -40,7 +40,7 @@ export function apiUrl(): string {
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${process.env.PLATFORM_PORT || "8080"}`;
 }
 
-/** Calls the API; throws an ApiError unless the answer is a success. */
+/** Calls the API; throws an ApiError unless it answers with success. */
 export async function call(
   method: string,
   path: string,
@@ -81,7 +81,7 @@ async function describeProblem(response: Response): Promise<string> {
     const fields = (problem.errors ?? []).map((field) => `${field.path}: ${field.message}`);
     return [detail, ...fields.filter((field) => !detail.includes(field))].join("\n  ");
   } catch {
-    // Not the API's own words: something else listens there.
+    // Not the API's format: another program listens there.
     return `HTTP ${response.status} from ${response.url}: ${text.slice(0, 200)}`;
   }
 }

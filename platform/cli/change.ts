@@ -1,10 +1,10 @@
-// Commands that change something.
+// Commands that change environments.
 import { createInterface } from "node:readline/promises";
 import { type Environment, UsageError, callJson, envPath } from "./api.ts";
 import { optional, optionalPort, optionalSeconds, required, seconds } from "./parameters.ts";
 import { formatSeconds, printable, withProgress } from "./terminal.ts";
 
-/** NAME= TTL= IMAGE= PORT=, all optional; asks for name and lifetime when neither is given at a terminal. */
+/** Creates one: NAME= TTL= IMAGE= PORT=, all optional. At a terminal it asks for name and lifetime without both. */
 export async function create(): Promise<void> {
   let name = optional("NAME");
   let ttl = optionalSeconds("TTL");
@@ -28,7 +28,7 @@ export async function create(): Promise<void> {
 
 async function askNameAndTtl(): Promise<{ name: string | undefined; ttl: number | undefined }> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  // Ctrl-C and Ctrl-D close the prompt, and its question would then never be answered.
+  // Ctrl-C and Ctrl-D close the prompt, whose question would then wait for ever.
   const closed = new Promise<never>((_, reject) => {
     prompt.once("close", () => reject(new UsageError("\nNothing was created.")));
   });
@@ -43,7 +43,7 @@ async function askNameAndTtl(): Promise<{ name: string | undefined; ttl: number 
   }
 }
 
-/** ENV= */
+/** Destroys one: ENV=. */
 export async function destroy(): Promise<void> {
   const id = required("ENV", "make destroy ENV=env-hello-1a2b3c");
   const { result, took } = await withProgress(`Destroying ${id}`, () => destroyOne(id));
@@ -54,7 +54,7 @@ function destroyOne(id: string): Promise<{ archived_logs: string | null }> {
   return callJson("DELETE", envPath(id));
 }
 
-/** Every environment, side by side; fails if one could not be destroyed. */
+/** Destroys every environment concurrently; fails if one could not be destroyed. */
 export async function destroyAll(): Promise<void> {
   const environments = await callJson<Environment[]>("GET", "/envs");
   const outcomes = await Promise.allSettled(
@@ -67,7 +67,7 @@ export async function destroyAll(): Promise<void> {
   if (failed) throw failed.reason;
 }
 
-/** ENV= MODE= DURATION= */
+/** Begins an outage, or ends it with MODE=recover: ENV= MODE= DURATION=. */
 export async function simulate(): Promise<void> {
   const usage = "make simulate ENV=env-hello-1a2b3c MODE=crash|pause|network|stress|recover [DURATION=30]";
   const id = required("ENV", usage);
@@ -97,7 +97,7 @@ export async function halt(): Promise<void> {
   else console.log(`${result.recovered.length} outages ended in ${took}`);
 }
 
-/** ENV= TTL=: lets it live that much longer. */
+/** Extends a lifetime by TTL: ENV= TTL=. */
 export async function extend(): Promise<void> {
   const usage = "make extend ENV=env-hello-1a2b3c TTL=15m";
   const id = required("ENV", usage);

@@ -13,7 +13,7 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-/** Runs a command of the Makefile against an API that answers so. */
+/** Runs a command of the Makefile against an API that gives this answer. */
 async function run(command: string, parameters: Record<string, string>, answer: RequestListener) {
   const asked: IncomingMessage[] = [];
   const server = createServer((request, response) => {
@@ -32,7 +32,7 @@ async function run(command: string, parameters: Record<string, string>, answer: 
 
 const never: RequestListener = (_request, response) => void response.writeHead(500).end();
 
-describe("a parameter that makes no sense is refused with how it should be, and the API is not asked", () => {
+describe("make create refuses a bad parameter without a call of the API", () => {
   test.each([
     [{ PORT: "abc" }, 'PORT is a number from 1 to 65535, not "abc".'],
     [{ PORT: "0" }, 'PORT is a number from 1 to 65535, not "0".'],
@@ -46,7 +46,7 @@ describe("a parameter that makes no sense is refused with how it should be, and 
   });
 });
 
-test("what the API refuses is told once", async () => {
+test("a refusal of the API is printed once, with all bad fields", async () => {
   const errors = [
     { path: "ttl", message: "must be at most 60" },
     { path: "name", message: "is too long" },
@@ -61,13 +61,13 @@ test("what the API refuses is told once", async () => {
   expect([code, stderr]).toEqual([1, `Creating x …\n${told}`]);
 });
 
-test("following logs prints the lines, and why there are no more elsewhere", async () => {
+test("make logs prints lines on stdout, and the reason of the stream's end on stderr", async () => {
   const stream = "retry: 1000\n\ndata: one\n\n: still here\n\ndata: event: end\n\nevent: end\ndata: ended\n\n";
   const { code, stdout, stderr } = await run("logs", { ENV: "env-a-1" }, (_, response) => void response.end(stream));
   expect([code, stdout, stderr]).toEqual([0, "one\nevent: end\n", "The stream ended: ended\n"]);
 });
 
-test("what an application wrote does not drive the terminal that it is shown on", async () => {
+test("control characters in an application's output do not reach the terminal", async () => {
   const words = "\u001b[31mred\u001b[0m \u001b]0;a title\u0007plain\u0008\u009b1A\tand \u00e4";
   const line: RequestListener = (_, response) => void response.end(`data: ${words}\n\n`);
   expect((await run("logs", { ENV: "env-a-1" }, line)).stdout).toBe("red plain\tand \u00e4\n");

@@ -1,10 +1,9 @@
-// The command line behind the Makefile: talks to the API and prints for people. Parameters come as
-// environment variables (NAME, TTL, ENV, …), so that no shell ever reads what they contain.
+// The command line behind the Makefile: calls the API and prints for people. Parameters are environment
+// variables (NAME, TTL, ENV, …), so that no shell interprets their values.
 import { ApiError, UsageError } from "./api.ts";
 import { create, destroy, destroyAll, extend, halt, simulate } from "./change.ts";
 import { followLogs, health, list, status, waitUntilHealthy } from "./show.ts";
 import { printable } from "./terminal.ts";
-import { makeToken } from "./token.ts";
 
 const commands: Record<string, () => Promise<void>> = {
   create,
@@ -17,7 +16,6 @@ const commands: Record<string, () => Promise<void>> = {
   logs: followLogs,
   simulate,
   status,
-  token: makeToken,
   wait: waitUntilHealthy,
 };
 

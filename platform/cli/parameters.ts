@@ -1,4 +1,4 @@
-// Parameters as make hands them over: environment variables, empty when not given.
+// Parameters as make passes them: environment variables, empty when not given.
 import { UsageError } from "./api.ts";
 
 const UNITS: Record<string, number> = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 };
@@ -8,7 +8,7 @@ export function optional(key: string): string | undefined {
   return process.env[key]?.trim() ? process.env[key] : undefined;
 }
 
-/** The parameter's value; throws the usage when it is not given. */
+/** The parameter's value; throws a UsageError when it is not given. */
 export function required(key: string, usage: string): string {
   const value = optional(key);
   if (value === undefined) throw new UsageError(`${key} is missing. Usage: ${usage}`);
@@ -19,7 +19,7 @@ export function required(key: string, usage: string): string {
 export function seconds(text: string, key: string): number {
   const match = /^\s*(\d+)\s*([smhd]?)\s*$/.exec(text);
   const length = Number(match?.[1]) * (UNITS[match?.[2] ?? ""] ?? 1);
-  // What is no number, or one that cannot be told from the next, is not worth asking the API.
+  // A number beyond the safe integers would reach the API as another one.
   if (Number.isSafeInteger(length)) return length;
   throw new UsageError(`${key} is a length of time such as 90, 15m or 2h, not "${text}".`);
 }
@@ -33,7 +33,7 @@ export function optionalPort(key: string): number | undefined {
   throw new UsageError(`${key} is a number from 1 to 65535, not "${value}".`);
 }
 
-/** Like seconds(), for a parameter that may be left out. */
+/** Like seconds(), or undefined when the parameter is not given. */
 export function optionalSeconds(key: string): number | undefined {
   const value = optional(key);
   return value === undefined ? undefined : seconds(value, key);

@@ -1,11 +1,11 @@
-// Commands that only look.
+// Commands that only read.
 import { ApiError, type Check, type Environment, apiUrl, call, callJson, envPath } from "./api.ts";
 import { optional, required } from "./parameters.ts";
 import { formatSeconds, printable, printTable } from "./terminal.ts";
 
 type Health = { status: string; checks: Check[] };
 
-/** Every environment in a table. */
+/** Prints every environment in a table. */
 export async function list(): Promise<void> {
   const environments = await callJson<Environment[]>("GET", "/envs");
   if (environments.length === 0) {
@@ -18,7 +18,7 @@ export async function list(): Promise<void> {
   );
 }
 
-/** Every environment's health, or with ENV= the last checks of one. */
+/** Prints every environment's health, or with ENV= the last checks of one. */
 export async function health(): Promise<void> {
   const id = optional("ENV");
   if (id !== undefined) {
@@ -55,16 +55,16 @@ async function healthRow(id: string): Promise<string[] | undefined> {
     const marks = checks.map((check) => (check.ok ? "+" : "!")).join("");
     return [id, status, marks || "none yet", last ? `${last.latency_ms} ms` : "-", last?.timestamp ?? "-"];
   } catch (error) {
-    // Destroyed since the list was made.
+    // Destroyed since the list was read.
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
   }
 }
 
-/** ENV=: its logs as they come, until it ends or Ctrl-C. */
+/** Follows the logs of one until it ends, or until Ctrl-C: ENV=. */
 export async function followLogs(): Promise<void> {
   const id = required("ENV", "make logs ENV=env-hello-1a2b3c");
-  // Whoever stops following has seen what they wanted: that is a success.
+  // To stop following is a success.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(0));
   process.stdout.on("error", () => process.exit(0));
   const response = await call("GET", envPath(id, "/logs"), { accept: "text/event-stream" });
@@ -77,7 +77,7 @@ export async function followLogs(): Promise<void> {
       for (const line of lines) {
         if (line.startsWith("event:")) event = line.replace(/^event: ?/, "");
         else if (line === "") event = "";
-        else if (line.startsWith("data:")) tell(event, line.replace(/^data: ?/, ""));
+        else if (line.startsWith("data:")) printEvent(event, line.replace(/^data: ?/, ""));
       }
     }
   } catch {
@@ -85,33 +85,33 @@ export async function followLogs(): Promise<void> {
   }
 }
 
-/** A line of the log, or why there will be no more: that is no line of the log. */
-function tell(event: string, data: string): void {
+/** Prints a line of the log, or on stderr the reason why no more lines come. */
+function printEvent(event: string, data: string): void {
   if (event === "end") console.error(`The stream ended: ${data}`);
   else process.stdout.write(`${printable(data)}\n`);
 }
 
-/** What /healthz says, as JSON. */
+/** Prints the answer of /healthz. */
 export async function status(): Promise<void> {
   const { text, ok } = await healthz();
   console.log(text);
   if (!ok) process.exitCode = 1;
 }
 
-/** Waits up to 60 s for /healthz to be 200; prints its last words if it never is. */
+/** Waits up to 60 s until /healthz answers 200; fails with its last answer. */
 export async function waitUntilHealthy(): Promise<void> {
   const deadline = Date.now() + 60_000;
-  let words = "";
+  let answer = "";
   for (;;) {
     try {
       const { ok, text } = await healthz();
       if (ok) return;
-      words = text;
+      answer = text;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      words = error.message;
+      answer = error.message;
     }
-    if (Date.now() > deadline) throw new ApiError(`${apiUrl()}/healthz is not 200 after 60 s. It says:\n${words}`);
+    if (Date.now() > deadline) throw new ApiError(`${apiUrl()}/healthz is not 200 after 60 s. It says:\n${answer}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }

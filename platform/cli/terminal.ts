@@ -1,12 +1,12 @@
 // Output for a person: tables, times, a progress line.
 import { stripVTControlCharacters } from "node:util";
 
-/** What an application wrote, without what a terminal would obey: colours, titles, cursor movements. Tabs and line ends stay. */
+/** Strips control sequences (colours, titles, cursor movements) from an application's text. Tabs and line ends stay. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/[^\P{Cc}\t\n]/gu, "");
 }
 
-/** Prints rows under a header, columns as wide as their widest cell. */
+/** Prints rows under a header, each column as wide as its widest cell. */
 export function printTable(header: string[], rows: string[][]): void {
   const widths = header.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
@@ -26,8 +26,8 @@ export function formatSeconds(total: number): string {
 }
 
 /**
- * Runs work under a line that says what is going on and for how long; on a terminal it counts and
- * is wiped in the end, elsewhere it is printed once. Goes to stderr: stdout is for results.
+ * Runs work under a progress line on stderr, since stdout is for results. On a terminal the line counts the seconds and
+ * is removed at the end; elsewhere it is printed once.
  */
 export async function withProgress<T>(text: string, work: () => Promise<T>): Promise<{ result: T; took: string }> {
   const started = performance.now();

@@ -4,9 +4,9 @@ import { promisify } from "node:util";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 
-/** `make token` as a user runs it; returns what it showed. */
+/** Runs `make token` as a user does, and returns the token that it printed. */
 export async function makeToken(file: string, name: string, role: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, "platform/cli/main.ts"), "token"], {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, "scripts/make-token.ts")], {
     env: { ...process.env, API_TOKENS_FILE: file, NAME: name, ROLE: role },
   });
   return /^ {2}(sbx_[\w-]{43})$/m.exec(stdout)?.[1] ?? "";

@@ -1,23 +1,25 @@
-// Makes a token for the API. Works on the tokens file alone, whether the platform is up or not.
+/**
+ * Adds an API token to the tokens file and shows it, once: `make token NAME= ROLE=`. It works on the file alone,
+ * also while the platform is down, and therefore does not belong to platform/cli, which talks to the API.
+ */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
-import { ROLES, type Role } from "../domain/access/caller.ts";
-import { writeFileAtomic } from "../kernel/atomic-file.ts";
-import { TokenNameSchema, hashToken, readTokenFile } from "../store/tokens/token-file.ts";
-import { UsageError } from "./api.ts";
-import { required } from "./parameters.ts";
+import { UsageError } from "../platform/cli/api.ts";
+import { required } from "../platform/cli/parameters.ts";
+import { ROLES, type Role } from "../platform/domain/access/caller.ts";
+import { writeFileAtomic } from "../platform/kernel/atomic-file.ts";
+import { TokenNameSchema, hashToken, readTokenFile } from "../platform/store/tokens/token-file.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
+const ROOT = resolve(import.meta.dirname, "..");
 const DEFAULT_FILE = "tokens.json";
 const USAGE = `make token NAME=ann ROLE=${ROLES.join("|")}`;
 
-/** NAME= ROLE=: adds a token to the file that API_TOKENS_FILE names and shows it, once. */
-export async function makeToken(): Promise<void> {
+async function makeToken(): Promise<void> {
   const name = TokenNameSchema.safeParse(required("NAME", USAGE));
   if (!name.success) throw new UsageError(`NAME ${name.error.issues[0]?.message ?? "is no name"}. ${USAGE}`);
   const role = asRole(required("ROLE", USAGE));
-  const setting = process.env.API_TOKENS_FILE || "";
+  const setting = process.env["API_TOKENS_FILE"] || "";
   const path = resolve(ROOT, setting || DEFAULT_FILE);
   const { tokens } = existsSync(path) ? await readTokenFile(path).catch(toUsageError) : { tokens: [] };
   const others = tokens.filter((token) => token.name === name.data);
@@ -38,7 +40,7 @@ export async function makeToken(): Promise<void> {
     console.log(`To do        API_TOKENS_FILE=${DEFAULT_FILE} in .env, then make up: until then no token is asked for`);
 }
 
-/** A file that cannot be read must not be written over. */
+/** A file that cannot be read must not be overwritten. */
 function toUsageError(error: unknown): never {
   throw new UsageError(error instanceof Error ? error.message : String(error));
 }
@@ -47,4 +49,12 @@ function asRole(text: string): Role {
   const role = ROLES.find((candidate) => candidate === text);
   if (role === undefined) throw new UsageError(`ROLE=${text} is no role. ${USAGE}`);
   return role;
+}
+
+try {
+  await makeToken();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
 }
