@@ -1,27 +1,27 @@
 import type { Logger } from "../kernel/logger.ts";
 
-/** A piece of work that runs again and again. */
+/** Work that runs by a schedule. */
 export type Job = {
   name: string;
-  /** A cron expression, six fields when the first is seconds; or the milliseconds from one begin to the next. */
+  /** A cron expression, whose first of six fields is seconds; or the milliseconds from one run's begin to the next. */
   schedule: string | number;
-  /** A run begins although an earlier one is still busy: it leaves alone what that one is at. */
+  /** Whether a run may begin while an earlier one is still busy. */
   overlaps?: boolean;
   run(): Promise<void>;
 };
 
-/** The runs of jobs: which are under way, and how each job's last one ended. */
+/** Begins the runs of jobs, and remembers how each job's last run ended. */
 export type Runs = {
-  /** Begins a run and returns true, or says why not. */
+  /** Begins a run, or logs why not and returns false. */
   begin(job: Job): boolean;
   hasFailed(name: string): boolean;
-  /** Waits for those under way. */
+  /** Resolves once no run is under way. */
   ended(): Promise<void>;
 };
 
 export function createRuns(logger: Logger): Runs {
   const failing = new Set<string>();
-  const underWay = new Map<string, Set<Promise<void>>>();
+  const running = new Map<string, Set<Promise<void>>>();
 
   async function run(job: Job): Promise<void> {
     try {
@@ -35,19 +35,19 @@ export function createRuns(logger: Logger): Runs {
 
   return {
     begin(job) {
-      const busy = underWay.get(job.name) ?? new Set();
-      underWay.set(job.name, busy);
+      const busy = running.get(job.name) ?? new Set();
+      running.set(job.name, busy);
       if (busy.size > 0 && job.overlaps !== true) {
-        logger.warn({ loop: job.name }, "run skipped: the last one is still busy");
+        logger.warn({ loop: job.name }, "run skipped: the previous one is still busy");
         return false;
       }
-      const mine = run(job).finally(() => busy.delete(mine));
-      busy.add(mine);
+      const begun = run(job).finally(() => busy.delete(begun));
+      busy.add(begun);
       return true;
     },
     hasFailed: (name) => failing.has(name),
     async ended() {
-      await Promise.all([...underWay.values()].flatMap((busy) => [...busy]));
+      await Promise.all([...running.values()].flatMap((busy) => [...busy]));
     },
   };
 }

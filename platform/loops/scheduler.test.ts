@@ -11,11 +11,11 @@ const DAY = 24 * HOUR;
 const logger = createLogger("silent");
 const warn = vi.spyOn(logger, "warn");
 let scheduler: Scheduler;
-/** By job, how often it has begun. */
+/** How many runs each job has begun. */
 let begun: Record<string, number>;
 
 beforeEach(() => {
-  // Timers go by the time that passes, which setSystemTime, like whoever sets a clock, does not change.
+  // Timers go by the time that passes, which setSystemTime does not change.
   vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) });
   warn.mockClear();
   begun = {};
@@ -29,7 +29,7 @@ afterEach(async () => {
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const setClock = (byMs: number) => vi.setSystemTime(Date.now() + byMs);
 
-/** A job that notes its begin and then does what it is told to. */
+/** A job that counts its runs and then does the given work. */
 function job(name: string, schedule: string | number, work: () => Promise<void> = async () => {}) {
   begun[name] = 0;
   return {
@@ -53,7 +53,7 @@ test("jobs run by their schedules: cron expressions, with seconds or without, an
   expect(warn).not.toHaveBeenCalled();
 });
 
-test("node-cron, which takes long to answer, is not asked while nothing is due", async () => {
+test("the scheduler does not ask node-cron, which is slow, while no job is due", async () => {
   const probe = createTask("* * * * *", () => {});
   const asked = vi.spyOn(Object.getPrototypeOf(probe) as ScheduledTask, "getNextRuns");
   await probe.destroy();
@@ -67,7 +67,7 @@ test("node-cron, which takes long to answer, is not asked while nothing is due",
   asked.mockRestore();
 });
 
-test("a job that is still busy is not begun again", async () => {
+test("a job that is still busy skips its run, and others do not", async () => {
   const held = Promise.withResolvers<void>();
   scheduler = startScheduler([job("busy", "* * * * * *", () => held.promise), job("free", "* * * * * *")], logger);
   await pass(3 * SECOND);
@@ -77,7 +77,7 @@ test("a job that is still busy is not begun again", async () => {
   expect(begun).toEqual({ busy: 2, free: 4 });
 });
 
-test("a job that overlaps is begun beside the run that is still busy", async () => {
+test("a job that overlaps begins a run beside the one that is still busy", async () => {
   const held = Promise.withResolvers<void>();
   const slow = job("slow", SECOND, () => held.promise);
   scheduler = startScheduler([{ ...slow, overlaps: true }], logger);
@@ -86,7 +86,7 @@ test("a job that overlaps is begun beside the run that is still busy", async () 
   held.resolve();
 });
 
-test("a job that throws is told of, runs again, and is well again", async () => {
+test("a job that throws is reported by health, runs again when due, and is then healthy", async () => {
   const shaky = job("shaky", "* * * * *", () =>
     begun["shaky"] === 1 ? Promise.reject(new Error("no engine")) : Promise.resolve(),
   );
@@ -101,7 +101,7 @@ test.each([
   ["* * * * *", MINUTE, 3 * MINUTE],
   ["*/2 * * * * *", 2 * SECOND, 30 * SECOND],
   [SECOND, SECOND, 30 * SECOND],
-])("a job of schedule %s that begins no run any more is told of", async (schedule, period, patience) => {
+])("a job of schedule %s that begins no more runs is reported as late", async (schedule, period, patience) => {
   const held = Promise.withResolvers<void>();
   scheduler = startScheduler([job("stuck", schedule, () => held.promise), job("free", "* * * * *")], logger);
   await pass(period);
@@ -115,7 +115,7 @@ test.each([
   expect(scheduler.health().ok).toBe(true);
 });
 
-test("stopping waits for the runs under way, also for those that overlap, and begins no more", async () => {
+test("stop waits for the runs under way, overlapping ones too, and begins no more", async () => {
   const held = Promise.withResolvers<void>();
   const slow = job("slow", SECOND, () => held.promise);
   scheduler = startScheduler([{ ...slow, overlaps: true }, job("other", "* * * * * *")], logger);
@@ -133,7 +133,7 @@ test.each([
   ["30 seconds", 30 * SECOND],
   ["an hour", HOUR],
   ["a year", 365 * DAY],
-])("a clock set back by %s stops nothing", async (_, ms) => {
+])("a clock set back by %s stops no job", async (_, ms) => {
   scheduler = startScheduler([job("minute", "* * * * *"), job("half", "*/30 * * * * *"), job("own", SECOND)], logger);
   await pass(2 * MINUTE + 5 * SECOND);
   setClock(-ms);
@@ -149,7 +149,7 @@ describe.each([
   ["a day", DAY],
 ])("a clock set forward by %s", (_, ms) => {
   test.each([0, 250, 500, 750, 980])(
-    "at millisecond %i runs once what has become due, not all that was missed",
+    "at millisecond %i of a second runs each due job once, without its missed runs",
     async (phase) => {
       scheduler = startScheduler([job("hourly", "0 * * * *"), job("cron", "* * * * * *"), job("own", SECOND)], logger);
       await pass(10 * SECOND + phase);
@@ -165,7 +165,7 @@ describe.each([
   );
 });
 
-test("a clock that is kept right, a second at a time, changes nothing", async () => {
+test("a clock corrected by a second forward and back makes no job run twice", async () => {
   scheduler = startScheduler([job("half", "*/30 * * * * *")], logger);
   await pass(5 * SECOND);
   setClock(SECOND);

@@ -3,25 +3,25 @@ import type { Logger } from "../kernel/logger.ts";
 import { createRuns, type Job } from "./runs.ts";
 
 export type Scheduler = {
-  /** Whether every job runs when it is due and its last run succeeded, and which does not: why, the log says, since anybody may ask. */
+  /** Whether every job runs when due and its last run succeeded. `detail` names the jobs only: any caller may read it. */
   health(): { ok: boolean; detail: string };
-  /** Starts no more runs and waits for those under way. */
+  /** Begins no more runs and waits for those under way. */
   stop(): Promise<void>;
 };
 
-/** A cron expression cannot ask for more often. */
-const LOOK_MS = 1_000;
-/** A job that has begun no run when it should have begun so many is late, though no sooner than after LATE_MS. */
+/** Cron expressions are no finer than a second. */
+const TICK_MS = 1_000;
+/** A job is late when it has begun no run in the time of so many runs, but at the earliest after LATE_MS. */
 const LATE_RUNS = 3;
 const LATE_MS = 30_000;
 
 /**
- * Runs jobs by their schedules. A run that is due while the last one of its job is still busy is skipped, and
- * said so, unless the job overlaps. A job that throws is logged and runs again when it is next due.
+ * Runs jobs by their schedules. A run that is due while the previous one of its job is still busy is skipped with a
+ * warning, unless the job overlaps. A job that throws is logged and runs again when next due.
  *
- * node-cron says when a job is due, and executes it; the timer is ours. node-cron's own waits for a moment of the
- * wall clock: with a clock that is set back it waits as long as that step, and after one forward, as when a
- * sleeping machine wakes, it walks through every run that was missed, which took 8 s for a day of seconds.
+ * node-cron computes when a job is due and executes it, but the timer is ours. Its own waits for a moment of the wall
+ * clock: when the clock is set back it waits for the whole step, and when a sleeping machine wakes it goes through
+ * every missed run.
  */
 export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
   setLogger({
@@ -60,11 +60,11 @@ export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
       const failing = jobs.filter(({ name }) => runs.hasFailed(name));
       const late = jobs.filter((job) => performance.now() > (lateAt.get(job) ?? 0));
       if (failing.length + late.length === 0) return { ok: true, detail: namesOf(jobs) };
-      const told = [
+      const problems = [
         ...(failing.length > 0 ? [`failing: ${namesOf(failing)}`] : []),
         ...(late.length > 0 ? [`not begun when due: ${namesOf(late)}`] : []),
       ];
-      return { ok: false, detail: [...told, "the log says why"].join("; ") };
+      return { ok: false, detail: [...problems, "the log says why"].join("; ") };
     },
     async stop() {
       for (const end of ends) end();
@@ -73,32 +73,32 @@ export function startScheduler(jobs: Job[], logger: Logger): Scheduler {
   };
 }
 
-/** Looks at every full second, by a timer that no clock moves. Returns what ends it. */
+/** Checks at every full second whether the task is due, by a timer that no clock change delays. Returns its end. */
 function executeWhenDue(task: ScheduledTask): () => void {
   let due = nextRun(task);
-  let looked = Date.now();
+  let checkedAt = Date.now();
   let timer: NodeJS.Timeout;
-  function look(): void {
+  function check(): void {
     const now = Date.now();
-    // What is due cannot have changed otherwise, and node-cron takes milliseconds to say it, every second for every job.
-    if (now >= due || now < looked) {
+    // Only then: node-cron takes milliseconds to compute the next run, and would do so every second for every job.
+    if (now >= due || now < checkedAt) {
       const next = nextRun(task);
-      // The next run is another one: the moment of the last has come, be it by a step of the clock. One that is
-      // sooner than it was belongs to a clock that was set back.
+      // A later next run means that the former moment has come, perhaps by a step of the clock. An earlier one means
+      // that the clock was set back.
       if (next > due) void task.execute();
       due = next;
     }
-    looked = now;
-    timer = setTimeout(look, LOOK_MS - (Date.now() % LOOK_MS));
+    checkedAt = now;
+    timer = setTimeout(check, TICK_MS - (Date.now() % TICK_MS));
   }
-  look();
+  check();
   return () => {
     clearTimeout(timer);
     void task.destroy();
   };
 }
 
-/** The moment of the run after so many, in milliseconds since the epoch. */
+/** The moment of the `after`-th run from now, in milliseconds since the epoch. */
 function nextRun(task: ScheduledTask, after = 1): number {
   return task.getNextRuns(after).at(-1)?.getTime() ?? Infinity;
 }

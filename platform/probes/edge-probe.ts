@@ -3,32 +3,31 @@ import { describeError } from "../kernel/errors.ts";
 import { errnoOf } from "../kernel/atomic-file.ts";
 import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
 
-/** Nginx adds it on its internal port to what an environment was asked for: proof that it was Nginx's answer to give. */
+/** Nginx sets this header on its internal port to the status of the environment's answer; its own answers lack it. */
 const UPSTREAM_HEADER = "x-sandbox-upstream-status";
 
-/** What is read of a body before the connection is dropped: enough for any health page to be sent without a reset. */
+/** Bytes read of a body before the connection is dropped: enough for any health page to arrive without a reset. */
 const BODY_LIMIT_BYTES = 64 * 1024;
 
-export type FrontDoorProbeOptions = {
+type EdgeProbeOptions = {
   /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
   internalUrl: string;
 };
 
-/** How a request ended, before anyone is blamed for it. */
+/** How a request ended, before the fault is assigned. */
 type Ending =
   | { kind: "answered"; status: number; upstream: boolean }
   | { kind: "failed"; connected: boolean; reason: string }
   | { kind: "aborted" };
 
 /**
- * Probes through Nginx's internal port. A connection for each probe: a kept one would be cut by the
- * next reload, and the environment blamed for it.
+ * Probes through Nginx's internal port, on a connection of its own each time: the next reload would cut a kept one,
+ * and the environment would get the blame. `check` never rejects.
  *
- * Who is at fault: an answer without Nginx's mark is Nginx's own (no such host, refused), and so is a
- * connection that fails; everything else, silence and garbage included, is the environment's.
- * Never rejects.
+ * The fault is Nginx's when its answer lacks the upstream header or the connection fails, and the environment's in all
+ * other cases, silence and garbage included.
  */
-export function createEdgeProbe({ internalUrl }: FrontDoorProbeOptions): Probe {
+export function createEdgeProbe({ internalUrl }: EdgeProbeOptions): Probe {
   const { hostname, port } = new URL(internalUrl);
   return {
     async check(target) {
@@ -52,7 +51,7 @@ function judge(ending: Ending, latency_ms: number): ProbeResult {
   return { status, latency_ms, ok: false, error: `answered ${status}`, fault: "environment" };
 }
 
-/** One GET, until its headers are there. */
+/** Sends one GET, and ends with the answer's headers. */
 function ask(host: string, port: number, { host: name, path, timeoutMs, signal }: ProbeTarget): Promise<Ending> {
   return new Promise((resolve) => {
     let connected = false;
@@ -74,7 +73,7 @@ function ask(host: string, port: number, { host: name, path, timeoutMs, signal }
       const headers = { host: name, "user-agent": "sandbox-probe", accept: "*/*", connection: "close" };
       outgoing = request({ host, port, path, headers, agent: false });
     } catch (error) {
-      // Node refuses a path with spaces or control characters, which is what the environment's record asks for.
+      // Node refuses the path of the environment's record when it has spaces or control characters.
       return end({ kind: "failed", connected: true, reason: describeError(error) });
     }
     outgoing.once("socket", (socket) => socket.once("connect", () => (connected = true)));
@@ -83,7 +82,7 @@ function ask(host: string, port: number, { host: name, path, timeoutMs, signal }
       end({ kind: "answered", status: response.statusCode ?? 0, upstream });
       drain(response, timeoutMs);
     });
-    // Stays for good: a connection that is dropped after its answer can still report an error.
+    // Never removed: a connection that is dropped after its answer can still report an error.
     outgoing.on("error", (error) =>
       end({ kind: "failed", connected: connected && !isReset(error), reason: describeError(error) }),
     );
@@ -91,7 +90,7 @@ function ask(host: string, port: number, { host: name, path, timeoutMs, signal }
   });
 }
 
-/** Takes in a small body and drops whatever is larger or slower: only the headers count. */
+/** Reads a small body and drops a larger or slower one: only the headers count. */
 function drain(response: IncomingMessage, limitMs: number): void {
   let received = 0;
   const timer = setTimeout(() => response.destroy(), limitMs);
@@ -103,7 +102,7 @@ function drain(response: IncomingMessage, limitMs: number): void {
   });
 }
 
-/** Nginx answers 502 where an environment resets a connection; a reset that reaches us is Nginx going away. */
+/** Nginx answers 502 when an environment resets its connection, so a reset that arrives here is from Nginx itself. */
 function isReset(error: Error): boolean {
   const code = errnoOf(error);
   return code === "ECONNRESET" || code === "EPIPE";

@@ -1,4 +1,4 @@
-/** Asks an environment's service through the front door's internal port: what it answers is what users see. */
+/** Probes an environment's service through the edge proxy's internal port, so that it gets the answer that users get. */
 export interface Probe {
   check(target: ProbeTarget): Promise<ProbeResult>;
 }
@@ -18,6 +18,6 @@ export type ProbeResult = {
   /** 200 to 399, as Kubernetes' HTTP probes judge. */
   ok: boolean;
   error?: string;
-  /** Who failed: only the environment's own failures count against it. Null when ok. */
+  /** Which part failed: only the environment's own failures count against it. Null when ok. */
   fault: "environment" | "ingress" | null;
 };
