@@ -8,8 +8,8 @@ import { timed, type Workbench } from "../workbench.ts";
 
 const CALLER = { count: 1, everyMs: 1_000 };
 const ACQUIRE_EVERY_MS = 3_000;
-/** A turn acquires more environments than the pool holds, so that most of them come from a refill. */
-const TURNS = 4;
+/** Of one turn. More than the pool holds, so that most of them come from a refill. */
+const ACQUIRES = 5;
 
 /**
  * `POST /envs {}` beside one caller who creates and destroys a named environment every second. By turns the pool is
@@ -17,18 +17,17 @@ const TURNS = 4;
  */
 export async function measureWarmBesideCaller(bench: Workbench): Promise<{ lines: Line[]; raw: unknown }> {
   await bench.withSettings({ WARM_POOL_SIZE: "2" });
-  const acquires = Math.ceil(bench.samples / TURNS);
   const [besideFull, besideDrained, warm]: [number[], number[], number[]] = [[], [], []];
   const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal: bench.signal });
 
   async function leaveFull(): Promise<void> {
-    besideFull.push(...(await besideCallers(bench, CALLER, () => pause(acquires * ACQUIRE_EVERY_MS))));
+    besideFull.push(...(await besideCallers(bench, CALLER, () => pause(ACQUIRES * ACQUIRE_EVERY_MS))));
   }
 
   async function drain(): Promise<void> {
     const ids: string[] = [];
     const creates = await besideCallers(bench, CALLER, async () => {
-      for (let index = 0; index < acquires; index++) {
+      for (let index = 0; index < ACQUIRES; index++) {
         await pause(ACQUIRE_EVERY_MS);
         const { result, ms } = await timed(() => bench.create({}));
         warm.push(ms);
@@ -40,7 +39,7 @@ export async function measureWarmBesideCaller(bench: Workbench): Promise<{ lines
     await severalAtOnce(ids.map((id) => () => bench.destroy(id)));
   }
 
-  await byTurns(bench, TURNS, [leaveFull, drain]);
+  await byTurns(bench, Math.ceil(bench.samples / ACQUIRES), [leaveFull, drain]);
   const line = { row: "warm-beside-caller", unit: "ms", baseline: spreadOf(besideFull) };
   return {
     lines: [
