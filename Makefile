@@ -1,9 +1,9 @@
-# make help lists the targets. What they do is in scripts/; this file only hands over parameters.
+# make help lists the targets. The scripts do the work; this file only passes parameters to them.
 .DEFAULT_GOAL := help
 .PHONY: up down create destroy list logs health simulate halt extend token status clean test soak bench check dev help
 
-# Parameters reach the scripts as environment variables. `value` takes them as they were typed, so
-# that make expands nothing in them, and no shell reads them.
+# Parameters reach the scripts as environment variables. `value` takes them as they were typed, so that neither make nor
+# a shell expands anything in them.
 PARAMETERS := NAME TTL IMAGE PORT ENV MODE DURATION ROLE ARGS
 $(foreach key,$(PARAMETERS),$(eval override $(key) := $$(value $(key))))
 export $(PARAMETERS)
@@ -41,19 +41,19 @@ extend: ## Let one live longer: ENV= TTL=15m
 token: ## Make a token for the API: NAME=ann ROLE=admin|member|viewer
 	@scripts/cli.sh token
 
-status: ## Show how the platform itself is
+status: ## Show the health of the platform itself
 	@scripts/cli.sh status
 
 clean: ## Wipe state, routes, logs and archives (after make down)
 	@scripts/clean.sh
 
-test: ## Run every test (ARGS= is handed to vitest)
+test: ## Run every test (ARGS= is passed to vitest)
 	@scripts/test.sh
 
 soak: ## A long run of random operations and kills (SOAK_OPERATIONS=400 SOAK_SEED=)
 	@scripts/soak.sh
 
-bench: ## Measure it against the bare engine (BENCH_ONLY= BENCH_SAMPLES= BENCH_MINUTES=)
+bench: ## Measure the platform against the bare Docker engine (BENCH_ONLY= BENCH_SAMPLES= BENCH_MINUTES=)
 	@scripts/bench.sh
 
 check: ## Types, lint, format, import boundaries, dead code and tests

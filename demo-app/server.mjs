@@ -1,12 +1,12 @@
-// The app that an environment runs when none is named: one page that says which environment this
-// is, and one address that says it is well. Imports nothing but node:http, so it starts at once.
+// The app of an environment that names no image: a page that shows which environment it is, and /health. It imports
+// nothing but node:http, so that it starts at once.
 import { createServer } from "node:http";
 
 const port = Number(process.env.PORT ?? 3000);
 const envId = process.env.ENV_ID ?? "none";
 const hostname = process.env.HOSTNAME ?? "unknown";
 
-// Written together: for Docker a line by itself is more work than the request that it tells of.
+// Lines are written together: each write costs Docker more than the request that the line is about.
 const GATHER_MS = 50;
 let lines = "";
 
@@ -23,7 +23,7 @@ function writeLog() {
 const server = createServer((request, response) => {
   const path = (request.url ?? "/").split("?", 1)[0];
   response.on("close", () => {
-    // The platform asks every few seconds; those lines would drown all others.
+    // The platform probes every few seconds: those lines would hide all others.
     if (path !== "/health") log(`${request.method} ${request.url} ${response.statusCode}`);
   });
   if (path === "/health") {
@@ -36,7 +36,7 @@ const server = createServer((request, response) => {
 });
 
 function send(response, status, type, body) {
-  // With a length the answer is one piece on every hop; without, its end travels by itself.
+  // With a length the answer travels as one piece; without, its end is a chunk of its own.
   const length = Buffer.byteLength(body);
   response.writeHead(status, { "content-type": type, "content-length": length, "cache-control": "no-store" });
   response.end(body);

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # Measures the platform against the bare engine, on an instance of its own: `make bench` (docs/performance.md).
-# BENCH_ONLY=create,warm,… chooses rows, BENCH_SAMPLES=20, BENCH_MINUTES=2 and BENCH_ENVS=200 set how much is
-# measured; ARGS="--json FILE" says where the figures are written.
+# BENCH_ONLY=create,warm,… chooses rows; BENCH_SAMPLES=20, BENCH_MINUTES=2 and BENCH_ENVS=200 set how much is
+# measured; ARGS="--json FILE" names the file for the figures.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
 
-# Optional: without it that row says so, and all others are measured.
+# Optional: without it the front-door row says so, and the others are measured.
 stage_wrk() {
   if have wrk; then
-    note 'there'
+    note 'installed already'
   elif have apt-get; then
     apt_install wrk
     note 'installed'
   else
-    note 'not there: install it for the front door'
+    note 'missing: install it for the front-door row'
   fi
 }
 
@@ -27,11 +27,11 @@ forget_settings
 
 read -r -a args <<<"${ARGS:-}"
 status=0
-# Ctrl-C ends the measuring, which cleans up, and not this script before it.
+# Ctrl-C ends the bench, which cleans up first, and not this script.
 trap : INT
 "$(node_package_dir)/bin/node" "$ROOT/bench/bench.ts" "${args[@]}" || status=$?
 
-# A daemon that this run's set-up started is not left behind, unless others use it by now.
+# A daemon that this run's set-up started is stopped, unless others use it by now.
 if [ "$engine_was_running" = no ] && engine_is_ours; then
   echo "Docker engine: $(stop_engine)"
 fi

@@ -1,6 +1,6 @@
 /**
  * Keeps data flowing one way: which room of platform/ may import which (docs/architecture.md).
- * Fails on a forbidden import, on a cycle of any kind, and when it saw fewer modules than there are.
+ * Fails on a forbidden import, on a cycle of any kind, and when the analysis covers fewer modules than there are.
  */
 import { globSync } from "node:fs";
 import { cruise } from "dependency-cruiser";
@@ -9,7 +9,7 @@ import type { ICruiseResult } from "dependency-cruiser";
 const ADAPTERS = ["workloads", "routing", "store", "host", "probes"];
 const USECASES = ["usecases", "domain", "kernel"];
 
-/** Room → rooms and packages it may import; "type:x" means only as `import type`. "root" is platform/'s own files. */
+/** Room → rooms and packages it may import; "type:x" is for `import type` only. "root" are platform/'s own files. */
 const ALLOWED: Record<string, string[]> = {
   kernel: ["kernel", "pino"],
   domain: ["domain", "kernel", "zod"],
@@ -25,9 +25,9 @@ const ALLOWED: Record<string, string[]> = {
   cli: ["cli", "type:http", "kernel"],
   root: ["root", ...ADAPTERS, ...USECASES, "loops", "http", "outages", "zod"],
 };
-/** Of kernel/, domain/ may import the error catalogue alone: everything else there has effects. */
+/** The only file of kernel/ that domain/ may import, the error catalogue: all others have effects. */
 const KERNEL_FOR_DOMAIN = "platform/kernel/errors.ts";
-/** Packages that only one file may import. */
+/** Packages that a single file may import. */
 const SINGLE_IMPORTERS: Record<string, RegExp> = {
   dockerode: /^platform\/workloads\/docker\/client\.ts$/,
   "node-cron": /^platform\/loops\/scheduler\.ts$/,
@@ -54,7 +54,7 @@ const own = modules.filter(({ source }) => source.startsWith("platform/"));
 
 const problems: string[] = summary.violations.map(({ from, to }) => `${from} and ${to} import each other`);
 if (own.length < files.length)
-  problems.push(`only ${own.length} of ${files.length} modules were seen: the check is blind`);
+  problems.push(`only ${own.length} of ${files.length} modules were analysed: the check is incomplete`);
 for (const { source, dependencies } of own) {
   const room = roomOf(source);
   const allowed = ALLOWED[room];
@@ -73,7 +73,7 @@ for (const { source, dependencies } of own) {
       continue;
     }
     if (room === "domain" && target === "kernel" && resolved !== KERNEL_FOR_DOMAIN)
-      problems.push(`${source} imports ${module}: of kernel/, domain may import errors.ts alone`);
+      problems.push(`${source} imports ${module}: of kernel/, domain may import errors.ts only`);
     const asType = dependencyTypes.includes("type-only") && allowed.includes(`type:${target}`);
     if (!allowed.includes(target) && !asType)
       problems.push(`${source} imports ${module}: ${room} may import ${allowed.join(", ")}`);

@@ -1,4 +1,4 @@
-// Says what the platform would say of its settings, without starting it: `make up` asks before it starts anything.
+// Checks the settings as the platform would at its start: `make up` runs this before it starts anything.
 import { realpath } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
 import { stateDirOf } from "../platform/claim-instance.ts";
@@ -18,7 +18,7 @@ try {
   process.exitCode = 1;
 }
 
-/** The API's container sees this folder and nothing else of the machine: without its tokens it would start again and again. */
+/** The API's container has only this folder of the machine: without its tokens file it would restart for ever. */
 async function assertVisible(file: string): Promise<void> {
   const here = process.cwd();
   const inside = relative(here, await realpath(file));

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Wipes state, routes, logs and archives: `make clean`. Refuses while anything of this instance is
-# there, since it would pull the files from under it.
+# Wipes state, routes, logs and archives: `make clean`. Refuses while containers of this instance exist, which use
+# these files.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
 
-# wipe SETTING FOLDER: everything in it but .gitkeep, which keeps the folder in git.
+# wipe SETTING FOLDER: removes everything in it but .gitkeep, which keeps the folder in git.
 wipe() {
   local folder
   folder="$(in_root "$2")"
   [ -d "$folder" ] || return 0
-  # A setting that points at the project or above it must not empty it.
+  # A setting that names the project's folder or one above it must not empty it.
   case "$ROOT/" in "$(realpath "$folder")"/*) die "$1 ($2) holds the project itself: not wiping it." ;; esac
   printf '  ok  %-14s %s entries\n' "$2" "$(find "$folder" -mindepth 1 -maxdepth 1 ! -name .gitkeep | wc -l)"
   find "$folder" -mindepth 1 -maxdepth 1 ! -name .gitkeep -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The API on the host, restarted when its code changes, with Nginx in its container: `make dev`.
+# Runs the API on the host, restarted when its code changes, with Nginx in its container: `make dev`.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Destroys every environment and stops the platform: `make down`. Works through the API where it
-# answers, and without it, or without an engine, as far as there is anything to stop. Touches only
-# what carries this instance's label.
+# Destroys every environment and stops the platform: `make down`. Works through the API where it answers; without the
+# API or the engine it removes what is left. Touches only objects with this instance's label.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
@@ -23,13 +22,13 @@ stage_environments() {
     note "destroyed through the API"
   else
     # The next stage removes them by their label.
-    note "the API does not answer or let us: removing them without it"
+    note "the API does not answer or allow it: removing them without it"
   fi
 }
 
 stage_platform() {
   local -a api containers networks
-  # The API first, or it would repair what is taken away below.
+  # The API first: it would repair what is removed below.
   mapfile -t api < <(ours containers --filter label=sandbox.role=api)
   [ "${#api[@]}" -eq 0 ] || docker stop --time 35 "${api[@]}" >/dev/null
   mapfile -t containers < <(ours containers)
@@ -42,7 +41,7 @@ stage_platform() {
 remove_networks() {
   local network guest
   for network in "$@"; do
-    # Somebody else's container may have joined; it is let go, not removed.
+    # A container of others that joined the network is disconnected, not removed.
     for guest in $(docker network inspect --format '{{range $id, $_ := .Containers}}{{$id}} {{end}}' "$network"); do
       docker network disconnect --force "$network" "$guest"
     done
@@ -50,7 +49,7 @@ remove_networks() {
   done
 }
 
-# What environments leave on disk when it was not the API that destroyed them.
+# The files of environments that the API did not destroy itself.
 stage_files() {
   local envs logs conf file id count=0
   envs="$(in_root "$ENVS_DIR")"
@@ -61,7 +60,7 @@ stage_files() {
     id="$(basename "$file" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
-      # Whose they are, as platform/store/archive/archive-owner.ts has it: the file that knows it goes next.
+      # The owner, as in platform/store/archive/archive-owner.ts: the state file that names it is removed next.
       sed -nE 's/^  "owner": "([^"\\]+)",$/\1/p' "$file" | tr -d '\n' >"$logs/$id/owner"
       mv "$logs/$id" "$logs/archived/$id"
     fi
@@ -75,7 +74,7 @@ stage_files() {
   rm -f "$envs/.sentinel"
   # Files of other names are somebody's own.
   rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
-  # Gates and the mark of a reload: a route of the same id would be open before its time, and connections not kept.
+  # Enabled flags and the mark of a reload: a later route of the same id would be enabled too early.
   rm -rf "$conf/live"
   rm -f "$conf/.reloading"
   rm -rf "$CACHE_DIR/nginx/$INSTANCE"
@@ -83,9 +82,9 @@ stage_files() {
 }
 
 stage_stop_engine() {
-  local said
-  said="$(stop_engine)"
-  note "${said:-not ours, left as it is}"
+  local result
+  result="$(stop_engine)"
+  note "${result:-not ours, left as it is}"
 }
 
 load_settings

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must be there before the platform or its tests can run: the engine, npm packages,
-# images. Starts nothing of the platform itself.
+# Sets up what the platform and its tests need: the engine, npm packages, images. Starts nothing of the platform.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"

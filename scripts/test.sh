@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Sets up what the tests need, runs them all, and ends with one line that counts them: `make test`.
-# ARGS="…" is handed to vitest.
+# Sets up what the tests need, runs them all, and ends with a line that counts them: `make test`.
+# ARGS="…" is passed to vitest.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
 
 load_settings
-# Told by `make check`, whose own set-up may have started the engine just now.
+# `make check` passes this, since its own set-up may have started the engine just now.
 engine_was_running="${ENGINE_WAS_RUNNING:-}"
 [ -n "$engine_was_running" ] || { engine_answers && engine_was_running=yes || engine_was_running=no; }
 "$ROOT/scripts/setup.sh" || {
@@ -24,11 +24,11 @@ make_stage_dir
 report="$STAGE_DIR/vitest.json"
 read -r -a args <<<"${ARGS:-}"
 status=0
-# Ctrl-C ends vitest, not this script, which still has to put things back.
+# Ctrl-C ends vitest and not this script, which still has to clean up.
 trap : INT
 (cd "$ROOT" && npx vitest run --reporter=default --reporter=json "--outputFile.json=$report" "${args[@]}") || status=$?
 
-# A daemon that this run's set-up started is not left behind, unless others use it by now.
+# A daemon that this run's set-up started is stopped, unless others use it by now.
 if [ "$engine_was_running" = no ] && engine_is_ours; then
   echo "Docker engine: $(stop_engine)"
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to running: `make up`. Run again, it changes nothing.
+# Sets everything up and starts the platform: `make up`. A second run changes nothing.
 set -euo pipefail
 # shellcheck source=scripts/lib/all.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
@@ -13,17 +13,17 @@ stage_start() {
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   clear_outdated_routes
   remove_stopped_nginx
-  # Where both are made anew, Nginx first: the API puts it on the environments' networks as it starts, and an Nginx that is
-  # replaced meanwhile would be on none of them until the next minute's pass.
-  { compose up -d nginx && compose up -d api; } || stage_fail "Compose could not start the platform; its words are below." \
+  # Nginx first: the API connects it to the environments' networks as it starts, and an Nginx that is replaced after
+  # that would be on none of them until the next reconcile.
+  { compose up -d nginx && compose up -d api; } || stage_fail "Compose could not start the platform; its message is below." \
     "If it says that a network or address overlaps: set PLATFORM_SUBNET and NGINX_ADDRESS in .env to a" \
     "range that is free on this machine. If it says that something exists with other settings or labels" \
     "(the settings or the compose tool have changed): run make down. Then run make up again."
   note "$INSTANCE-nginx, $INSTANCE-api"
 }
 
-# Before an Nginx of another version starts: the routes of the former one are not for it. (One that listened on
-# every address, as they once did, would keep the new one from its own.) The API writes them all anew as it starts.
+# Removes the routes that were generated for another version of Nginx's configuration. The API writes them again as it
+# starts.
 clear_outdated_routes() {
   local label='{{index .Config.Labels "sandbox.source"}}' conf
   [ "$(docker inspect --format "$label" "$INSTANCE-nginx" 2>/dev/null)" != "$NGINX_SOURCE_HASH" ] || return 0
@@ -31,13 +31,13 @@ clear_outdated_routes() {
   rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
 }
 
-# One that does not run may wait for networks that are gone, and would not start; a new one is put on all there are.
+# A stopped Nginx may wait for networks that are gone and would not start; a new one is connected to all that exist.
 remove_stopped_nginx() {
   docker ps --all --quiet --filter status=exited --filter "label=sandbox.platform=$INSTANCE" \
     --filter label=sandbox.role=nginx | xargs --no-run-if-empty docker rm >/dev/null
 }
 
-# A platform that refuses its settings would only be seen to start again and again.
+# Without this check a platform that refuses its settings would restart for ever.
 stage_settings() {
   cd "$ROOT"
   "$(node_package_dir)/bin/node" scripts/check-settings.ts || stage_fail "Correct .env, then run make up again."
@@ -48,7 +48,7 @@ stage_health() {
   if ! "$(node_package_dir)/bin/node" "$ROOT/platform/cli/main.ts" wait; then
     printf '\nThe API container (%s-api) says:\n' "$INSTANCE"
     docker logs --tail 12 "$INSTANCE-api" 2>&1 || true
-    stage_fail "The platform started and is not healthy. What it says is below; more of it:" \
+    stage_fail "The platform started but is not healthy. Its answer is below; for more:" \
       "  curl -s $(api_url)/healthz" "  docker logs $INSTANCE-api"
   fi
   note "$(api_url)/healthz is 200"

@@ -1,7 +1,7 @@
 # What the firewall's container runs scripts/firewall/firewall.sh with: bash and iptables, in both its
 # kinds (nf_tables and legacy), since the rules go where this machine's Docker has its own.
 ARG NODE_IMAGE=node:24-slim
-# Not for its Node: it is on the machine anyway, so this image takes a few MB.
+# This base is on the machine already, so that the image takes only a few MB more.
 FROM ${NODE_IMAGE}
 USER 0
 RUN command -v iptables >/dev/null \

@@ -1,9 +1,8 @@
-# Ends every stress-ng process of this container. Runs under the dash that lies beside it, in a
-# container that may have nothing else: shell builtins only. Exits 0 also when there is none.
+# Ends every stress-ng process of this container; exits 0 also without any. Runs under the dash in the same folder and
+# uses shell builtins only, since the container may have nothing else.
 
-# The processes whose name begins with stress-ng, as "PID PID …" in $found. A zombie keeps its name
-# until its parent reads its status, which a careless PID 1 never does; it uses nothing, so it does
-# not count. The kernel threads' and our own names differ (see the Dockerfile).
+# Sets $found to "PID PID …" of the processes whose names begin with stress-ng. Zombies do not count: they use nothing,
+# and some PID 1 never reaps them. This script's own process has another name (see the Dockerfile).
 find_stress() {
   found=''
   for dir in /proc/[0-9]*; do
@@ -26,7 +25,7 @@ uptime_seconds() {
   seconds="${seconds%.*}"
 }
 
-# signal_until NAME SECONDS: sends the signal to whatever is there until nothing is, or time is up.
+# signal_until NAME SECONDS: sends the signal to all of them until none is left or the time is up.
 signal_until() {
   uptime_seconds
   deadline=$((seconds + $2))

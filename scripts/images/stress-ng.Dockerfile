@@ -1,13 +1,13 @@
-# One folder, /sandbox-tools, with stress-ng, a shell, their libraries and the loader: copied into
-# any container (Alpine, scratch), it runs there without using a file of that container.
+# A folder, /sandbox-tools, with stress-ng, a shell, their libraries and the loader. Copied into any container (Alpine,
+# scratch), it runs there without a file of that container.
 ARG NODE_IMAGE=node:24-slim
 FROM ${NODE_IMAGE} AS collect
 USER 0
 RUN command -v stress-ng >/dev/null \
   || (apt-get update && apt-get install -y --no-install-recommends stress-ng)
 COPY stop.sh /sandbox-tools/stop.sh
-# The loader is stored under two names because a process started through it bears its name:
-# stop.sh finds processes by a name that begins with stress-ng, and must not find itself.
+# The loader has two names because a process that it starts gets its name: stop.sh finds processes by names that begin
+# with stress-ng, and must not find itself.
 RUN set -eu; \
   cd /sandbox-tools; \
   mkdir lib; \
@@ -23,6 +23,6 @@ LABEL sandbox.image=stress-ng-build
 
 FROM scratch
 COPY --from=collect /sandbox-tools /sandbox-tools
-# Never started: the platform creates a container from this image only to copy the folder out.
+# Never started: the platform creates a container from this image only to copy the folder from it.
 CMD ["/sandbox-tools/sh-ld", "--library-path", "/sandbox-tools/lib", "/sandbox-tools/sh"]
 LABEL sandbox.image=stress-ng

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Installing what is missing, quietly and without questions.
+# Installs missing packages, without questions.
 
 export DEBIAN_FRONTEND=noninteractive
 
 apt_update() { apt-get update -q; }
 
-# apt_install PACKAGE…: without recommendations, which for Docker would change the machine's own
-# set-up (kernel security modules, mounts). Where no service manager runs, RUNLEVEL=1 keeps package
-# scripts from starting services: Docker's init script fails there and would fail the installation.
+# apt_install PACKAGE…: without recommended packages, which for Docker would change the machine itself (kernel security
+# modules, mounts). Without a service manager, RUNLEVEL=1 keeps package scripts from starting services: Docker's init
+# script would fail there, and the installation with it.
 apt_install() {
   local -a env=(env)
   have systemctl && [ -d /run/systemd/system ] || env+=(RUNLEVEL=1)
@@ -17,7 +17,7 @@ apt_install() {
       "  apt-get update && apt-get install $*"
 }
 
-# apt_has PACKAGE…: whether apt knows a version of each; it knows none before its first update.
+# apt_has PACKAGE…: whether apt knows a version of each package; before its first update it knows none.
 apt_has() {
   local package
   for package in "$@"; do

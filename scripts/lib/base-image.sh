@@ -1,21 +1,21 @@
 # shellcheck shell=bash
-# The local base image: Debian bookworm with nginx, stress-ng and iptables, made by debootstrap from the
-# archive that this machine's own apt uses, for where no image registry answers.
+# The local base image, for machines that reach no image registry: Debian bookworm with nginx, stress-ng and iptables,
+# built by debootstrap from the archive that this machine's apt uses.
 
 BASE_PACKAGES=nginx-light,stress-ng,iptables,ca-certificates
 BASE_SUITE=bookworm
-# Raised when the steps below change what is in the image, so that machines make it anew.
+# Increase it when the steps below change the image's content, so that machines build it again.
 BASE_RECIPE=1
 
-# apt_archive SUITE: "URL|KEYRING" of the archive that apt takes the suite's main component from.
-# apt itself is asked, so every format of its sources (.list, .sources, suite names) is understood.
+# apt_archive SUITE: prints "URL|SOURCES_ENTRY" of the archive that has the suite's main component. apt itself parses its
+# sources, in every format (.list, .sources, suite names).
 apt_archive() {
   # shellcheck disable=SC2016 # the fields are apt's, not the shell's
   apt-get indextargets --format '$(CODENAME)|$(COMPONENT)|$(LABEL)|$(REPO_URI)|$(SOURCESENTRY)' 'Identifier: Packages' |
     awk -F'|' -v suite="$1" '$1 == suite && $2 == "main" && $3 == "Debian" { print $4 "|" $5; exit }'
 }
 
-# A source "mirror+file:/path" (Debian's cloud images) names a file that lists the real addresses.
+# A source "mirror+file:/path" (in Debian's cloud images) names a file that lists the real addresses.
 resolve_archive_url() {
   case "$1" in
     mirror+file:*) awk '/^[a-z]+:/ { print $1; exit }' "$(sed 's#^mirror+file:/*#/#; s#/$##' <<<"$1")" ;;
@@ -23,8 +23,7 @@ resolve_archive_url() {
   esac
 }
 
-# archive_keyring SOURCES_ENTRY: the keyring that the apt source ("file:line") is signed by, if it
-# names a file; else Debian's own.
+# archive_keyring SOURCES_ENTRY: prints the keyring file that the apt source ("file:line") names; else Debian's own.
 archive_keyring() {
   local file="${1%:*}" named=''
   if [ -f "$file" ]; then
@@ -37,7 +36,7 @@ archive_keyring() {
   fi
 }
 
-# A proxy that only apt knows of is handed to debootstrap, whose downloads read the environment.
+# Passes apt's own proxy setting to debootstrap, whose downloads read the environment.
 use_apt_proxy() {
   local proxy=''
   eval "$(apt-config shell proxy Acquire::http::Proxy)"
@@ -73,7 +72,7 @@ build_local_debian() {
       "Check that apt-get update works on this machine, then run make up again."
   rm -rf "$work"/root/var/cache/apt/* "$work"/root/var/lib/apt/lists/* "$work"/root/var/log/* \
     "$work"/root/usr/share/{doc,man,info,locale,lintian}/*
-  # nginx writes here if a configuration asks for files; ours logs to the container's output.
+  # nginx needs this folder for configurations that log to files.
   mkdir -p "$work/root/var/log/nginx"
   tar -C "$work/root" --numeric-owner --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -c . |
     docker import --change "LABEL sandbox.image=base sandbox.inputs=$inputs" --change 'CMD ["bash"]' - "$LOCAL_DEBIAN"

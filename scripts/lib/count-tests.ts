@@ -10,7 +10,7 @@ function readReport(path: string): Report {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Report;
   } catch {
-    // Vitest died before it wrote one: nothing passed, and its status below counts as a failure.
+    // Vitest died before it wrote a report: its status below counts as a failure.
     return { testResults: [] };
   }
 }
@@ -21,7 +21,7 @@ const tests = files.flatMap((file) => file.assertionResults);
 const passed = tests.filter((test) => test.status === "passed").length;
 let failed = tests.filter((test) => test.status === "failed").length;
 const skipped = tests.length - passed - failed;
-// A file that could not be loaded fails without a single test in it.
+// A file that could not be loaded fails without a test in it.
 failed += files.filter(
   (file) => file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed"),
 ).length;

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The Docker engine: there already, or installed and started; and stopped again if we started it.
+# The Docker engine: installs and starts it where needed, and stops a daemon that it started.
 
-# Ours, beside Docker's own: says that it was us who started the daemon.
+# Beside Docker's own pid file: exists when these scripts started the daemon.
 ENGINE_PID_FILE="${ENGINE_PID_FILE:-/run/sandbox-dockerd.pid}"
 ENGINE_LOG="${ENGINE_LOG:-/var/log/sandbox-dockerd.log}"
-# Extra arguments for a daemon that we start (another data folder, for instance).
+# Extra arguments for a daemon that these scripts start, such as another data folder.
 read -r -a ENGINE_ARGS <<<"${ENGINE_ARGS:-}"
 
 engine_version() { docker version --format '{{.Server.Version}}' 2>/dev/null; }
@@ -24,8 +24,8 @@ compose_tool() {
   fi
 }
 
-# platform_cgroup_parent: where the platform's containers stand among the groups that the kernel shares the processors
-# out to: at the top, beside the engine. A systemd engine has no group for all containers that they would be in.
+# platform_cgroup_parent: prints the parent of the platform's containers among the processor groups: the top, beside the
+# engine. An engine with the systemd driver needs none, since it has no common group for all containers.
 platform_cgroup_parent() {
   local driver
   driver="$(docker info --format '{{.CgroupDriver}}')" || return
@@ -68,7 +68,7 @@ need_apt() {
 }
 
 start_engine() {
-  # A daemon of ours would not listen where DOCKER_SOCKET says, and there may be one elsewhere.
+  # A daemon started here would not listen on DOCKER_SOCKET, and one may run elsewhere.
   if [ "$DOCKER_SOCKET" != /var/run/docker.sock ] && [ -z "${ENGINE_ARGS[*]}" ]; then
     stage_fail "No Docker engine answers on $DOCKER_SOCKET, which DOCKER_SOCKET asks for." \
       "Start it, or remove DOCKER_SOCKET from .env (or the environment)."
@@ -81,14 +81,12 @@ start_engine() {
   fi
   mount_cgroups
   rm -f "$ENGINE_PID_FILE"
-  # After a crash Docker's pid file may name a process that is something else by now; it would
-  # refuse to start because of it.
+  # After a crash Docker's pid file may name another process by now, and dockerd would refuse to start.
   if [ -f /run/docker.pid ] && [ "$(cat "/proc/$(cat /run/docker.pid)/comm" 2>/dev/null)" != dockerd ]; then
     rm -f /run/docker.pid
   fi
-  # In a session of its own, so that Ctrl-C here or a closed terminal does not end it; without our
-  # open files (9 is the set-up lock, which it would hold for ever). Containers inherit its limit
-  # of open files.
+  # In a session of its own, so that Ctrl-C here or a closed terminal does not end it; without this script's open files
+  # (9 is the set-up lock, which it would hold for ever). Containers inherit its limit of open files.
   # shellcheck disable=SC2016
   setsid bash -c '
     echo $$ >"$1"; shift
@@ -103,14 +101,14 @@ start_engine() {
   wait_for_engine "$(cat "$ENGINE_PID_FILE")"
 }
 
-# wait_for_engine PID: until it answers; PID, where known, is watched so as not to wait for the dead.
+# wait_for_engine PID: waits until the engine answers, and fails as soon as the process PID, where known, has ended.
 wait_for_engine() {
   local deadline=$(($(now_ms) + 60000))
   until engine_answers; do
     if [ -n "$1" ] && ! kill -0 "$1" 2>/dev/null; then
       rm -f "$ENGINE_PID_FILE"
       tail -n 10 "$ENGINE_LOG"
-      stage_fail "The Docker daemon ended at once. Its own words are below and in $ENGINE_LOG." \
+      stage_fail "The Docker daemon ended at once. Its log is below and in $ENGINE_LOG." \
         "If it names iptables or cgroups, this machine (a container?) does not let Docker run."
     fi
     [ "$(now_ms)" -lt "$deadline" ] ||
@@ -119,7 +117,7 @@ wait_for_engine() {
   done
 }
 
-# Service managers mount these; where there is none, a bare machine may lack them.
+# Service managers mount these; a machine without one may lack them.
 mount_cgroups() {
   if ! grep -q ' /sys/fs/cgroup' /proc/mounts; then
     mount -t cgroup2 none /sys/fs/cgroup || true
@@ -134,7 +132,7 @@ engine_is_ours() {
   [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]
 }
 
-# stop_engine: stops a daemon that we started, unless containers run in it. Prints what it did.
+# stop_engine: stops a daemon that start_engine started, unless containers run in it. Prints the result.
 stop_engine() {
   local pid
   engine_is_ours || return 0

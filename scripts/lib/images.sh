@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Which base images are used, and building ours on them. The official ones where a registry
-# answers; else local ones made from Debian's packages (base-image.sh), under our own tag.
+# Chooses the base images and builds ours on them: the official ones where a registry answers, else local ones from
+# Debian's packages (base-image.sh), under our own tag.
 
 OFFICIAL_NODE=node:24-slim
 OFFICIAL_NGINX=nginx:1.30
@@ -18,7 +18,7 @@ stage_base_images() {
   local node nginx
   node="$(choose_image "$USER_NODE_IMAGE" "${NODE_IMAGE:-}" "$OFFICIAL_NODE" "$LOCAL_NODE" NODE_IMAGE)"
   nginx="$(choose_image "$USER_NGINX_IMAGE" "${NGINX_IMAGE:-}" "$OFFICIAL_NGINX" "$LOCAL_NGINX" NGINX_IMAGE)"
-  # Always asked, since this also renews a local image whose recipe has changed.
+  # Always called, since this also rebuilds a local image whose recipe has changed.
   [ "$node" != "$LOCAL_NODE" ] || build_local_node
   [ "$nginx" != "$LOCAL_NGINX" ] || build_local_nginx
   mkdir -p "$CACHE_DIR"
@@ -36,8 +36,8 @@ describe_image() {
   esac
 }
 
-# choose_image USER REMEMBERED OFFICIAL LOCAL KEY: prints the image to use; it is there afterwards,
-# unless it is the local one, which the caller builds.
+# choose_image USER REMEMBERED OFFICIAL LOCAL KEY: prints the image to use. It exists afterwards, unless it is the local
+# one, which the caller builds.
 choose_image() {
   local user="$1" remembered="$2" official="$3" local_tag="$4" key="$5"
   if [ -n "$user" ] && [ "$user" != "$local_tag" ]; then
@@ -65,12 +65,12 @@ build_local_node() {
 
 build_local_nginx() {
   build_local_debian
-  # The base carries nginx already; a name of its own keeps NGINX_IMAGE readable.
+  # The base has nginx already; a tag of its own keeps NGINX_IMAGE readable.
   docker tag "$LOCAL_DEBIAN" "$LOCAL_NGINX"
 }
 
-# build_image TAG CONTEXT DOCKERFILE KIND EXTRA [docker build argument…]: builds unless the image
-# was built from the same files and the same EXTRA, whose hash it carries as a label.
+# build_image TAG CONTEXT DOCKERFILE KIND EXTRA [docker build argument…]: builds the image, unless its label says that it
+# was built from the same files and the same EXTRA.
 build_image() {
   local tag="$1" context="$2" dockerfile="$3" kind="$4" extra="$5" inputs
   shift 5
@@ -80,7 +80,7 @@ build_image() {
   fi
   docker build --tag "$tag" --file "$dockerfile" --label "sandbox.inputs=$inputs" "$@" "$context" ||
     stage_fail "Cannot build $tag. See the log; then run make up again."
-  # What the build replaced, and the stages it went through, lose their name but not their disk.
+  # The replaced image and the build's stages are untagged now, but still take disk space.
   docker image prune --force --filter "label=sandbox.image=$kind" >/dev/null
   docker image prune --force --filter "label=sandbox.image=$kind-build" >/dev/null
   echo "$kind" >>"$STAGE_DIR/built"
@@ -88,7 +88,7 @@ build_image() {
 
 hash_inputs() {
   local context="$1" dockerfile="$2" extra="$3"
-  # A folder of large binaries is told by EXTRA (its version), not by reading it each time.
+  # EXTRA has the version of large binaries, which are not read each time.
   find "$context" -type f -size -1000k -print0 | sort -z | xargs -0 -r cat |
     cat "$dockerfile" - <(printf '%s' "$extra") | sha256sum | cut -c1-16
 }

@@ -18,9 +18,8 @@ stage_packages() {
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$(node_package_dir)/bin/node" ]; then
     note "unchanged"
   else
-    # Not `npm ci`: it refuses a lock file without the binaries of other systems, and where the
-    # registry does not carry those no complete one can be written. This installs the versions of
-    # the lock file too, checks their hashes, removes what is not in it and leaves it as it is.
+    # Not `npm ci`, which refuses a lock file without the binaries of other systems. This too installs the versions of
+    # the lock file, checks their hashes, removes other packages and leaves the file as it is.
     (cd "$ROOT" && npm install --no-save --no-audit --no-fund --no-progress --loglevel=error) ||
       stage_fail "Cannot install the npm packages. Check that npm reaches its registry, then run make up again."
     [ -x "$(node_package_dir)/bin/node" ] ||

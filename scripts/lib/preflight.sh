@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Whether this machine can run the platform at all, before anything is changed on it.
+# Checks whether this machine can run the platform, before anything is changed on it.
 
 stage_preflight() {
   local -a missing=()
@@ -8,7 +8,7 @@ stage_preflight() {
   if have node; then node_major="$(node --version | sed -E 's/^v([0-9]+).*/\1/')"; fi
   [ "$node_major" -ge 20 ] || missing+=("Node.js 20 or newer (found: $(node --version 2>/dev/null || echo none))")
   have npm || missing+=("npm")
-  # As root on Debian or Ubuntu the rest is installed for you; elsewhere it must be there.
+  # As root on Debian or Ubuntu make up installs the rest; elsewhere it must exist.
   if [ "$(id -u)" -ne 0 ] || ! have apt-get; then
     have docker && have dockerd || missing+=("Docker Engine 20.10 or newer (Debian: docker.io and iptables)")
     compose_tool >/dev/null || missing+=("Docker Compose (Debian: docker-compose)")
@@ -32,13 +32,13 @@ port_in_use() {
   (exec 3<>"/dev/tcp/$address/$2") 2>/dev/null
 }
 
-# port_holder PORT: "program (pid N)" where that can be told.
+# port_holder PORT: prints " by program (process N)" where ss can tell.
 port_holder() {
   have ss || return 0
   ss -Hltnp "sport = :$1" | sed -nE 's/.*users:\(\("([^"]+)",pid=([0-9]+).*/ by \1 (process \2)/p' | head -n 1
 }
 
-# check_port SETTING ADDRESS PORT CONTAINER: fails when something else than our CONTAINER has it.
+# check_port SETTING ADDRESS PORT CONTAINER: fails when another program than our CONTAINER listens there.
 check_port() {
   local setting="$1" address="$2" port="$3" container="$4"
   port_in_use "$address" "$port" || return 0

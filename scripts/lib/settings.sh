@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Settings, in this order: the real environment, .env, what set-up found out (.cache/images.env),
-# the defaults. Everything is exported, so that compose and the API see the same values.
+# Settings, in this order: the environment, .env, the images that set-up chose (.cache/images.env), the defaults. All are
+# exported, so that compose and the API see the same values.
 
 IMAGES_ENV="$CACHE_DIR/images.env"
 
-# load_env_file FILE: exports KEY=value lines for keys that are not set or empty. The file is read,
-# not sourced: a value such as "* * * * *" must reach us as it stands.
+# load_env_file FILE: exports KEY=value lines for keys that are unset or empty. The file is parsed, not sourced: a value
+# such as "* * * * *" must stay as it is.
 load_env_file() {
   local line key value
   [ -f "$1" ] || return 0
@@ -25,8 +25,8 @@ load_env_file() {
   done <"$1"
 }
 
-# load_image_choice: the images that set-up chose, unless the user chose others. Called again after
-# set-up, which may have chosen anew.
+# load_image_choice: exports the images that set-up chose, unless the user chose others. Called again after set-up, which
+# may have chosen others.
 load_image_choice() {
   export NODE_IMAGE="$USER_NODE_IMAGE" NGINX_IMAGE="$USER_NGINX_IMAGE"
   load_env_file "$IMAGES_ENV"
@@ -34,7 +34,7 @@ load_image_choice() {
 
 load_settings() {
   load_env_file "$ROOT/.env"
-  # Remembered before the cache is read: an image that the user chose is used as it is.
+  # Saved before the cache is read: an image that the user chose is used as it is.
   USER_NODE_IMAGE="${NODE_IMAGE:-}"
   USER_NGINX_IMAGE="${NGINX_IMAGE:-}"
   load_image_choice
@@ -60,8 +60,7 @@ load_settings() {
   export DOCKER_HOST="unix://$DOCKER_SOCKET"
 }
 
-# forget_settings: for what starts an instance of its own with settings of its own: neither .env nor
-# what the caller has exported for the real one may reach it.
+# forget_settings: unsets all settings, for tests and the bench, which start instances with settings of their own.
 forget_settings() {
   local key
   while IFS='=' read -r key _; do
@@ -69,12 +68,12 @@ forget_settings() {
   done < <(grep -E '^[A-Z_]+=' "$ROOT/.env.example")
 }
 
-# in_root PATH: a setting's path as an absolute one.
+# in_root PATH: prints a setting's path as an absolute one.
 in_root() {
   case "$1" in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$ROOT" "${1#./}" ;; esac
 }
 
-# Where the API is reached from this machine: an API that listens everywhere listens on loopback.
+# Prints the API's address on this machine: an API that listens everywhere listens on loopback too.
 api_url() {
   local host="$PLATFORM_HOST"
   case "$host" in 0.0.0.0 | '::' | '') host=127.0.0.1 ;; esac

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What several of the scripts do in the same way.
+# Stages and hashes that several scripts share.
 
-# Compose replaces a container whose labels change: these hashes, as labels, make an update of the
-# code reach the running platform, and leave everything alone otherwise.
+# Compose replaces a container when a label changes: with these hashes as labels, an update of the code replaces the
+# running containers, and nothing else does.
 api_source_hash() {
   find "$ROOT/platform" "$ROOT/socket-proxy" "$ROOT/scripts/firewall/after-firewall.sh" -name test -prune -o -type f ! -name '*.test.ts' -print0 | sort -z | xargs -0 -r cat |
     cat - "$ROOT/package-lock.json" | sha256sum | cut -c1-16
@@ -10,7 +10,7 @@ api_source_hash() {
 
 nginx_source_hash() { cat "$ROOT"/nginx/{nginx.conf,start.sh,desk.sh} | sha256sum | cut -c1-16; }
 
-# The stages that `make up` and `make test` share. Each leaves alone what is in place already.
+# The stages that `make up` and `make test` share. Each changes only what is missing or outdated.
 setup_stages() {
   one_at_a_time
   run_stage engine stage_engine
