@@ -1,9 +1,5 @@
 import { environmentLabels } from "../platform/domain/environment/labels.ts";
-import {
-  createSubnetAllocator,
-  parseSubnet,
-  type Subnet,
-} from "../platform/domain/network/subnets.ts";
+import { createSubnetAllocator, parseSubnet, type Subnet } from "../platform/domain/network/subnets.ts";
 import { buildContainerBody, buildNetworkBody } from "../platform/workloads/docker/container-spec.ts";
 import { createDockerClient, type Docker } from "../platform/workloads/docker/client.ts";
 import { environmentNetwork, freeAddress } from "../platform/workloads/docker/environment-network.ts";

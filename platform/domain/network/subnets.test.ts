@@ -1,11 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  createSubnetAllocator,
-  formatSubnet,
-  overlaps,
-  parseSubnet,
-  readRange,
-} from "./subnets.ts";
+import { createSubnetAllocator, formatSubnet, overlaps, parseSubnet, readRange } from "./subnets.ts";
 
 const POOL = parseSubnet("10.172.0.0/26"); // four /28
 

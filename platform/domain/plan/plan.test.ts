@@ -101,10 +101,7 @@ describe("an outage in force is left alone", () => {
   });
 
   test("what it did not break is still repaired", () => {
-    expect(kinds(plan(during("pause"), withService("exited"), NOW))).toEqual([
-      ["start-service"],
-      ["start-shipper"],
-    ]);
+    expect(kinds(plan(during("pause"), withService("exited"), NOW))).toEqual([["start-service"], ["start-shipper"]]);
   });
 
   test("one whose end has passed is repaired", () => {

@@ -78,7 +78,8 @@ export async function createFakePlatform({
   killed,
 }: FakePlatformOptions = {}): Promise<FakePlatform> {
   const fakes: Fakes = killed ?? (await createFakes(failpoint));
-  const { engine, clock, events, diskSpace, networkPoolSize, environments, router, probe, logs, secrets, audit } = fakes;
+  const { engine, clock, events, diskSpace, networkPoolSize, environments, router, probe, logs, secrets, audit } =
+    fakes;
   const { firewall, archives } = fakes;
   const logger = createLogger("silent");
   const [stop, timeUp] = [new AbortController(), new AbortController()];

@@ -20,7 +20,10 @@ test("what is committed leaves no room for a warm environment, and healthz says 
   await platform.pool.whenIdle();
   expect(platform.pool.ids()).toEqual([]);
   const { parts } = await platform.readPlatformHealth({ ok: true, detail: "" });
-  expect(parts.warm_pool).toEqual({ ok: true, detail: expect.stringMatching(/^0 of 1 environments.*no room for more/) });
+  expect(parts.warm_pool).toEqual({
+    ok: true,
+    detail: expect.stringMatching(/^0 of 1 environments.*no room for more/),
+  });
 });
 
 test.each([{ memoryMb: 512 }, { pids: 512 }, { cpus: 2 }])(

@@ -35,8 +35,7 @@ async function theWarmOne(): Promise<string> {
 }
 
 /** Waits until the pool holds one environment, and not this one. */
-const replaced = (id: string) =>
-  waitUntil("another warm environment", () => ready().length === 1 && ready()[0] !== id);
+const replaced = (id: string) => waitUntil("another warm environment", () => ready().length === 1 && ready()[0] !== id);
 
 test("a warm environment runs with a disabled route, and is neither listed, nor counted, nor saved, nor logged", async () => {
   platform.settings.quota.environments = 1;

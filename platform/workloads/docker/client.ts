@@ -1,7 +1,6 @@
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import { isPlatformError, PlatformError } from "../../kernel/errors.ts";
-import type { ProvenIds } from "./lookup.ts";
 import { EngineTimeout, toPlatformError, type StatusCodes } from "./errors.ts";
 import { QuietAgent } from "./opaque-agent.ts";
 import { createTurns, type Turn } from "./engine-queue.ts";
@@ -30,10 +29,12 @@ export type DockerOptions = {
   cutOff?: AbortSignal;
 };
 
+/** Ids of containers and networks by name, whose labels were checked to be ours. */
+export type OwnershipCache = Record<"container" | "network", Map<string, string>>;
+
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
 export type DockerClient = DockerOptions & {
-  /** What lookup.ts has proven. */
-  proven: ProvenIds;
+  owned: OwnershipCache;
   /** One call and its whole answer. `action` completes "Cannot …"; `codes` says what statuses mean. */
   call<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes, limitMs?: number): Promise<T>;
   /**
@@ -137,8 +138,8 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  const proven: ProvenIds = { container: new Map(), network: new Map() };
-  return { ...options, proven, call, change, stream, negotiate };
+  const owned: OwnershipCache = { container: new Map(), network: new Map() };
+  return { ...options, owned, call, change, stream, negotiate };
 }
 
 /** The newest API version that both sides know. Throws `engine_failed` where there is none. */

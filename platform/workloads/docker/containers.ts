@@ -55,7 +55,7 @@ export function createDockerContainers(client: DockerClient): Lifecycle {
       );
     const status = await unless([404, 409], ifOwn(client, "remove", "container", name, removal));
     if (status === 409) await untilGone(client, name);
-    client.proven.container.delete(name);
+    client.owned.container.delete(name);
   }
 
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
@@ -117,7 +117,7 @@ export async function createContainer(
     (docker) => docker.createContainer(options),
     codes,
   );
-  client.proven.container.set(name, id);
+  client.owned.container.set(name, id);
   return id;
 }
 

@@ -1,6 +1,6 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import { isOurs } from "../../domain/environment/labels.ts";
-import type { Docker, DockerClient } from "./client.ts";
+import type { Docker, DockerClient, OwnershipCache } from "./client.ts";
 import { statusOf } from "./errors.ts";
 import type { ContainerFacts, ContainerState } from "./engine.ts";
 
@@ -27,9 +27,7 @@ export async function findNetwork(client: DockerClient, name: string): Promise<N
   return found?.Name === name ? found : null;
 }
 
-/** Names of containers and networks that were proven ours, and their ids. */
-export type ProvenIds = Record<ObjectKind, Map<string, string>>;
-export type ObjectKind = "container" | "network";
+type ObjectKind = keyof OwnershipCache;
 
 /** With these the engine refuses what it was asked of an object that is gone, or going. */
 const LEFT: ReadonlySet<number | null> = new Set([404, 409, 500]);
@@ -50,15 +48,15 @@ export async function ifOwn<T>(
   name: string,
   work: (id: string) => Promise<T>,
 ): Promise<T | typeof ABSENT> {
-  const proven = client.proven[kind];
-  const known = proven.get(name);
+  const owned = client.owned[kind];
+  const known = owned.get(name);
   let refusal: unknown = null;
   if (known !== undefined) {
     try {
       return await work(known);
     } catch (error) {
       if (!LEFT.has(statusOf(error))) throw error;
-      proven.delete(name);
+      owned.delete(name);
       refusal = error;
     }
   }
@@ -92,7 +90,7 @@ async function proveOwn(client: DockerClient, verb: string, kind: ObjectKind, na
       : await findNetwork(client, name).then((it) => it && { id: it.Id, labels: it.Labels });
   if (found === null) return null;
   guard(client, verb, kind, name, found.labels);
-  client.proven[kind].set(name, found.id);
+  client.owned[kind].set(name, found.id);
   return found.id;
 }
 

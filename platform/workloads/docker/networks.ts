@@ -23,7 +23,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
         (docker) => docker.createNetwork(options),
         codes,
       );
-      client.proven.network.set(spec.name, id);
+      client.owned.network.set(spec.name, id);
     } catch (error) {
       // The name is checked before the subnet, but not in one go: both may mean that it is there already.
       if (statusOf(error) !== 409 && statusOf(error) !== 403) throw error;
@@ -52,7 +52,7 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
       }
       await detachAll(name);
     }
-    client.proven.network.delete(name);
+    client.owned.network.delete(name);
   }
 
   /** Stopped containers do not keep a network; running and paused ones, and endpoints a crash left, do. */
