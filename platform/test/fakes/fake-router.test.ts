@@ -1,4 +1,4 @@
-import { describeIngressContract } from "../contracts/ingress-contract.ts";
+import { describeIngressContract } from "../contracts/router-contract.ts";
 import { createFakeRouter } from "./fake-router.ts";
 
 const UPSTREAMS = [

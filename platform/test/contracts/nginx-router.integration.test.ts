@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { describeIngressContract } from "./ingress-contract.ts";
+import { describeIngressContract } from "./router-contract.ts";
 
 /** Longer than an entry of nginx.conf's name table may be, and yet a valid host name: Nginx refuses it without naming a file. */
 const UNBEARABLE_DOMAIN = `${"a".repeat(60)}.`.repeat(3) + "b".repeat(50);
