@@ -73,9 +73,9 @@ stage_files() {
   rm -rf "$CACHE_DIR/state/$INSTANCE"
   rm -f "$envs/.sentinel"
   # Files of other names are somebody's own.
-  rm -f "$conf"/env-*.conf "$conf/00-generation.conf"
+  rm -f "$conf"/env-*.conf "$conf/00-config-version.conf"
   # Enabled flags and the mark of a reload: a later route of the same id would be enabled too early.
-  rm -rf "$conf/live"
+  rm -rf "$conf/enabled"
   rm -f "$conf/.reloading"
   rm -rf "$CACHE_DIR/nginx/$INSTANCE"
   note "removed: leftover state files $count"

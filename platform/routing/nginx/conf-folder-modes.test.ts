@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
-import { GATE_FOLDER, openConfFolder } from "./conf-folder.ts";
+import { ENABLED_FOLDER, openConfFolder } from "./conf-folder.ts";
 
 const run = promisify(execFile);
 const MODULE = resolve(import.meta.dirname, "conf-folder.ts");
@@ -13,7 +13,7 @@ const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode
 
 test("what a strict umask has made is opened to Nginx's workers, and what is open stays as it is", async () => {
   const path = await temporaryFolder();
-  const gates = join(path, GATE_FOLDER);
+  const gates = join(path, ENABLED_FOLDER);
   await mkdir(gates);
   for (const folder of [path, gates]) await chmod(folder, 0o700);
   openConfFolder(path);
@@ -27,8 +27,8 @@ test("what is made under a strict umask is open to Nginx's workers", async () =>
   const path = join(await temporaryFolder(), "conf.d");
   // A umask is its whole process's.
   const script = `process.umask(0o077);
-    const { gateOf, openConfFolder } = await import(process.argv[1]);
-    await openConfFolder(process.argv[2]).touch(gateOf("env-a"));`;
+    const { flagOf, openConfFolder } = await import(process.argv[1]);
+    await openConfFolder(process.argv[2]).touch(flagOf("env-a"));`;
   await run(process.execPath, ["--input-type=module", "-e", script, MODULE, path]);
-  expect([await modeOf(path), await modeOf(join(path, GATE_FOLDER))]).toEqual(["755", "755"]);
+  expect([await modeOf(path), await modeOf(join(path, ENABLED_FOLDER))]).toEqual(["755", "755"]);
 });

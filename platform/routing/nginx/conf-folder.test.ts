@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { delay } from "../../kernel/delay.ts";
-import { gateOf, openConfFolder, RELOAD_MARK, SIGHT_PREFIX, type ConfFolder } from "./conf-folder.ts";
+import { flagOf, openConfFolder, RELOAD_MARK, SIGHT_PREFIX, type ConfFolder } from "./conf-folder.ts";
 
 const run = promisify(execFile);
 let path = "";
@@ -30,14 +30,14 @@ describe("openConfFolder", () => {
     ["a link to nowhere", (place: string) => symlink("/nowhere/at/all", place)],
     ["a pipe", (place: string) => run("mkfifo", [place])],
   ])("takes %s in the gates' place for no gate, and sets it aside for the next one", async (_what, put) => {
-    await put(join(path, "live"));
-    expect(folder.gatesNow()).toEqual([]);
-    await folder.remove(gateOf("env-a"));
-    await Promise.all(["env-a", "env-b"].map((id) => folder.touch(gateOf(id))));
-    expect(folder.gatesNow().sort()).toEqual(["env-a", "env-b"]);
-    expect(await readdir(join(path, "rejected"))).toEqual([expect.stringMatching(/^live\./)]);
-    await folder.remove(gateOf("env-a"));
-    expect(folder.gatesNow()).toEqual(["env-b"]);
+    await put(join(path, "enabled"));
+    expect(folder.enabledIds()).toEqual([]);
+    await folder.remove(flagOf("env-a"));
+    await Promise.all(["env-a", "env-b"].map((id) => folder.touch(flagOf(id))));
+    expect(folder.enabledIds().sort()).toEqual(["env-a", "env-b"]);
+    expect(await readdir(join(path, "rejected"))).toEqual([expect.stringMatching(/^enabled\./)]);
+    await folder.remove(flagOf("env-a"));
+    expect(folder.enabledIds()).toEqual(["env-b"]);
   });
 
   it("names what Nginx includes and nothing else", async () => {
@@ -53,7 +53,7 @@ describe("openConfFolder", () => {
   it("knows the ids of files that hold something", async () => {
     await writeFile(join(path, "env-a.conf"), "server {}");
     await writeFile(join(path, "env-empty.conf"), "");
-    await writeFile(join(path, "00-generation.conf"), "x");
+    await writeFile(join(path, "00-config-version.conf"), "x");
     await writeFile(join(path, "stranger.conf"), "x");
     await mkdir(join(path, "env-folder.conf"));
     expect(await folder.ids()).toEqual(["env-a"]);
@@ -77,24 +77,24 @@ describe("openConfFolder", () => {
 
   it("makes empty files, also in a folder that is missing, and empties what is there", async () => {
     for (let times = 0; times < 2; times++) {
-      await folder.touch(gateOf("env-a"));
+      await folder.touch(flagOf("env-a"));
       await folder.touch(RELOAD_MARK);
     }
-    expect(await readFile(join(path, "live", "env-a"), "utf8")).toBe("");
-    expect(folder.gatesNow()).toEqual(["env-a"]);
+    expect(await readFile(join(path, "enabled", "env-a"), "utf8")).toBe("");
+    expect(folder.enabledIds()).toEqual(["env-a"]);
     expect(await folder.names()).toEqual([]);
     await rm(path, { recursive: true });
     await writeFile(path, "in the way");
-    await expect(folder.touch(gateOf("env-b"))).rejects.toMatchObject({ code: "storage_failed" });
+    await expect(folder.touch(flagOf("env-b"))).rejects.toMatchObject({ code: "storage_failed" });
   });
 
   it("knows the gates of environments, and none where there is no folder for them", async () => {
-    expect(folder.gatesNow()).toEqual([]);
-    await mkdir(join(path, "live", "env-folder"), { recursive: true });
-    for (const name of ["env-a", "env-b.conf", "stranger"]) await writeFile(join(path, "live", name), "");
-    expect(folder.gatesNow()).toEqual(["env-a"]);
-    await folder.remove(gateOf("env-a"));
-    expect(folder.gatesNow()).toEqual([]);
+    expect(folder.enabledIds()).toEqual([]);
+    await mkdir(join(path, "enabled", "env-folder"), { recursive: true });
+    for (const name of ["env-a", "env-b.conf", "stranger"]) await writeFile(join(path, "enabled", name), "");
+    expect(folder.enabledIds()).toEqual(["env-a"]);
+    await folder.remove(flagOf("env-a"));
+    expect(folder.enabledIds()).toEqual([]);
   });
 
   it("removes the mark of a reload, and what was made to be seen, when it is opened: whoever made them is gone", async () => {

@@ -25,7 +25,7 @@ const EXTENSION = ".conf";
 /** Misses `*.conf`, so Nginx reads nothing in it. */
 const REJECTED_FOLDER = "rejected";
 /** Holds an empty file for each route that is open; Nginx looks for it with every request. */
-export const GATE_FOLDER = "live";
+export const ENABLED_FOLDER = "enabled";
 /** There while Nginx reloads: every answer is its connection's last. */
 export const RELOAD_MARK = ".reloading";
 /** Files that are made to see whether Nginx has this very folder, and removed at once. */
@@ -67,7 +67,7 @@ export type ConfFolder = {
   /** Ids that have a file with something in it: a power cut can leave empty ones. */
   ids(): Promise<string[]>;
   /** Ids that have a gate, at this very instant. */
-  gatesNow(): string[];
+  enabledIds(): string[];
 };
 
 /** Opens the folder, making it where it is missing; a killed platform may have left the mark of a reload. */
@@ -85,7 +85,7 @@ export function openConfFolder(folder: string): ConfFolder {
   function makeNow(): void {
     try {
       mkdirSync(folder, { recursive: true });
-      for (const path of [folder, at(GATE_FOLDER)]) if (existsSync(path)) letOthersIn(path);
+      for (const path of [folder, at(ENABLED_FOLDER)]) if (existsSync(path)) letOthersIn(path);
     } catch (error) {
       throw storageError("make folder", folder, error);
     }
@@ -185,14 +185,14 @@ export function openConfFolder(folder: string): ConfFolder {
       const full = await Promise.all(named.map((id) => holdsText(at(fileOf(id)))));
       return named.filter((_, index) => full[index]);
     },
-    gatesNow() {
+    enabledIds() {
       try {
-        const entries = readdirSync(at(GATE_FOLDER), { withFileTypes: true });
+        const entries = readdirSync(at(ENABLED_FOLDER), { withFileTypes: true });
         return entries.filter((entry) => entry.isFile() && isEnvironmentId(entry.name)).map(({ name }) => name);
       } catch (error) {
         // What somebody put in the folder's place makes way with the next gate: until then none is open.
         if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
-        throw storageError("list folder", at(GATE_FOLDER), error);
+        throw storageError("list folder", at(ENABLED_FOLDER), error);
       }
     },
   };
@@ -204,8 +204,8 @@ export function fileOf(id: string): string {
 }
 
 /** Lets requests through to an environment while it is there. */
-export function gateOf(id: string): string {
-  return `${GATE_FOLDER}/${id}`;
+export function flagOf(id: string): string {
+  return `${ENABLED_FOLDER}/${id}`;
 }
 
 /** The environment a file belongs to; null when it is none's. */

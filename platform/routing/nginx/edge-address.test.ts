@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { renderServerBlock } from "./server-block.ts";
-import { DEFAULT_GENERATION_PORTS, renderGeneration } from "./config-version.ts";
+import { DEFAULT_VERSION_PORTS, renderVersion } from "./config-version.ts";
 
 const DOOR = { address: "10.171.0.2", denied: [] };
 const fromRoot = (file: string) => readFile(resolve(import.meta.dirname, "../../..", file), "utf8");
@@ -19,7 +19,7 @@ test("whatever listens does so on Nginx's address in the platform's network", as
   expect(await fromRoot("nginx/start.sh")).toContain('"listen ${NGINX_ADDRESS:?}:$port default_server;"');
   // By no name: names are looked up in a file that Docker writes anew while others are created.
   expect(listened(renderServerBlock(route, DOOR))).toEqual(["10.171.0.2:80", "10.171.0.2:8081"]);
-  expect(listened(renderGeneration(1, DOOR, DEFAULT_GENERATION_PORTS))).toEqual(["10.171.0.2:8081", "10.171.0.2:8101"]);
+  expect(listened(renderVersion(1, DOOR, DEFAULT_VERSION_PORTS))).toEqual(["10.171.0.2:8081", "10.171.0.2:8101"]);
 });
 
 test("compose gives Nginx's container that address, and has it listen also where it is cut off that network", async () => {

@@ -1,5 +1,5 @@
 import { fileOf, idOf, type ConfFolder } from "./conf-folder.ts";
-import { GENERATION_FILE } from "./config-version.ts";
+import { VERSION_FILE } from "./config-version.ts";
 import type { Change } from "./sift-changes.ts";
 
 /** Files of the folder and their marks, see ConfFolder. */
@@ -8,7 +8,7 @@ type Marks = ReadonlyMap<string, string | null>;
 /** What the running Nginx is known to have loaded: known only after a reload that was seen complete. */
 export type LoadedFiles = {
   /** Null: nothing is known. */
-  generation(): number | null;
+  version(): number | null;
   /** Whether an environment's file has the text that was put into it, as far as that is known. */
   isAsPut(id: string): Promise<boolean>;
   /** A file's text where it is the platform's; null where there is none, or somebody wrote something else. */
@@ -28,12 +28,12 @@ export type LoadedFiles = {
   hasLost(marks: Marks): boolean;
   forget(): void;
   /** `marks` from before the test, so that what somebody writes meanwhile is not taken for what was tested. */
-  note(generation: number, marks: Marks, changes: readonly Change[]): void;
+  note(version: number, marks: Marks, changes: readonly Change[]): void;
 };
 
 /** `isOwn` tells by a file's text alone whether the platform wrote it. */
 export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text: string) => boolean): LoadedFiles {
-  let known: { generation: number; marks: Marks; texts: Map<string, string> } | null = null;
+  let known: { version: number; marks: Marks; texts: Map<string, string> } | null = null;
 
   function has(file: string, mark: string | null): boolean {
     return mark !== null && known?.marks.get(file) === mark;
@@ -52,12 +52,12 @@ export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text
 
   async function isSuspect(name: string, mark: string | null): Promise<boolean> {
     if (mark === null || isForeign(name)) return true;
-    const text = name === GENERATION_FILE ? null : await folder.read(name);
+    const text = name === VERSION_FILE ? null : await folder.read(name);
     return text !== null && text !== "" && !isOurs(name, text);
   }
 
   return {
-    generation: () => known?.generation ?? null,
+    version: () => known?.version ?? null,
     isAsPut,
     async ownText(file) {
       const text = await folder.read(file);
@@ -75,18 +75,17 @@ export function createLoadedFiles(folder: ConfFolder, isOwn: (file: string, text
       return previous === text && known.texts.get(file) === text;
     },
     has,
-    isTested: (marks) =>
-      known !== null && [...marks].every(([file, mark]) => file === GENERATION_FILE || has(file, mark)),
+    isTested: (marks) => known !== null && [...marks].every(([file, mark]) => file === VERSION_FILE || has(file, mark)),
     hasLost: (marks) => hasForeignGone(known?.marks ?? new Map(), marks),
     forget() {
       known = null;
     },
-    note(generation, marks, changes) {
+    note(version, marks, changes) {
       const texts = new Map([...(known?.texts ?? [])].filter(([file]) => marks.has(file)));
       for (const { file, text } of changes) {
         if (text !== null) texts.set(file, text);
       }
-      known = { generation, marks, texts };
+      known = { version, marks, texts };
     },
   };
 }
@@ -96,7 +95,7 @@ export function hasForeignGone(before: ReadonlyMap<string, unknown>, now: Readon
   return [...before.keys()].some((name) => isForeign(name) && !now.has(name));
 }
 
-/** Neither an environment's file nor the generation's. */
+/** Neither an environment's file nor the version's. */
 export function isForeign(name: string): boolean {
-  return idOf(name) === null && name !== GENERATION_FILE;
+  return idOf(name) === null && name !== VERSION_FILE;
 }

@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startStandInNginx, type StandInNginx } from "../../test/support/stand-in-nginx.ts";
-import { GENERATION_FILE } from "./config-version.ts";
+import { VERSION_FILE } from "./config-version.ts";
 import type { Route } from "../router.ts";
 import type { NginxRouter } from "./nginx-router.ts";
 
@@ -38,7 +38,7 @@ describe("a configuration that Nginx does not take up", () => {
     await clashing.upsert(makeRoute("a"));
     await writeFile(theirs(), "server { listen 8100; }\n");
     await clashing.upsert(makeRoute("b"));
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-a.conf", "env-b.conf"]);
     expect(door.told).toEqual([expect.stringMatching(/^theirs\.conf: Nginx does not take up/)]);
     expect(await readdir(join(confDir, "rejected"))).toHaveLength(1);
   });
@@ -74,7 +74,7 @@ describe("a configuration that Nginx does not take up", () => {
     log.length = 0;
     await tested.remove("env-a");
     expect(log).toEqual(["test", "reload"]);
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-b.conf"]);
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-b.conf"]);
     expect(door.told).toEqual(["theirs.conf: [emerg] in /etc/nginx/conf.d/theirs.conf:1"]);
   });
 
@@ -121,7 +121,7 @@ describe("an Nginx that keeps an address of somebody's file", () => {
     expect(restarts()).toBe(1);
     expect(door.told).toEqual([expect.stringContaining("somebody's `listen`")]);
     await stubborn.upsert(makeRoute("b"));
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-a.conf", "env-b.conf"]);
     expect(restarts()).toBe(1);
   });
 
@@ -279,21 +279,21 @@ describe("a file of the platform's that somebody spoilt", () => {
   it.each([
     ["the platform that wrote it", (former: NginxRouter) => former],
     ["one that was only just started", () => strict()],
-  ])("with the generation in it, is written anew before Nginx is asked, by %s", async (_whose, choose) => {
+  ])("with the version in it, is written anew before Nginx is asked, by %s", async (_whose, choose) => {
     const former = strict();
     await former.upsert(makeRoute("a"));
-    await spoil(GENERATION_FILE);
+    await spoil(VERSION_FILE);
     await choose(former).upsert(makeRoute("b"));
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
-    expect(await textOf(GENERATION_FILE)).toContain("listen");
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-a.conf", "env-b.conf"]);
+    expect(await textOf(VERSION_FILE)).toContain("listen");
     expect(door.told).toEqual([]);
   });
 
-  it("with the generation in it, is noticed by whoever looks for strays, also when nothing changes", async () => {
+  it("with the version in it, is noticed by whoever looks for strays, also when nothing changes", async () => {
     await ingress.upsert(makeRoute("a"));
-    await spoil(GENERATION_FILE);
+    await spoil(VERSION_FILE);
     await ingress.removeStrays(new Set(["env-a"]));
-    expect(await textOf(GENERATION_FILE)).toContain("listen");
+    expect(await textOf(VERSION_FILE)).toContain("listen");
     log.length = 0;
     await ingress.removeStrays(new Set(["env-a"]));
     expect(log).toEqual([]);
@@ -306,8 +306,8 @@ describe("a file of the platform's that somebody spoilt", () => {
     const after = door.makeIngress({ test: failing, reload: failing });
     await expect(after.upsert(makeRoute("a"))).rejects.toMatchObject({ code: "ingress_unavailable" });
     expect(existsSync(join(confDir, "env-a.conf"))).toBe(false);
-    await Promise.all([spoil("env-a.conf"), spoil(GENERATION_FILE)]);
-    expect((await after.rescue(async () => true)).sort()).toEqual([GENERATION_FILE, "env-a.conf"]);
+    await Promise.all([spoil("env-a.conf"), spoil(VERSION_FILE)]);
+    expect((await after.rescue(async () => true)).sort()).toEqual([VERSION_FILE, "env-a.conf"]);
     expect(await after.list()).toMatchObject([{ id: "env-b", enabled: false }]);
     expect(await after.rescue(async () => true)).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startStandInNginx, type StandInNginx } from "../../test/support/stand-in-nginx.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { RELOAD_MARK } from "./conf-folder.ts";
-import { GENERATION_FILE } from "./config-version.ts";
+import { VERSION_FILE } from "./config-version.ts";
 import type { Route } from "../router.ts";
 import { createNginxRouter, type NginxRouter } from "./nginx-router.ts";
 
@@ -30,13 +30,13 @@ function makeRoute(name: string, port = 3000): Route {
 }
 
 describe("createNginxIngress", () => {
-  it("tests before it reloads, and gives an Nginx without a generation one first", async () => {
+  it("tests before it reloads, and gives an Nginx without a version one first", async () => {
     await ingress.upsert(makeRoute("a"));
     expect(log).toEqual(["test", "reload", "reload"]);
     log.length = 0;
     await ingress.upsert(makeRoute("b"));
     expect(log).toEqual(["test", "reload"]);
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-a.conf", "env-b.conf"]);
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-a.conf", "env-b.conf"]);
   });
 
   it("shares one reload among changes asked for together, and the next among those that come meanwhile", async () => {
@@ -127,7 +127,7 @@ describe("createNginxIngress", () => {
     log.length = 0;
     await Promise.all(["a", "b"].map((name) => ingress.remove(`env-${name}`)));
     expect(log).toEqual(["reload"]);
-    expect([...live.keys()].sort()).toEqual([GENERATION_FILE, "env-c.conf", "env-d.conf"]);
+    expect([...live.keys()].sort()).toEqual([VERSION_FILE, "env-c.conf", "env-d.conf"]);
     await writeFile(join(confDir, "theirs.conf"), "# theirs\n");
     log.length = 0;
     await ingress.remove("env-c");
@@ -156,7 +156,7 @@ describe("createNginxIngress", () => {
     const stuck = door.makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
     const other = stuck.upsert(makeRoute("b"));
     await stuck.enable("env-a");
-    expect(await readdir(join(confDir, "live"))).toEqual(["env-a"]);
+    expect(await readdir(join(confDir, "enabled"))).toEqual(["env-a"]);
     expect(log).toEqual([]);
     await waitUntil("the test", () => (go(), log.length > 0));
     await other;
@@ -168,7 +168,7 @@ describe("createNginxIngress", () => {
     const gates: string[][] = [];
     const cut = door.makeIngress({
       async test() {
-        gates.push(await readdir(join(confDir, "live")));
+        gates.push(await readdir(join(confDir, "enabled")));
         return failing();
       },
     });
@@ -304,7 +304,7 @@ describe("what somebody else does in the folder", () => {
     await ingress.upsert({ ...ROUTE, id: "env-spoilt-1", host: "env-spoilt-1.localhost" });
     await Promise.all([put("theirs.conf"), put("env-spoilt-1.conf")]);
     expect((await ingress.rescue(async () => true)).sort()).toEqual(["env-spoilt-1.conf", "theirs.conf"]);
-    expect((await readdir(confDir)).sort()).toEqual([GENERATION_FILE, `${ROUTE.id}.conf`, "rejected"]);
+    expect((await readdir(confDir)).sort()).toEqual([VERSION_FILE, `${ROUTE.id}.conf`, "rejected"]);
   });
 
   it("rescue puts everything back where Nginx does not start without it either, and tells of what helped", async () => {
@@ -323,13 +323,13 @@ describe("what somebody else does in the folder", () => {
     await ingress.upsert(ROUTE);
     await Promise.all([ROUTE.id, "env-left-1"].map((id) => ingress.enable(id)));
     expect(await ingress.removeStrays(new Set([ROUTE.id]))).toEqual([]);
-    expect(await readdir(join(confDir, "live"))).toEqual([ROUTE.id]);
+    expect(await readdir(join(confDir, "enabled"))).toEqual([ROUTE.id]);
   });
 
   it("a route whose gate is gone is closed, until it is opened again", async () => {
     await ingress.upsert(ROUTE);
     await ingress.enable(ROUTE.id);
-    await rm(join(confDir, "live"), { recursive: true });
+    await rm(join(confDir, "enabled"), { recursive: true });
     expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: false }]);
     await ingress.enable(ROUTE.id);
     expect(await ingress.list()).toMatchObject([{ id: ROUTE.id, enabled: true }]);

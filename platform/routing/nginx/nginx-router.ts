@@ -1,18 +1,18 @@
 import { parseSubnet } from "../../domain/network/subnets.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import { fileOf, gateOf, idOf, openConfFolder } from "./conf-folder.ts";
+import { fileOf, flagOf, idOf, openConfFolder } from "./conf-folder.ts";
 import { createChangeQueue, type Pending } from "./change-queue.ts";
 import { createCustody, type Custody } from "./custody.ts";
 import { siftChanges, undoChange, type TestResult } from "./sift-changes.ts";
 import { createFolderSight } from "./folder-sight.ts";
-import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, type GenerationPorts } from "./config-version.ts";
+import { DEFAULT_VERSION_PORTS, VERSION_FILE, type VersionPorts } from "./config-version.ts";
 import type { Route, Router } from "../router.ts";
 import { createLastResort } from "./last-resort.ts";
 import { createLoadedFiles, hasForeignGone, isForeign } from "./loaded-config.ts";
 import { isOwnText } from "./own-text.ts";
 import { refusalOf, shuttingDown } from "./routing-errors.ts";
 import { createReloader } from "./reloader.ts";
-import { checkAddress, checkSubnet, parseServerBlock, renderServerBlock, type FrontDoor } from "./server-block.ts";
+import { checkAddress, checkSubnet, parseServerBlock, renderServerBlock, type EdgeListener } from "./server-block.ts";
 
 /**
  * How Nginx is told things, handed in since the engine is another room. Both are bounded in time by
@@ -42,8 +42,8 @@ export type NginxRouterOptions = {
   onRejected?: (file: string, reason: string) => void;
   /** Nginx's container was restarted. */
   onRestarted?: (reason: string) => void;
-  /** Ports inside Nginx's container that tell generations apart. */
-  generationPorts?: GenerationPorts;
+  /** Ports inside Nginx's container that tell versions apart. */
+  versionPorts?: VersionPorts;
   /** Once it aborts nobody waits for Nginx any more, and nothing is begun: who asks for a change is told `shutting_down`. */
   cutOff?: AbortSignal;
 };
@@ -78,11 +78,11 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
     control,
     logger,
     reloadTimeoutMs: timeoutMs = 10_000,
-    generationPorts: ports = DEFAULT_GENERATION_PORTS,
+    versionPorts: ports = DEFAULT_VERSION_PORTS,
     cutOff,
   } = options;
   for (const subnet of deniedSubnets) parseSubnet(checkSubnet(subnet));
-  const door: FrontDoor = { address: checkAddress(new URL(options.internalUrl).hostname), denied: deniedSubnets };
+  const door: EdgeListener = { address: checkAddress(new URL(options.internalUrl).hostname), denied: deniedSubnets };
   const folder = openConfFolder(options.confDir);
   const { internalUrl } = options;
   const signal = () => control.reload();
@@ -128,7 +128,7 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
 
   async function isStillLoaded(): Promise<boolean> {
     const answer = await nginx.ask();
-    return answer.answers && answer.generation === loaded.generation();
+    return answer.answers && answer.version === loaded.version();
   }
 
   /** Those that could be written; whoever's file could not is told so. */
@@ -184,11 +184,11 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
    */
   async function load(changes: Pending[], marks: Map<string, string | null>, custody?: Custody): Promise<boolean> {
     cutOff?.throwIfAborted();
-    const generation = await nginx.reload();
-    if (generation === null) return false;
+    const version = await nginx.reload();
+    if (version === null) return false;
     custody?.convict();
     // What was set aside is not taken for a file that somebody has removed since.
-    loaded.note(generation, new Map([...marks].filter(([name]) => !putAside.has(name))), changes);
+    loaded.note(version, new Map([...marks].filter(([name]) => !putAside.has(name))), changes);
     lastResort.noteTaken();
     return true;
   }
@@ -252,24 +252,24 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
 
     async enable(id) {
       if (idOf(fileOf(id)) === null) return; // no environment's id has no route
-      await folder.touch(gateOf(id));
+      await folder.touch(flagOf(id));
     },
 
     async disable(id) {
-      if (idOf(fileOf(id)) !== null) await folder.remove(gateOf(id));
+      if (idOf(fileOf(id)) !== null) await folder.remove(flagOf(id));
       return (await nginx.counters())?.answering === 0 ? "idle" : "busy";
     },
 
     async remove(id) {
       const file = fileOf(id);
       if (idOf(file) === null) return;
-      await Promise.all([folder.remove(gateOf(id)), submit(file, null)]);
+      await Promise.all([folder.remove(flagOf(id)), submit(file, null)]);
     },
 
     async list() {
       const ids = await folder.ids();
       const routes = await Promise.all(ids.map(readRoute));
-      const gates = new Set(folder.gatesNow());
+      const gates = new Set(folder.enabledIds());
       return routes.filter((route) => route !== null).map((route) => ({ ...route, enabled: gates.has(route.id) }));
     },
 
@@ -277,14 +277,14 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
       // Read at this very instant, when `known` is true: a route put later is not a stray.
       const marks = folder.marksNow();
       const strays = [...marks.keys()].filter((name) => idOf(name) !== null && !known.has(idOf(name) ?? ""));
-      const gates = folder.gatesNow().filter((id) => !known.has(id));
+      const gates = folder.enabledIds().filter((id) => !known.has(id));
       // Somebody else's file is theirs to keep, unless Nginx refuses it: then nobody could be routed any more.
       const isNew = [...marks].some(([name, mark]) => isForeign(name) && !loaded.has(name, mark));
       // Nor could they, or be closed, where Nginx has another folder, or will not start with what is in it.
       const isOwed = isNew || loaded.hasLost(marks) || !(await nginx.isWhole()) || (await sight.trouble()) !== null;
       if (loaded.hasLost(marks)) lastResort.suspect();
       if (isOwed) loaded.forget();
-      await Promise.all(gates.map((id) => folder.remove(gateOf(id))));
+      await Promise.all(gates.map((id) => folder.remove(flagOf(id))));
       await Promise.all([...strays, ...(isOwed ? [ABSENT_FILE] : [])].map((name) => submit(name, null)));
       await folder.sweep();
       return strays;
@@ -294,7 +294,7 @@ export function createNginxRouter(options: NginxRouterOptions): NginxRouter {
       const custody = createCustody({ folder, now: Date.now, onRejected: noteRejected });
       try {
         const found = await takeSuspects(custody, [], "Nginx does not start, and this file is none of the platform's");
-        if (await nginx.mend()) found.push(GENERATION_FILE);
+        if (await nginx.mend()) found.push(VERSION_FILE);
         if (found.length === 0 || !(await helps())) return [];
         custody.convict();
         return found;

@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULT_GENERATION_PORTS, GENERATION_FILE, renderGeneration } from "./config-version.ts";
+import { DEFAULT_VERSION_PORTS, VERSION_FILE, renderVersion } from "./config-version.ts";
 import { isOwnText } from "./own-text.ts";
 import { renderServerBlock } from "./server-block.ts";
 
 const DOOR = { address: "10.171.0.2", denied: ["10.172.0.0/16"] };
 const ROUTE = { id: "env-a-1", host: "env-a-1.localhost", address: "10.172.0.3", port: 3000 };
 const BLOCK = renderServerBlock(ROUTE, DOOR);
-const GENERATION = renderGeneration(1_700_000_000_001, DOOR, DEFAULT_GENERATION_PORTS);
-const isOwn = (file: string, text: string) => isOwnText(file, text, DOOR, DEFAULT_GENERATION_PORTS);
+const VERSION = renderVersion(1_700_000_000_001, DOOR, DEFAULT_VERSION_PORTS);
+const isOwn = (file: string, text: string) => isOwnText(file, text, DOOR, DEFAULT_VERSION_PORTS);
 
 describe("isOwnText", () => {
-  it("knows what the platform wrote, whichever route and generation it was", () => {
+  it("knows what the platform wrote, whichever route and version it was", () => {
     expect(isOwn("env-a-1.conf", BLOCK)).toBe(true);
-    expect(isOwn(GENERATION_FILE, GENERATION)).toBe(true);
+    expect(isOwn(VERSION_FILE, VERSION)).toBe(true);
   });
 
   it.each([
@@ -31,10 +31,10 @@ describe("isOwnText", () => {
   it.each([
     ["nothing", ""],
     ["garbage", "garbage"],
-    ["a part of it", GENERATION.slice(0, -3)],
-    ["another port", GENERATION.replace(/:81\d\d;/, ":9000;")],
+    ["a part of it", VERSION.slice(0, -3)],
+    ["another port", VERSION.replace(/:81\d\d;/, ":9000;")],
     ["a route", BLOCK],
-  ])("a generation's file with %s is not the platform's", (_what, text) => {
-    expect(isOwn(GENERATION_FILE, text)).toBe(false);
+  ])("a version's file with %s is not the platform's", (_what, text) => {
+    expect(isOwn(VERSION_FILE, text)).toBe(false);
   });
 });

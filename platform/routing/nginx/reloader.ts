@@ -1,15 +1,9 @@
 import { delay } from "../../kernel/delay.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import { RELOAD_MARK, type ConfFolder } from "./conf-folder.ts";
-import {
-  GENERATION_FILE,
-  nextGeneration,
-  parseGeneration,
-  renderGeneration,
-  type GenerationPorts,
-} from "./config-version.ts";
+import { VERSION_FILE, nextVersion, parseVersion, renderVersion, type VersionPorts } from "./config-version.ts";
 import { isOwnText } from "./own-text.ts";
-import type { FrontDoor } from "./server-block.ts";
+import type { EdgeListener } from "./server-block.ts";
 import { createRunningNginx, type RunningNginx } from "./running-nginx.ts";
 
 /** Clients that keep a connection for later are not waited for. */
@@ -20,8 +14,8 @@ export type ReloaderOptions = {
   folder: ConfFolder;
   /** Nginx's internal port, such as `http://10.171.0.2:8081`. */
   internalUrl: string;
-  ports: GenerationPorts;
-  door: FrontDoor;
+  ports: VersionPorts;
+  door: EdgeListener;
   /** Sends SIGHUP to the master process. */
   signal: () => Promise<void>;
   /** How long a reload may take until the new configuration answers. */
@@ -41,14 +35,14 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "counters">
    */
   draining<T>(work: (drained: (atLeastMs: number) => Promise<void>) => Promise<T>): Promise<T>;
   /**
-   * Reloads until the folder's content is the only one that answers, and returns its generation; null when Nginx was
+   * Reloads until the folder's content is the only one that answers, and returns its version; null when Nginx was
    * told and does not take it up in time. Throws when it cannot be told, and the reason of `cutOff` once that aborts.
    */
   reload(): Promise<number | null>;
-  /** Whether the generation's file is as the platform writes it; one that is not there is nobody's trouble. */
+  /** Whether the version's file is as the platform writes it; one that is not there is nobody's trouble. */
   isWhole(): Promise<boolean>;
   /**
-   * Writes the generation's file anew where somebody spoilt it. Nginx neither starts nor passes a test with such a
+   * Writes the version's file anew where somebody spoilt it. Nginx neither starts nor passes a test with such a
    * one, and there is no use in setting it aside: nothing works without. Returns whether it had to.
    */
   mend(): Promise<boolean>;
@@ -58,42 +52,42 @@ export type Reloader = Pick<RunningNginx, "ask" | "check" | "sees" | "counters">
 
 export function createReloader(options: ReloaderOptions): Reloader {
   const { folder, ports, door, timeoutMs, cutOff, logger } = options;
-  const { ask, check, sees, counters, awaitGeneration } = createRunningNginx(options.internalUrl, ports);
+  const { ask, check, sees, counters, awaitVersion } = createRunningNginx(options.internalUrl, ports);
   let reloads = 0;
   /** Generations signalled whose predecessors were not seen to be gone. */
   const unconfirmed = new Set<number>();
 
-  /** One reload, from the `live` generation to a new one, which it returns; null when that was not taken up. */
+  /** One reload, from the `live` version to a new one, which it returns; null when that was not taken up. */
   async function reloadFrom(live: number | null): Promise<number | null> {
-    const former = parseGeneration(await folder.read(GENERATION_FILE));
-    const generation = nextGeneration(former, live, Date.now(), ports);
+    const former = parseVersion(await folder.read(VERSION_FILE));
+    const version = nextVersion(former, live, Date.now(), ports);
     // A full disk must not keep a route from being removed.
-    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, door, ports));
+    await folder.rewrite(VERSION_FILE, renderVersion(version, door, ports));
     const old = new Set(live === null ? unconfirmed : [...unconfirmed, live]);
-    unconfirmed.add(generation);
+    unconfirmed.add(version);
     const started = performance.now();
     await options.signal();
     reloads++;
     const signalled = performance.now();
-    if (!(await awaitGeneration(generation, old, timeoutMs, cutOff))) return null;
+    if (!(await awaitVersion(version, old, timeoutMs, cutOff))) return null;
     unconfirmed.clear();
     const [signal_ms, reload_ms] = [signalled - started, performance.now() - signalled].map(Math.round);
-    logger?.debug({ generation, signal_ms, reload_ms }, "nginx reloaded");
-    return generation;
+    logger?.debug({ version, signal_ms, reload_ms }, "nginx reloaded");
+    return version;
   }
 
   async function isWhole(): Promise<boolean> {
-    const text = await folder.read(GENERATION_FILE);
-    return text === null || isOwnText(GENERATION_FILE, text, door, ports);
+    const text = await folder.read(VERSION_FILE);
+    return text === null || isOwnText(VERSION_FILE, text, door, ports);
   }
 
   async function mend(): Promise<boolean> {
     if (await isWhole()) return false;
-    const said = parseGeneration(await folder.read(GENERATION_FILE));
+    const said = parseVersion(await folder.read(VERSION_FILE));
     const answer = await ask();
-    const generation = said ?? (answer.answers ? answer.generation : null) ?? Date.now();
-    await folder.rewrite(GENERATION_FILE, renderGeneration(generation, door, ports));
-    logger?.warn({ file: GENERATION_FILE, generation }, "somebody spoilt a file of the platform's; written anew");
+    const version = said ?? (answer.answers ? answer.version : null) ?? Date.now();
+    await folder.rewrite(VERSION_FILE, renderVersion(version, door, ports));
+    logger?.warn({ file: VERSION_FILE, version }, "somebody spoilt a file of the platform's; written anew");
     return true;
   }
 
@@ -130,8 +124,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
     async reload() {
       const before = await ask();
       if (!before.answers) throw new Error(`it does not answer: ${before.reason}`);
-      // Without a generation nobody could tell when its workers are gone: give it one first.
-      const live = before.generation ?? (await reloadFrom(null));
+      // Without a version nobody could tell when its workers are gone: give it one first.
+      const live = before.version ?? (await reloadFrom(null));
       return live === null ? null : reloadFrom(live);
     },
 

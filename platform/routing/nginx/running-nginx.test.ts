@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { DEFAULT_GENERATION_PORTS } from "./config-version.ts";
+import { DEFAULT_VERSION_PORTS } from "./config-version.ts";
 import { createRunningNginx } from "./running-nginx.ts";
 
 /** A server that answers with a head and the beginning of a body, and then does with the connection as told. */
@@ -15,7 +15,7 @@ async function askBroken(after: (socket: Socket) => void) {
   }).listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
-  return createRunningNginx(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, DEFAULT_GENERATION_PORTS);
+  return createRunningNginx(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, DEFAULT_VERSION_PORTS);
 }
 
 test("an answer that is cut off in its midst is none, and nobody waits for the rest", async () => {
@@ -41,6 +41,6 @@ test("old workers, which Nginx keeps for a while at every reload, are not asked 
   await once(old, "listening");
   const { port } = old.address() as AddressInfo;
   const nginx = createRunningNginx("http://127.0.0.1:1", { first: port, count: 2 });
-  expect(await nginx.awaitGeneration(1, [0], 50)).toBe(false);
+  expect(await nginx.awaitVersion(1, [0], 50)).toBe(false);
   expect(asked).toBe(2);
 });

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { describeError } from "../../kernel/errors.ts";
 import { errnoOf } from "../../kernel/atomic-file.ts";
 import { delay } from "../../kernel/delay.ts";
-import { GENERATION_HEADER, GENERATION_HOST, generationPort, type GenerationPorts } from "./config-version.ts";
+import { VERSION_HEADER, VERSION_HOST, versionPort, type VersionPorts } from "./config-version.ts";
 
 /** How long one question on the internal port may take. */
 const ANSWER_LIMIT_MS = 2_000;
@@ -15,15 +15,15 @@ const OLD_WORKERS_STAY_MS = 100;
 /** Between two looks at a reload after that. */
 const POLL_MS = 3;
 
-/** What the internal port says; `generation` is null for a configuration without one. */
-type NginxAnswer = { answers: true; generation: number | null } | { answers: false; reason: string };
+/** What the internal port says; `version` is null for a configuration without one. */
+type NginxAnswer = { answers: true; version: number | null } | { answers: false; reason: string };
 
 /** Connections on which a request's head is coming in, a request is under way, or the next request is waited for. */
 export type NginxCounters = { reading: number; answering: number; kept: number };
 
-/** The running Nginx as seen from outside: which generation it serves, and when a reload is complete. */
+/** The running Nginx as seen from outside: which version it serves, and when a reload is complete. */
 export type RunningNginx = {
-  /** Whether it answers at all, and with which generation. Never throws. */
+  /** Whether it answers at all, and with which version. Never throws. */
   ask(): Promise<NginxAnswer>;
   /** Whether it finds a file of this name in its conf.d; null where it does not say. Never throws. */
   sees(name: string): Promise<boolean | null>;
@@ -32,26 +32,21 @@ export type RunningNginx = {
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
-   * Waits until every new connection, on whatever port, is answered with `generation`: no worker of
-   * the `former` generations accepts any more, and a new one answers. False when `timeoutMs` passed; throws the reason of `signal` once that aborts.
+   * Waits until every new connection, on whatever port, is answered with `version`: no worker of
+   * the `former` versions accepts any more, and a new one answers. False when `timeoutMs` passed; throws the reason of `signal` once that aborts.
    */
-  awaitGeneration(
-    generation: number,
-    former: Iterable<number>,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<boolean>;
+  awaitVersion(version: number, former: Iterable<number>, timeoutMs: number, signal?: AbortSignal): Promise<boolean>;
 };
 
 /** `internalUrl` is the internal port's, such as `http://10.171.0.2:8081`. */
-export function createRunningNginx(internalUrl: string, ports: GenerationPorts): RunningNginx {
+export function createRunningNginx(internalUrl: string, ports: VersionPorts): RunningNginx {
   const url = new URL(internalUrl);
 
   async function ask(): Promise<NginxAnswer> {
     try {
-      const { headers } = await get(url, "/", GENERATION_HOST);
-      const text = headers[GENERATION_HEADER];
-      return { answers: true, generation: typeof text === "string" ? Number(text) : null };
+      const { headers } = await get(url, "/", VERSION_HOST);
+      const text = headers[VERSION_HEADER];
+      return { answers: true, version: typeof text === "string" ? Number(text) : null };
     } catch (error) {
       return { answers: false, reason: describeError(error) };
     }
@@ -80,11 +75,11 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       }
     },
 
-    async awaitGeneration(generation, former, timeoutMs, signal) {
+    async awaitVersion(version, former, timeoutMs, signal) {
       const deadline = performance.now() + timeoutMs;
-      const current = generationPort(generation, ports);
+      const current = versionPort(version, ports);
       let pause = OLD_WORKERS_STAY_MS;
-      for (const old of new Set([...former].map((number) => generationPort(number, ports)))) {
+      for (const old of new Set([...former].map((number) => versionPort(number, ports)))) {
         if (old === current) continue; // so long ago that the ports have gone round: never to refuse again
         while (!(await refuses(url.hostname, old))) {
           if (performance.now() >= deadline) return false;
@@ -95,7 +90,7 @@ export function createRunningNginx(internalUrl: string, ports: GenerationPorts):
       }
       for (;;) {
         const answer = await ask();
-        if (answer.answers && answer.generation === generation) return true;
+        if (answer.answers && answer.version === version) return true;
         if (performance.now() >= deadline) return false;
         await delay(POLL_MS, signal);
         signal?.throwIfAborted();

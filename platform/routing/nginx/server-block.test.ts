@@ -40,7 +40,7 @@ function shapeOf({ id, host, address, port }: Route, denied: readonly string[]):
       line("server_name", host),
       ...denied.map((subnet) => line("deny", subnet)),
       line("allow", "all"),
-      line("set", "$gate", `/etc/nginx/conf.d/live/${id}`),
+      line("set", "$gate", `/etc/nginx/conf.d/enabled/${id}`),
       block(["if", "($server_port", "=", "8081)"], line("set", "$gate", "/etc/nginx/nginx.conf")),
       block(["if", "(-f", "/etc/nginx/conf.d/.reloading)"], line("return", "418")),
       line("recursive_error_pages", "on"),

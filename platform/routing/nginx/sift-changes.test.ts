@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ConfFolder } from "./conf-folder.ts";
 import { siftChanges, type Change, type TestResult } from "./sift-changes.ts";
-import { GENERATION_FILE } from "./config-version.ts";
+import { VERSION_FILE } from "./config-version.ts";
 
 /** A folder in memory, and an Nginx that refuses every file whose text says so. */
 function makeWorld(files: Record<string, string>, options: { namesFiles?: boolean; brokenBase?: boolean } = {}) {
@@ -31,7 +31,7 @@ function makeWorld(files: Record<string, string>, options: { namesFiles?: boolea
     names: async () => [...present.keys()],
     namesNow: () => [...present.keys()],
     ids: async () => [],
-    gatesNow: () => [],
+    enabledIds: () => [],
     has: async (name) => present.has(name),
     marksNow: () => new Map([...present].map(([name, text]) => [name, text === "pipe" ? null : text])),
   };
@@ -182,11 +182,11 @@ describe("siftChanges", () => {
     );
   });
 
-  it("never sets the generation's own file aside", async () => {
-    const world = makeWorld({ [GENERATION_FILE]: "bad" });
+  it("never sets the version's own file aside", async () => {
+    const world = makeWorld({ [VERSION_FILE]: "bad" });
     const changes = await apply(world.tools.folder, { "env-a.conf": "good" });
     await expect(siftChanges(changes, world.tools)).rejects.toThrow('unknown directive "bad"');
-    expect(world.present.get(GENERATION_FILE)).toBe("bad");
+    expect(world.present.get(VERSION_FILE)).toBe("bad");
     expect(world.rejected).toEqual([]);
   });
 });

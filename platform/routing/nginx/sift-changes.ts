@@ -1,7 +1,7 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import type { ConfFolder } from "./conf-folder.ts";
 import { createCustody, type Custody } from "./custody.ts";
-import { GENERATION_FILE } from "./config-version.ts";
+import { VERSION_FILE } from "./config-version.ts";
 
 /** One file of conf.d as it shall be: its text, or null for none. */
 export type Change = {
@@ -162,13 +162,13 @@ function refusal(change: Change, output: string): PlatformError {
 
 /**
  * The included file that Nginx's complaint names, if it names one that is there. Only a hint of what
- * to take out first: whether it was the cause, the next test tells. The generation's own file is not
+ * to take out first: whether it was the cause, the next test tells. The version's own file is not
  * to blame, since nothing works without it.
  */
 async function findCulprit(output: string, folder: ConfFolder): Promise<string | null> {
   const present = new Set(await folder.names());
   for (const [, name = ""] of complaint(output).matchAll(/conf\.d\/([^/"]+?\.conf)(?=["\s:]|$)/g)) {
-    if (present.has(name) && name !== GENERATION_FILE) return name;
+    if (present.has(name) && name !== VERSION_FILE) return name;
   }
   return null;
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { GATE_FOLDER, RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
+import { ENABLED_FOLDER, RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
 import type { Route } from "../../routing/router.ts";
 import { createNginxRouter, type NginxControl, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
@@ -106,7 +106,7 @@ describe("a gate", () => {
     let go = (): void => undefined;
     const held = makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
     const removed = held.remove(route.id);
-    await waitUntil("the gate to go", () => !existsSync(join(nginx.confDir, GATE_FOLDER, route.id)));
+    await waitUntil("the gate to go", () => !existsSync(join(nginx.confDir, ENABLED_FOLDER, route.id)));
     expect((await nginx.get(route.host)).status).toBe(404);
     expect((await nginx.get(route.host, { port: 8081 })).status).toBe(200);
     await waitUntil("the test", () => (go(), held.stats().reloads > 0));

@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { DEFAULT_GENERATION_PORTS } from "../../routing/nginx/config-version.ts";
+import { DEFAULT_VERSION_PORTS } from "../../routing/nginx/config-version.ts";
 import type { Route } from "../../routing/router.ts";
 import { createNginxRouter, type NginxRouter, type NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
@@ -39,7 +39,7 @@ function makeIngress(changes: Partial<NginxRouterOptions> = {}): NginxRouter {
 }
 
 function portsOf(listen: (port: number) => string): string {
-  const { first, count } = DEFAULT_GENERATION_PORTS;
+  const { first, count } = DEFAULT_VERSION_PORTS;
   return Array.from({ length: count }, (_, n) => `listen ${listen(first + n)};`).join(" ");
 }
 

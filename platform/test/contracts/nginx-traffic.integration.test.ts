@@ -188,7 +188,7 @@ describe("an environment's container", () => {
 
   it("is forbidden everything even where it gets to Nginx's own address, whatever host it names and on whatever port", async () => {
     const route = await putOpen(makeRoute());
-    const hosts = [route.host, "nobody.localhost", "generation.sandbox.internal"];
+    const hosts = [route.host, "nobody.localhost", "config-version.sandbox.internal"];
     const said = (await nginx.intruder.run(askEverything(nginx.address, hosts))).trim().split("\n");
     const answered = said.filter((line) => !line.endsWith("Connection refused"));
     // One port of the sixteen is listened on.

@@ -191,7 +191,7 @@ export function describeIngressContract(name: string, makeSubject: () => Promise
       const route = makeRoute();
       const hostile: Route[] = [
         { ...route, id: "../evil" },
-        { ...route, id: "00-generation" },
+        { ...route, id: "00-config-version" },
         { ...route, host: "a.localhost; return 200" },
         { ...route, host: "*.localhost" },
         { ...route, host: "UPPER.localhost" },

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DEFAULT_GENERATION_PORTS, parseGeneration } from "../../routing/nginx/config-version.ts";
+import { DEFAULT_VERSION_PORTS, parseVersion } from "../../routing/nginx/config-version.ts";
 import { createRunningNginx } from "../../routing/nginx/running-nginx.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
@@ -12,24 +12,24 @@ describePlatform(
   { RECONCILE_SCHEDULE: "*/2 * * * * *" },
   (platform) => {
     const { nginx, inFolder, told, answers } = watchDrift(platform);
-    const generation = () => readFileSync(inFolder("conf.d/00-generation.conf"), "utf8");
-    const spoilGeneration = () => writeFileSync(inFolder("conf.d/00-generation.conf"), "this is no configuration {");
+    const version = () => readFileSync(inFolder("conf.d/00-config-version.conf"), "utf8");
+    const spoilVersion = () => writeFileSync(inFolder("conf.d/00-config-version.conf"), "this is no configuration {");
 
-    test("the generation's file, spoilt, is written anew, and keeps nobody from being routed", async () => {
+    test("the version's file, spoilt, is written anew, and keeps nobody from being routed", async () => {
       await platform.createDemo();
-      spoilGeneration();
+      spoilVersion();
       expect((await platform.api.create()).status).toBe(201);
-      spoilGeneration();
-      await waitUntil("a whole file", () => generation().startsWith("# Generated"), REPAIRED_MS);
+      spoilVersion();
+      await waitUntil("a whole file", () => version().startsWith("# Generated"), REPAIRED_MS);
     });
 
-    test("the generation's file, spoilt, does not keep Nginx from starting", async () => {
+    test("the version's file, spoilt, does not keep Nginx from starting", async () => {
       const { id } = await platform.createDemo();
       await docker("stop", "-t", "1", nginx());
-      spoilGeneration();
+      spoilVersion();
       await docker("restart", "-t", "1", nginx());
       await answers(id);
-      expect(generation()).toMatch(/^# Generated/);
+      expect(version()).toMatch(/^# Generated/);
       expect((await platform.api.create()).status).toBe(201);
     });
 
@@ -45,8 +45,8 @@ describePlatform(
 
     test("a file in the place of the gates' folder is set aside, and routes are open again", async () => {
       const { id } = await platform.createDemo();
-      rmSync(inFolder("conf.d/live"), { recursive: true });
-      writeFileSync(inFolder("conf.d/live"), "this is no folder");
+      rmSync(inFolder("conf.d/enabled"), { recursive: true });
+      writeFileSync(inFolder("conf.d/enabled"), "this is no folder");
       await told("environment.repaired", `enable-route ${id}`);
       await answers(id);
       expect((await platform.api.create()).status).toBe(201);
@@ -55,7 +55,7 @@ describePlatform(
     test("Nginx, started with somebody's file that takes every address, has its own again once that is gone", async () => {
       const { id } = await platform.createDemo();
       const theirs = inFolder("conf.d", "theirs.conf");
-      const before = generation();
+      const before = version();
       // A running one would not have it: it is put there in between.
       await docker("kill", nginx());
       writeFileSync(theirs, "server { listen 80; server_name theirs.localhost; }\n");
@@ -67,15 +67,15 @@ describePlatform(
       // Written is not loaded: removed in between, the file is in no configuration that Nginx gives up afterwards.
       const running = createRunningNginx(
         `http://${platform.instance.variables["NGINX_ADDRESS"]}:8081`,
-        DEFAULT_GENERATION_PORTS,
+        DEFAULT_VERSION_PORTS,
       );
       const isLoaded = async () => {
         const answer = await running.ask();
-        return answer.answers && answer.generation === parseGeneration(generation());
+        return answer.answers && answer.version === parseVersion(version());
       };
       await waitUntil(
         "the platform to have it loaded",
-        async () => generation() !== before && (await isLoaded()),
+        async () => version() !== before && (await isLoaded()),
         REPAIRED_MS,
       );
       rmSync(theirs, { force: true });

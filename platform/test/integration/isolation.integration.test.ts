@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { describe, expect, test } from "vitest";
-import { DEFAULT_GENERATION_PORTS, GENERATION_HOST } from "../../routing/nginx/config-version.ts";
+import { DEFAULT_VERSION_PORTS, VERSION_HOST } from "../../routing/nginx/config-version.ts";
 import { visit } from "../support/api-client.ts";
 import {
   broadcastOf,
@@ -77,9 +77,9 @@ describePlatform(
         const beyond = [direct, { host: other.nginx, port: 80 }, proof, { ...proof, port: INTERNAL_PORT }];
         expect(outcomesOf(await tryFromInside(own.container, beyond))).toEqual(["timeout"]);
 
-        const { first, count } = DEFAULT_GENERATION_PORTS;
+        const { first, count } = DEFAULT_VERSION_PORTS;
         const ports = [80, INTERNAL_PORT, ...Array.from({ length: count }, (_, index) => first + index)];
-        const hosts = [other, own].map(({ id }) => hostOf(id)).concat(GENERATION_HOST, "nobody.localhost");
+        const hosts = [other, own].map(({ id }) => hostOf(id)).concat(VERSION_HOST, "nobody.localhost");
         const attempts = ports.flatMap((port) =>
           hosts.flatMap((hostHeader) => ["/", "/up", "/health"].map((path) => ({ port, hostHeader, path }))),
         );

@@ -10,7 +10,7 @@ import { waitUntil } from "../support/wait-until.ts";
 
 const MANY = 50;
 /** Nginx numbers its configurations one by one. */
-const GENERATION = /add_header x-sandbox-generation (\d+);/;
+const VERSION = /add_header x-sandbox-config-version (\d+);/;
 
 type Reads = { count: number; bad: number; median: number; p99: number; max: number };
 
@@ -30,7 +30,7 @@ describePlatform(
   },
   (platform) => {
     const reloads = () =>
-      Number(GENERATION.exec(readFileSync(join(platform.instance.folder, "conf.d/00-generation.conf"), "utf8"))?.[1]);
+      Number(VERSION.exec(readFileSync(join(platform.instance.folder, "conf.d/00-config-version.conf"), "utf8"))?.[1]);
 
     /** Reads all the while, over again as soon as it is answered, until it is stopped. */
     function readMeanwhile(read: () => Promise<{ status: number }>): { stop(): Promise<Reads> } {

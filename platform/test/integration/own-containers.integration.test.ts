@@ -160,7 +160,7 @@ test("make up on a checkout that was made for one user's eyes: its environments 
   expect(body.status).toBe("running");
   expect((await visit(instance, hostOf(body.id))).status).toBe(200);
   // As a platform leaves them that is killed while it reloads.
-  await Promise.all(["live/env-left-1", ".reloading"].map((name) => writeFile(join(conf, name), "")));
+  await Promise.all(["enabled/env-left-1", ".reloading"].map((name) => writeFile(join(conf, name), "")));
   await run(join(ROOT, "scripts/down.sh"), { env });
   expect(await readdir(conf)).toEqual([]);
 });

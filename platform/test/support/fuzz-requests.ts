@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { FuzzRequest } from "./encode-request.ts";
 
 const WORDS =
-  "__proto__ constructor prototype toString hasOwnProperty -1 1e999 NaN 9007199254740993 env- env-- ENV-A-1 env-a-1.json quarantine archived 00-generation sandbox sandbox-nginx sandbox-demo-app:latest demo:latest localhost 127.0.0.1 null";
+  "__proto__ constructor prototype toString hasOwnProperty -1 1e999 NaN 9007199254740993 env- env-- ENV-A-1 env-a-1.json quarantine archived 00-config-version sandbox sandbox-nginx sandbox-demo-app:latest demo:latest localhost 127.0.0.1 null";
 const PATHS =
   "../../../../etc/passwd ..%2f..%2f..%2fetc%2fpasswd ..\\..\\windows /etc/passwd . .. ~root % %00 %zz %ff%fe *";
 const NASTY = [

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GENERATION_FILE, parseGeneration } from "../../routing/nginx/config-version.ts";
+import { VERSION_FILE, parseVersion } from "../../routing/nginx/config-version.ts";
 import {
   createNginxRouter,
   type NginxControl,
@@ -41,9 +41,9 @@ export async function startStandInNginx(): Promise<StandInNginx> {
   let [writing, waiting, looks] = [0, 0, 0];
 
   const server = createServer((incoming, response) => {
-    const generation = parseGeneration(live.get(GENERATION_FILE) ?? null);
-    if (incoming.headers.host?.startsWith("generation") && generation !== null)
-      response.setHeader("x-sandbox-generation", generation);
+    const version = parseVersion(live.get(VERSION_FILE) ?? null);
+    if (incoming.headers.host?.startsWith("config-version") && version !== null)
+      response.setHeader("x-sandbox-config-version", version);
     const sign = /^\/sees\/(.+)$/.exec(incoming.url ?? "")?.[1];
     if (sign !== undefined) response.statusCode = existsSync(join(mounted, sign)) ? 204 : 410;
     if (incoming.url === "/up") looks++;
@@ -95,7 +95,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
         onRejected: (file, reason) => told.push(`${file}: ${reason}`),
         onRestarted: (reason) => told.push(reason),
         // Ports that nobody listens on: this stand-in's old workers are gone at once.
-        generationPorts: { first: 2, count: 4 },
+        versionPorts: { first: 2, count: 4 },
         ...options,
       }),
     async remove() {

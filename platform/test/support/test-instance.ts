@@ -186,7 +186,7 @@ export async function leftovers(instance: TestInstance): Promise<string[]> {
     existsSync(join(instance.folder, folder)) ? readdir(join(instance.folder, folder)) : [];
   const state = (await files("envs")).filter((file) => file.endsWith(".json"));
   const routes = (await files("conf.d")).filter((file) => file.startsWith("env-"));
-  const gates = (await files("conf.d/live")).map((file) => `conf.d/live/${file}`);
+  const gates = (await files("conf.d/enabled")).map((file) => `conf.d/enabled/${file}`);
   const logs = (await files("logs")).filter((file) => file.startsWith("env-"));
   const secrets = (await files("envs/secrets")).map((file) => `envs/secrets/${file}`);
   return [...objects, ...state, ...routes, ...gates, ...secrets, ...logs.map((folder) => `logs/${folder}`)];
