@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
-import { environmentLabels, preparedNetworkLabels } from "../platform/domain/environment/labels.ts";
-import { containerName, networkName, preparedNetworkName } from "../platform/domain/environment/names.ts";
+import { environmentLabels, pooledNetworkLabels } from "../platform/domain/environment/labels.ts";
+import { containerName, networkName, pooledNetworkName } from "../platform/workloads/docker/names.ts";
 import { buildContainerBody, buildNetworkBody, buildHelperBody } from "../platform/workloads/docker/container-spec.ts";
 import { ask, command, CREATE, idOf, LIST, open, startProxy, HELPER } from "./test-engine.ts";
 import { waitUntil } from "../platform/test/support/wait-until.ts";
@@ -55,7 +55,7 @@ describe("the socket proxy lets through", () => {
       labels: environmentLabels("sandbox", "env-x", "app", "app"),
       env: { A: "b" },
       command: ["serve"],
-      network: preparedNetworkName("sandbox", subnet),
+      network: pooledNetworkName("sandbox", subnet),
       address: "10.172.0.19",
       aliases: ["app"],
       resources: { memory_mb: 128, cpus: 1, pids: 64 },
@@ -63,7 +63,7 @@ describe("the socket proxy lets through", () => {
     };
     const place = { subnet, gateway: "10.172.0.17", internal: true };
     const [name, labels] = [networkName("sandbox", "env-x"), environmentLabels("sandbox", "env-x", "network")];
-    const prepared = { name: spec.network, labels: preparedNetworkLabels("sandbox") };
+    const prepared = { name: spec.network, labels: pooledNetworkLabels("sandbox") };
     const calls: [string, object][] = [
       [`/containers/create?name=${spec.name}`, buildContainerBody(spec)],
       [CREATE, buildContainerBody({ ...spec, network: name, internal: false })],

@@ -83,7 +83,7 @@ test("a create with an image that cannot be had answers 422 and leaves nothing",
   expect(response.status).toBe(422);
   expect(response.body.code).toBe("image_not_found");
   expect(platform.environments.all()).toEqual([]);
-  expect(platform.subnets.usage().used).toBe(0);
+  expect(platform.workloads.capacity()).toEqual({ environments: 4 });
 });
 
 test("create answers 503 with the numbers when every subnet is in use", async () => {
@@ -100,7 +100,7 @@ test("create leaves nothing when Nginx refuses the route", async () => {
   expect(containers.map(({ name }) => name)).toEqual(["sandbox-nginx"]);
   expect(networks.map(({ name }) => name)).toEqual(["sandbox"]);
   expect(platform.environments.all()).toEqual([]);
-  expect(platform.subnets.usage().used).toBe(0);
+  expect(platform.workloads.capacity()).toEqual({ environments: 4 });
 });
 
 test("two creates with the same Idempotency-Key make one environment; another body under it answers 409", async () => {
@@ -261,7 +261,7 @@ test("healthz answers 503 and the reason when Docker does not answer", async () 
 });
 
 test("healthz answers 503 when the firewall's heartbeat is old", async () => {
-  platform.firewall.word = { state: "boot-1 0123 ours\n", at: platform.clock.now() - 60_000 };
+  platform.firewall.heartbeat = { state: "boot-1 0123 ours\n", at: platform.clock.now() - 60_000 };
   const response = await request(app).get("/healthz");
   expect(response.status).toBe(503);
   expect(response.body.parts.firewall).toEqual({ ok: false, detail: expect.stringContaining("make up") });

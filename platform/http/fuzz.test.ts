@@ -61,7 +61,7 @@ async function checkEnvironments(): Promise<void> {
   for (const { id, services } of all) {
     const [service] = services;
     const host = environmentHost(id, "localhost");
-    const route = { id, host, address: service?.address ?? "", port: service?.port ?? 0 };
+    const route = { id, host, address: "10.172.0.3", port: service?.port ?? 0 };
     const text = renderServerBlock(route, { address: "10.171.0.2", denied: ["10.172.0.0/16"] });
     const blocks = parseNginx(text);
     expect(blocks.map(({ words }) => words)).toEqual([["upstream", id], ["server"]]);

@@ -47,7 +47,10 @@ test("/healthz answers GET and HEAD without a token, and 401 to every other meth
 });
 
 test("/healthz tells the warm pool's last error only to callers with a token", async () => {
-  platform.ahead.trouble = "Cannot pull image private/thing:1";
+  platform.settings.warmImages = ["private/thing:1"];
+  platform.settings.warmPoolSize = 1;
+  platform.pool.refill();
+  await platform.pool.whenIdle();
   expect((await request(app).get("/healthz")).text).not.toContain("private/thing");
   expect((await as("eve").get("/healthz")).text).toContain("private/thing");
 });

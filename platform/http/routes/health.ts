@@ -50,5 +50,5 @@ function cached<T>(check: () => Promise<T>, now: () => number): () => Promise<T>
 /** The warm pool's last error may name images: its text is for callers with a token. */
 function forCaller(health: PlatformHealth, response: Response): PlatformHealth {
   if (knownCaller(response) !== null) return health;
-  return { ...health, parts: { ...health.parts, ahead: { ...health.parts.ahead, detail: "" } } };
+  return { ...health, parts: { ...health.parts, warm_pool: { ...health.parts.warm_pool, detail: "" } } };
 }

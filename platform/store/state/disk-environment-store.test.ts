@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { createFakeClock } from "../../kernel/clock.ts";
+import { createFakeClock } from "../../test/fakes/fake-clock.ts";
 import { describeEnvironmentStoreContract } from "../../test/contracts/environment-store-contract.ts";
 import { aRecord } from "../../test/support/record.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";

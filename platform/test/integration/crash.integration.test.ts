@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { STEP_KINDS } from "../../usecases/environments/apply-steps.ts";
+import { STEP_KINDS } from "../../domain/plan/step.ts";
 import { createCrashLane, type CrashLane } from "../support/crash-lane.ts";
 import { findBoundaries } from "../support/crash-scenarios.ts";
 

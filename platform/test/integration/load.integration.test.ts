@@ -5,7 +5,7 @@ import { CATALOGUE } from "../../kernel/errors.ts";
 import type { Answer } from "../support/api-client.ts";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
-import { labelledObjects, leftovers, NOTHING_AHEAD, POOLS_AS_SHIPPED } from "../support/test-instance.ts";
+import { labelledObjects, leftovers, NO_POOLS, POOLS_AS_SHIPPED } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const MANY = 50;
@@ -112,7 +112,7 @@ describePlatform(
 
       // What is made ahead belongs to the platform that made it.
       await instance.stopApi("SIGTERM");
-      await instance.startApi(NOTHING_AHEAD);
+      await instance.startApi(NO_POOLS);
       const isFirsts = (name: string) => name.includes(first?.id ?? "?") || name === first?.network;
       await waitUntil("nothing but the first", async () => (await leftovers(instance)).every(isFirsts), 30_000);
       expect((await visit(instance, hostOf(first?.id ?? ""))).status).toBe(200);

@@ -9,7 +9,7 @@ import type { Engine } from "../../workloads/docker/engine.ts";
 import { environmentLabels } from "../../domain/environment/labels.ts";
 import { createDiskLogStore } from "../../store/logs/disk-log-store.ts";
 import type { LogStore } from "../../store/logs/log-store.ts";
-import { createLogShippers, type LogShippers } from "../../usecases/logs/ship-logs.ts";
+import { createLogShippers, type LogShippers } from "../../usecases/logs/log-shippers.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 

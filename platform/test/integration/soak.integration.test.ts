@@ -8,7 +8,7 @@ import { createRandom } from "../support/random.ts";
 import {
   createTestInstance,
   labelledObjects,
-  NOTHING_AHEAD,
+  NO_POOLS,
   POOLS_AS_SHIPPED,
   type TestInstance,
 } from "../support/test-instance.ts";
@@ -108,7 +108,7 @@ async function killedAmong(operations: (() => Promise<number>)[], afterMs: numbe
  * to be an environment's. What the engine still finishes for a dead platform is found by the next reconcile.
  */
 async function expectNothingLeftOver(): Promise<EnvironmentView[]> {
-  await instance.startApi({ ...NOTHING_AHEAD, RECONCILE_SCHEDULE: "*/5 * * * * *" });
+  await instance.startApi({ ...NO_POOLS, RECONCILE_SCHEDULE: "*/5 * * * * *" });
   return waitUntil("every environment to be whole or gone", () => expectWholeOrGone(instance), 20_000, 500);
 }
 

@@ -54,7 +54,7 @@ type Fakes = Awaited<ReturnType<typeof createFakes>>;
 /** All that outlives a kill of the platform. */
 async function createFakes(failpoint: Failpoint) {
   const clock = createFakeClock();
-  const environments = failpointSaves(createFakeEnvironmentStore([], clock), failpoint);
+  const environments = failpointSaves(createFakeEnvironmentStore(), failpoint);
   return {
     engine: await createEngineWithNginx(),
     clock,

@@ -37,7 +37,7 @@ export type TestInstance = {
 /** What is made ahead where no setting says otherwise, as platform/config.ts has it. */
 export const POOLS_AS_SHIPPED = { NETWORK_POOL_SIZE: "4", WARM_POOL_SIZE: "2" };
 /** The platform that is started so removes what another made ahead: what is left then is somebody's, or left over. */
-export const NOTHING_AHEAD = { NETWORK_POOL_SIZE: "0", WARM_POOL_SIZE: "0" };
+export const NO_POOLS = { NETWORK_POOL_SIZE: "0", WARM_POOL_SIZE: "0" };
 
 /** How the API runs: `npm run dev`'s way, `make up`'s, or that with SOCKET_FILTER=on. */
 export type RunMode = "process" | "container" | "filtered container";
@@ -80,7 +80,7 @@ export async function createTestInstance(
     NGINX_ADDRESS: `10.192.${ownPlace}.2`,
     SUBNET_POOL: `10.${200 + (ownPlace % 40)}.${Math.floor(ownPlace / 40) * 16}.0/20`,
     // What is made ahead comes and goes by itself; the tests that are about it, or last long, turn it on.
-    ...NOTHING_AHEAD,
+    ...NO_POOLS,
     ENVS_DIR: `${place}/envs`,
     LOGS_DIR: `${place}/logs`,
     NGINX_CONF_DIR: `${place}/conf.d`,

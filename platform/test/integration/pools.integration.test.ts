@@ -1,23 +1,24 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { findAheadBoundaries } from "../support/ahead-boundaries.ts";
+
 import { apiClient, visit } from "../support/api-client.ts";
 import { docker } from "../support/docker.ts";
+import { findPoolFailpoints } from "../support/pool-failpoints.ts";
 import {
   createTestInstance,
   labelledObjects,
   leftovers,
-  NOTHING_AHEAD,
+  NO_POOLS,
   type TestInstance,
 } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { expectWholeOrGone } from "../support/whole-or-gone.ts";
 
 const POOLS = { NETWORK_POOL_SIZE: "1", WARM_POOL_SIZE: "1" };
-const boundaries = await findAheadBoundaries();
+const failpoints = await findPoolFailpoints();
 
-describe("what is made ahead", () => {
+describe("the pools", () => {
   let instance: TestInstance;
   let api: ReturnType<typeof apiClient>;
 
@@ -39,14 +40,14 @@ describe("what is made ahead", () => {
       "the pools to be full",
       async () => {
         const { body } = await api.call<{ parts: Record<string, { detail: string }> }>("GET", "/healthz");
-        return body.parts["ahead"]?.detail.startsWith("1 of 1 environments and 1 of 1 networks");
+        return body.parts["warm_pool"]?.detail.startsWith("1 of 1 environments and 1 of 1 networks");
       },
       30_000,
     );
   }
 
-  /** Environments that run without being anybody's. */
-  async function spares(): Promise<string[]> {
+  /** Environments that run without a record. */
+  async function warm(): Promise<string[]> {
     const filters = ["--filter", `label=sandbox.platform=${instance.name}`, "--filter", "label=sandbox.role=app"];
     const names = (await docker("ps", ...filters, "--format", '{{.Label "sandbox.env"}}')).split("\n").filter(Boolean);
     const known = new Set((await api.list()).body.map(({ id }) => id));
@@ -55,48 +56,48 @@ describe("what is made ahead", () => {
 
   const statusOf = async (id: string) => (await visit(instance, `${id}.localhost`, "/health")).status;
 
-  test("serves who asks for nothing in particular, and is known to nobody before", async () => {
+  test("give a warm environment to a plain request, and show it to no caller before", async () => {
     await instance.startApi(POOLS);
     await filled();
-    const [spare = ""] = await spares();
-    expect(spare).toMatch(/^env-/);
+    const [id = ""] = await warm();
+    expect(id).toMatch(/^env-/);
     expect((await api.list()).body).toEqual([]);
-    expect((await api.show(spare)).status).toBe(404);
-    expect((await visit(instance, `${spare}.localhost`)).text).toBe("No environment found\n");
+    expect((await api.show(id)).status).toBe(404);
+    expect((await visit(instance, `${id}.localhost`)).text).toBe("No environment found\n");
 
     const { body, status } = await api.create({});
-    expect([status, body.id, body.status]).toEqual([201, spare, "running"]);
+    expect([status, body.id, body.status]).toEqual([201, id, "running"]);
     expect(await statusOf(spare)).toBe(200);
-    await visit(instance, `${spare}.localhost`, "/noted");
-    await waitUntil("its log", async () => (await api.logs(spare, "?grep=/noted")).body.lines.length === 1);
+    await visit(instance, `${id}.localhost`, "/noted");
+    await waitUntil("its log", async () => (await api.logs(id, "?grep=/noted")).body.lines.length === 1);
 
     const named = (await api.create({ name: "named" })).body;
     expect(named.network).toMatch(new RegExp(`^${instance.name}-net-`));
     expect(await statusOf(named.id)).toBe(200);
 
     await filled();
-    for (const { id } of (await api.list()).body) expect((await api.destroy(id)).status).toBe(200);
+    for (const one of (await api.list()).body) expect((await api.destroy(one.id)).status).toBe(200);
     expect(await docker("network", "ls", "--filter", `name=${named.network}`, "--quiet")).toBe("");
     await instance.stopApi("SIGTERM");
-    await instance.startApi(NOTHING_AHEAD);
+    await instance.startApi(NO_POOLS);
     expect(await leftovers(instance)).toEqual([]);
   });
 
-  test("whose container is killed is replaced, and nobody gets the dead one", async () => {
+  test("replace a warm environment whose container is killed, and give it to no caller", async () => {
     await instance.startApi(POOLS);
     await filled();
-    const [spare = ""] = await spares();
-    await docker("kill", `${instance.name}-${spare}-app`);
+    const [id = ""] = await warm();
+    await docker("kill", `${instance.name}-${id}-app`);
     await waitUntil("another one", async () => {
-      const [other] = await spares();
-      return other !== undefined && other !== spare;
+      const [other] = await warm();
+      return other !== undefined && other !== id;
     });
     await filled();
     const { body } = await api.create({});
-    expect([body.id === spare, body.status]).toEqual([false, "running"]);
+    expect([body.id === id, body.status]).toEqual([false, "running"]);
   });
 
-  test("whose network is removed fails nobody's create", async () => {
+  test("do not fail a create when a network of the pool was removed", async () => {
     await instance.startApi(POOLS);
     await filled();
     const network = await docker("network", "ls", "--filter", `name=${instance.name}-net-`, "--format", "{{.Name}}");
@@ -107,14 +108,14 @@ describe("what is made ahead", () => {
     expect(await statusOf(body.id)).toBe(200);
   });
 
-  /** Dies at the boundary while `operation`, and what comes of it, goes on; then destroys what is whole. Returns what is left. */
-  async function dieAt(boundary: string, operation: () => Promise<unknown>): Promise<string[]> {
-    writeFileSync(join(instance.folder, "crash-at"), boundary);
+  /** Kills the platform at a failpoint of `operation`, starts it again and destroys what is intact. Returns what is left. */
+  async function dieAt(failpoint: string, operation: () => Promise<unknown>): Promise<string[]> {
+    writeFileSync(join(instance.folder, "crash-at"), failpoint);
     await operation().catch(() => {});
-    await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 20_000, 10);
-    await instance.startApi(NOTHING_AHEAD);
+    await waitUntil(`the death at ${failpoint}`, () => instance.endedBy() === "SIGKILL", 20_000, 10);
+    await instance.startApi(NO_POOLS);
     await waitUntil(
-      "what is nobody's to be gone",
+      "objects without a record to be gone",
       async () => (await expectWholeOrGone(instance)) !== null,
       40_000,
       500,
@@ -125,8 +126,8 @@ describe("what is made ahead", () => {
 
   const crashing = () => ({ FAILPOINT_FILE: join(instance.folder, "crash-at") });
 
-  test.each(boundaries.claiming)(
-    "leaves nothing that is nobody's when the platform dies giving it away: %s",
+  test.each(failpoints.acquiring)(
+    "leave no object without a record when the platform dies giving an environment away: %s",
     async (at) => {
       await instance.startApi({ ...POOLS, ...crashing() });
       await filled();
@@ -134,8 +135,11 @@ describe("what is made ahead", () => {
     },
   );
 
-  test.each(boundaries.making)("leaves nothing that is nobody's when the platform dies making it: %s", async (at) => {
-    writeFileSync(join(instance.folder, "crash-at"), at);
-    expect(await dieAt(at, () => instance.startApi({ ...POOLS, ...crashing() }))).toEqual([]);
-  });
+  test.each(failpoints.filling)(
+    "leave no object without a record when the platform dies filling them: %s",
+    async (at) => {
+      writeFileSync(join(instance.folder, "crash-at"), at);
+      expect(await dieAt(at, () => instance.startApi({ ...POOLS, ...crashing() }))).toEqual([]);
+    },
+  );
 });
