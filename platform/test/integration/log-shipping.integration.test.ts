@@ -76,7 +76,7 @@ async function linesOnDisk(folder: string): Promise<string[]> {
 
 /** The platform's part of it, as a process that starts would make it; `appended` counts what it shipped. */
 function openPlatform(
-  engine: Engine,
+  { engine, container }: { engine: Engine; container: string },
   folder: string,
   maxSize: number,
 ): { logs: LogStore; shippers: LogShippers; appended(): number } {
@@ -90,7 +90,7 @@ function openPlatform(
     },
   };
   const shippers = createLogShippers({
-    engine,
+    workloads: { logs: (_ref, options) => engine.containers.logs(container, options) },
     logs: counting,
     logger: { info: () => undefined, warn: () => undefined },
   });
@@ -120,9 +120,9 @@ test("200,000 lines on both streams and binary arrive once each and in order whi
 
   let restarts = 0;
   for (let isOver = false; !isOver; restarts++) {
-    const { logs, shippers, appended } = openPlatform(engine, folder, 6 * MIB);
+    const { logs, shippers, appended } = openPlatform({ engine, container }, folder, 6 * MIB);
     const enough = 1 + randomInt(20_000);
-    await shippers.start(ENV, "app", container);
+    await shippers.start(ENV, "app");
     await waitUntil(
       "some lines or the end",
       () => appended() >= enough || shippers.active(ENV).length === 0,
@@ -162,7 +162,7 @@ test("a million empty lines cost bounded memory, and followers and readers keep 
 }, async () => {
   const folder = join(await temporaryFolder(), "logs");
   const { engine, container } = await runContainer(["sh", "-c", "yes '' | head -n 1000000"]);
-  const { logs, shippers, appended } = openPlatform(engine, folder, MIB);
+  const { logs, shippers, appended } = openPlatform({ engine, container }, folder, MIB);
   const grown = watchMemory();
   const stop = new AbortController();
   onTestFinished(() => stop.abort());
@@ -170,7 +170,7 @@ test("a million empty lines cost bounded memory, and followers and readers keep 
   const following = (async () => {
     for await (const _ of logs.follow(ENV, { service: "app" }, stop.signal)) followed++;
   })();
-  await shippers.start(ENV, "app", container);
+  await shippers.start(ENV, "app");
   await waitUntil(
     "the end of the container",
     async () => {
@@ -192,13 +192,13 @@ test("a million empty lines cost bounded memory, and followers and readers keep 
 test("a crashed container's last words are shipped, and its next run is when it is started again", async () => {
   const folder = join(await temporaryFolder(), "logs");
   const { engine, container } = await runContainer(["sh", "-c", "echo begin; sleep 1000"]);
-  const { logs, shippers } = openPlatform(engine, folder, MIB);
+  const { logs, shippers } = openPlatform({ engine, container }, folder, MIB);
   const texts = async () => (await logs.read(ENV, { lines: 100 }))?.map((line) => line.split(" ").slice(3).join(" "));
-  await shippers.start(ENV, "app", container);
+  await shippers.start(ENV, "app");
   await waitUntil("the first run", async () => (await texts())?.length === 1, 10_000, 20);
   await engine.containers.kill(container, "SIGKILL");
   await engine.containers.start(container);
-  await shippers.start(ENV, "app", container);
+  await shippers.start(ENV, "app");
   await waitUntil("the second run", async () => (await texts())?.length === 2, 10_000, 20);
   expect(await texts()).toEqual(["begin", "begin"]);
   expect(shippers.active(ENV)).toEqual(["app"]);

@@ -67,7 +67,7 @@ describe("the pools", () => {
 
     const { body, status } = await api.create({});
     expect([status, body.id, body.status]).toEqual([201, id, "running"]);
-    expect(await statusOf(spare)).toBe(200);
+    expect(await statusOf(id)).toBe(200);
     await visit(instance, `${id}.localhost`, "/noted");
     await waitUntil("its log", async () => (await api.logs(id, "?grep=/noted")).body.lines.length === 1);
 

@@ -104,8 +104,17 @@ export async function createFakePlatform({
     settings,
   );
   return {
-    ...platform,
     ...fakes,
+    ...platform,
+    environments,
+    router,
+    probe,
+    logs,
+    events,
+    secrets,
+    audit,
+    firewall,
+    clock,
     stop,
     timeUp,
     make: (request = {}, options = {}) => platform.create(resolveSpec(request, settings), options),

@@ -35,7 +35,7 @@ async function expectNothingLeft() {
   expect(networks.map(({ name }) => name)).toEqual([INSTANCE]);
   expect(await platform.router.list()).toEqual([]);
   expect(platform.environments.all()).toEqual([]);
-  expect(platform.subnets.usage().used).toBe(0);
+  expect(platform.workloads.capacity()).toEqual({ environments: 4 });
 }
 
 test("the state file exists before the first Docker object", async () => {
@@ -89,7 +89,7 @@ test("a creation under way is finished while the platform stops", async () => {
   platform.probe.check = async (target) =>
     healthy ? check(target) : { status: 500, ok: false, latency_ms: 1, fault: "environment" };
   const creation = platform.make({});
-  await waitUntil("the creation", () => platform.ongoing.creating.size === 1);
+  await waitUntil("the creation", () => platform.environments.all().length === 1);
   platform.stop.abort();
   healthy = true;
   expect(await creation).toMatchObject({ status: "running" });
@@ -103,8 +103,8 @@ test("a creation counts against the quota while its image is being pulled", asyn
     await pulled.promise;
     return ensure(...args);
   };
-  const first = platform.make({}, null, "ann");
-  await expect(platform.make({}, null, "ann")).rejects.toMatchObject({ code: "quota_exceeded" });
+  const first = platform.make({}, { owner: "ann" });
+  await expect(platform.make({}, { owner: "ann" })).rejects.toMatchObject({ code: "quota_exceeded" });
   pulled.resolve();
   expect((await first).owner).toBe("ann");
 });

@@ -66,7 +66,7 @@ test("an expiry that an extension calls off fails nobody's DELETE that joined it
   const busy = platform.locks.run(id, () => held.promise);
   const extending = platform.extend(id, 3600);
   const sweep = platform.cleanupExpired();
-  await waitUntil("the expiry", () => platform.ongoing.destroying.has(id));
+  await waitUntil("the expiry", () => platform.operations.destruction(id) !== undefined);
   const destroying = platform.destroy(id);
   held.resolve();
   expect(await destroying).toMatchObject({ id, status: "destroyed" });

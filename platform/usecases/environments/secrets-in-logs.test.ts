@@ -28,7 +28,7 @@ async function setUp() {
     write: (text: string) => platform.engine.writeLog(container, "stdout", text),
     shipped: (count: number) => waitUntil(`${count} lines`, async () => (await texts()).length >= count, 3_000, 5),
     stop: () => platform.shippers.stop(record.id),
-    start: () => platform.shippers.start(record.id, "app", container),
+    start: () => platform.shippers.start(record.id, "app"),
   };
 }
 

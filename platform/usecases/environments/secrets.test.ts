@@ -98,7 +98,8 @@ test.each(["create", "start"] as const)(
   "an error of the engine's %s that quotes them is masked, in the answer and in the events",
   async (call) => {
     const words = (value: string) => `Cannot ${call}: bad variable DB_PASSWORD=${value}`;
-    platform.engine.containers[call] = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
+    const refuse = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
+    Object.assign(platform.engine.containers, { [call]: refuse });
     const { body } = await create({ secrets });
     expect(body.detail).toBe(words("[redacted]"));
     const failed = platform.events.emitted.find(({ type }) => type === "environment.failed");
@@ -143,7 +144,7 @@ describe("an error of the engine that quotes them is masked", () => {
     platform.engine.containers.start = quoting;
     const { body } = await outage("recover");
     expect(body.detail).toBe("Cannot do it: DB_PASSWORD=[redacted]");
-    const record = findEnvironment(platform, id);
+    const record = findEnvironment(platform.environments, id);
     const over = { ...record, outage: record.outage && { ...record.outage, ends_at: record.created_at } };
     await platform.environments.save(over);
     platform.clock.advance(1_000);

@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import request from "supertest";
-import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
-import { reconcile } from "../reconcile/reconcile.ts";
+import {
+  createFakeApp,
+  createFakePlatform,
+  INSTANCE,
+  useFakePlatform,
+  type FakePlatform,
+} from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
 
@@ -18,9 +23,10 @@ function duringRemoval(then: () => void): void {
   };
 }
 
-/** The same machine and disk under a platform that has just started. */
-function startAgain(): FakePlatform {
-  return { ...platform, stopping: new AbortController().signal, shutdownDeadline: new AbortController().signal };
+/** The first pass of a platform that starts on the same machine and disk. */
+async function restart() {
+  const restarted = await createFakePlatform({ killed: platform });
+  return restarted.reconcile({ startup: true });
 }
 
 async function expectNothingLeft() {
@@ -58,7 +64,7 @@ test("a destruction that waits for its turn is not begun", async () => {
   await expect(platform.destroy(id)).rejects.toMatchObject({ code: "shutting_down" });
 });
 
-test("what expires meanwhile is left to the next start, and nobody is told that it failed", async () => {
+test("an environment that expires while the platform stops is left to the next start, and no failure is reported", async () => {
   const { id } = await platform.make({ ttl: 10 });
   platform.clock.advance(11_000);
   platform.stop.abort();
@@ -67,7 +73,7 @@ test("what expires meanwhile is left to the next start, and nobody is told that 
   expect(platform.events.emitted.filter(({ type }) => type === "environment.expired")).toEqual([]);
 });
 
-describe("what is under way when the platform is told to stop", () => {
+describe("an operation in progress when the platform is told to stop", () => {
   test("is finished", async () => {
     const { id } = await platform.make({});
     duringRemoval(() => platform.stop.abort());
@@ -80,7 +86,7 @@ describe("what is under way when the platform is told to stop", () => {
     duringRemoval(() => platform.timeUp.abort());
     await expect(platform.destroy(id)).rejects.toMatchObject({ code: "shutting_down" });
     expect(platform.environments.get(id)?.status).toBe("destroying");
-    expect((await reconcile(startAgain(), { startup: true })).retired).toEqual([id]);
+    expect((await restart()).retired).toEqual([id]);
     await expectNothingLeft();
   });
 
@@ -92,7 +98,7 @@ describe("what is under way when the platform is told to stop", () => {
     };
     await expect(platform.make({})).rejects.toMatchObject({ code: "shutting_down" });
     expect(platform.environments.all()).toMatchObject([{ status: "creating" }]);
-    expect((await reconcile(startAgain(), { startup: true })).retired).toHaveLength(1);
+    expect((await restart()).retired).toHaveLength(1);
     await expectNothingLeft();
   });
 });

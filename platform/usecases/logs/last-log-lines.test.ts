@@ -1,9 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
+import type { LogLine, LogOptions, ServiceRef } from "../../workloads/workloads.ts";
 import { createLogger } from "../../kernel/logger.ts";
-import type { Context } from "../context.ts";
-import { lastLogLines } from "./last-log-lines.ts";
+import { createLastLogLines } from "./last-log-lines.ts";
 
 let stamps = 0;
 const line = (text: string, more: Partial<LogLine> = {}): LogLine => ({
@@ -27,15 +26,14 @@ function inPieces(texts: string[], more: Partial<LogLine> = {}): LogLine[] {
 
 /** The last lines of a container that has written these; a reading fails before its end where `failure` says so. */
 function lastLinesOf(written: LogLine[], failure?: (options: LogOptions) => Error | null): Promise<string[]> {
-  async function* logs(_: string, options: LogOptions): AsyncGenerator<LogLine[]> {
+  async function* logs(_: ServiceRef, options: LogOptions): AsyncGenerator<LogLine[]> {
     expect(options.follow).toBe(false);
     const { since = "", tail = written.length } = options;
     yield written.slice(-tail).filter(({ timestamp }) => timestamp >= since);
     const error = failure?.(options) ?? null;
     if (error !== null) throw error;
   }
-  const engine = { containers: { logs } } as unknown as Context["engine"];
-  return lastLogLines({ engine, logger: createLogger("silent") }, "c");
+  return createLastLogLines({ workloads: { logs }, logger: createLogger("silent") })({ env: "e", service: "app" });
 }
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index));

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
+import type { LogLine, LogOptions, ServiceRef } from "../../workloads/workloads.ts";
 import { createFakeLogStore } from "../../test/fakes/fake-log-store.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
-import { createLogShippers } from "./ship-logs.ts";
+import { createLogShippers } from "./log-shippers.ts";
 
 const ENV = "env-hello-mf3k2x9a";
 
@@ -14,18 +14,18 @@ const printed = (at: string, text: string): LogLine => ({
 
 /** A shipper of all that a container has printed, begun at this time of the clock, and what is logged in the end. */
 async function shipAt(at: string, lines: LogLine[], logs = createFakeLogStore()) {
-  async function* read(_container: string, { since = "", signal }: LogOptions) {
+  async function* read(_ref: ServiceRef, { since = "", signal }: LogOptions) {
     yield lines.filter(({ timestamp }) => timestamp >= since);
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
   }
   const shippers = createLogShippers({
-    engine: { containers: { logs: read } },
+    workloads: { logs: read },
     logs,
     logger: { info() {}, warn() {} },
     now: () => Date.parse(`2030-01-01T${at}:00Z`),
   });
   onTestFinished(() => shippers.stopAll());
-  await shippers.start(ENV, "app", "container");
+  await shippers.start(ENV, "app");
   const shipped = async () => ((await logs.read(ENV, { lines: 100 })) ?? []).map((line) => line.split(" ").at(-1));
   const last = lines.at(-1)?.text ?? "";
   await waitUntil(`the line ${last}`, async () => (await shipped()).includes(last), 3_000, 5);

@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
-import { createFakeEngine } from "../../test/fakes/fake-engine.ts";
+import type { LogLine, LogOptions, ServiceRef } from "../../workloads/workloads.ts";
+import { createFakeEngine, type FakeEngine } from "../../test/fakes/fake-engine.ts";
 import { createFakeLogStore } from "../../test/fakes/fake-log-store.ts";
 import type { LogStore } from "../../store/logs/log-store.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
-import { createLogShippers, createSkipper } from "./ship-logs.ts";
+import { createLogShippers, createSkipper } from "./log-shippers.ts";
 
 const ENV = "env-hello-mf3k2x9a";
 const CONTAINER = `sandbox-${ENV}-app`;
@@ -22,11 +22,17 @@ const at = (nanos: number, stream: LogLine["stream"] = "stdout"): LogLine => ({
 });
 
 /** A stream that an abort ends in the middle of a line. */
-async function* cutOff(_: string, { signal }: LogOptions): AsyncGenerator<LogLine[]> {
+async function* cutOff(_: ServiceRef, { signal }: LogOptions): AsyncGenerator<LogLine[]> {
   yield [line("whole")];
   await new Promise((resolve) => signal.addEventListener("abort", resolve));
   yield [line("hal")];
 }
+
+/** The logs of the one container, whichever service is asked for; "never-there" has none. */
+const loggingOf = (engine: FakeEngine) => ({
+  logs: ({ service }: ServiceRef, options: LogOptions) =>
+    engine.containers.logs(service === "never-there" ? service : CONTAINER, options),
+});
 
 /** A running container on a fake engine, shippers over a fake store, and what they logged. */
 async function setUp() {
@@ -55,7 +61,7 @@ async function setUp() {
   const told: string[] = [];
   const note = (...[, message]: unknown[]) => void told.push(String(message));
   const shippers = createLogShippers({
-    engine,
+    workloads: loggingOf(engine),
     logs,
     logger: { info: note, warn: note },
     backoff: { first: 1, longest: 5 },
@@ -71,7 +77,7 @@ async function setUp() {
 test("what a container wrote before and writes after the start is shipped in order, with stream and service", async () => {
   const { engine, logs, shippers, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n\ntwo\n");
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(3);
   engine.writeLog(CONTAINER, "stderr", "three\n");
   await shippedSoon(4);
@@ -84,7 +90,7 @@ test("what a container wrote before and writes after the start is shipped in ord
 test("starting a shipper that runs already ships nothing twice", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n");
-  await Promise.all([1, 2, 3].map(() => shippers.start(ENV, "app", CONTAINER)));
+  await Promise.all([1, 2, 3].map(() => shippers.start(ENV, "app")));
   await shippedSoon(1);
   engine.writeLog(CONTAINER, "stdout", "two\n");
   await shippedSoon(2);
@@ -95,13 +101,13 @@ test("starting a shipper that runs already ships nothing twice", async () => {
 
 test("a shipper ends with its container, after its last words, and the next run is shipped by a new one", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stderr", "last words");
   engine.exit(CONTAINER, 1);
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
   expect(await shipped()).toEqual(["stderr last words"]);
   await engine.containers.start(CONTAINER);
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "second run\n");
   await shippedSoon(2);
   expect(await shipped()).toEqual(["stderr last words", "stdout second run"]);
@@ -109,12 +115,12 @@ test("a shipper ends with its container, after its last words, and the next run 
 
 test("a start that comes before the end of the former run was noticed ships the next run as well", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "first run\n");
   await shippedSoon(1);
   engine.exit(CONTAINER, 137);
   const restarted = engine.containers.start(CONTAINER);
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await restarted;
   engine.writeLog(CONTAINER, "stdout", "second run\n");
   await shippedSoon(2);
@@ -130,14 +136,19 @@ async function gathering(linger: number) {
     appends.push(lines.length);
     await logs.append(id, lines);
   };
-  const shippers = createLogShippers({ engine, logger: SILENT, logs: { ...logs, append }, linger });
+  const shippers = createLogShippers({
+    workloads: loggingOf(engine),
+    logger: SILENT,
+    logs: { ...logs, append },
+    linger,
+  });
   onTestFinished(() => shippers.stopAll());
   return { engine, shippers, appends, shipped, shippedSoon };
 }
 
 test("a line is written at once, and what comes soon after it together", async () => {
   const { engine, shippers, appends, shippedSoon } = await gathering(300);
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "0\n");
   await shippedSoon(1);
   for (let count = 1; count <= 20; count++) {
@@ -151,14 +162,14 @@ test("a line is written at once, and what comes soon after it together", async (
 test("a flood is written as it comes", async () => {
   const { engine, shippers, appends, shippedSoon } = await gathering(60_000);
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(10_000));
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(10_000);
   expect(Math.max(...appends)).toBeLessThanOrEqual(256);
 });
 
 test("what has been gathered when shipping is stopped is written all the same", async () => {
   const { engine, shippers, shipped, shippedSoon } = await gathering(60_000);
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippedSoon(1);
   engine.writeLog(CONTAINER, "stdout", "two\nthree\n");
@@ -172,13 +183,13 @@ test("shipping stopped and started again and again loses nothing and repeats not
   const write = () => engine.writeLog(CONTAINER, written % 3 === 0 ? "stderr" : "stdout", `line ${written++}\n`);
   for (let round = 0; round < 30; round++) {
     for (let count = 0; count < 20; count++) write();
-    await shippers.start(ENV, "app", CONTAINER);
+    await shippers.start(ENV, "app");
     write();
     if (round % 2 === 0) await shippedSoon(written - 10);
     await shippers.stop(ENV);
     write();
   }
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(written);
   expect((await shipped()).map((line) => line.split(" ")[2])).toEqual(
     Array.from({ length: written }, (_, index) => String(index)),
@@ -188,7 +199,7 @@ test("shipping stopped and started again and again loses nothing and repeats not
 test("trouble with the engine is told once, tried again, and leaves neither gap nor double", async () => {
   const { engine, shippers, told, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n");
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(1);
   engine.setAvailable(false);
   engine.writeLog(CONTAINER, "stdout", "two\n");
@@ -205,7 +216,7 @@ test("trouble with the engine is told once, tried again, and leaves neither gap 
 test("a full disk is told once and loses nothing", async () => {
   const { engine, logs, shippers, told, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n");
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(1);
   logs.failNextWrites(4);
   engine.writeLog(CONTAINER, "stdout", "two\nthree\n");
@@ -217,17 +228,17 @@ test("a full disk is told once and loses nothing", async () => {
 
 test("a container that is gone ends its shipper without a word", async () => {
   const { engine, shippers, told } = await setUp();
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.removeBehindOurBack(CONTAINER);
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
-  await shippers.start(ENV, "app", "sandbox-never-there");
+  await shippers.start(ENV, "never-there");
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
   expect(told).toEqual([]);
 });
 
 test("logs that are archived end their shipper", async () => {
   const { engine, logs, shippers, shipped, shippedSoon } = await setUp();
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippedSoon(1);
   await logs.archive(ENV);
@@ -245,9 +256,9 @@ test("nothing is appended once stop has resolved, however fast the container wri
     await logs.append(id, lines);
     appending--;
   };
-  const slow = createLogShippers({ engine, logger: SILENT, logs: { ...logs, append } });
+  const slow = createLogShippers({ workloads: loggingOf(engine), logger: SILENT, logs: { ...logs, append } });
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(10_000));
-  await slow.start(ENV, "app", CONTAINER);
+  await slow.start(ENV, "app");
   await waitUntil("an append", () => appending === 1, 3_000, 1);
   await slow.stop(ENV);
   expect(appending).toBe(0);
@@ -257,7 +268,7 @@ test("nothing is appended once stop has resolved, however fast the container wri
   await new Promise(setImmediate);
   expect(await shipped()).toHaveLength(count);
   expect(slow.active(ENV)).toEqual([]);
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await waitUntil("the rest", async () => (await shipped()).length === 10_001, 3_000, 5);
 });
 
@@ -265,11 +276,7 @@ test("a start during a stop waits for it instead of shipping beside it", async (
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(2000));
   for (let round = 0; round < 10; round++)
-    await Promise.all([
-      shippers.start(ENV, "app", CONTAINER),
-      shippers.stop(ENV),
-      shippers.start(ENV, "app", CONTAINER),
-    ]);
+    await Promise.all([shippers.start(ENV, "app"), shippers.stop(ENV), shippers.start(ENV, "app")]);
   await shippedSoon(2000);
   engine.exit(CONTAINER, 0);
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 3_000, 5);
@@ -278,9 +285,9 @@ test("a start during a stop waits for it instead of shipping beside it", async (
 
 test("stopping one environment leaves the others' shippers alone, and stopAll leaves none", async () => {
   const { engine, shippers } = await setUp();
-  await shippers.start(ENV, "app", CONTAINER);
-  await shippers.start("env-other-1", "app", CONTAINER);
-  await shippers.start("env-other-1", "db", CONTAINER);
+  await shippers.start(ENV, "app");
+  await shippers.start("env-other-1", "app");
+  await shippers.start("env-other-1", "db");
   await shippers.stop(ENV);
   expect(shippers.active(ENV)).toEqual([]);
   expect(shippers.active("env-other-1").sort()).toEqual(["app", "db"]);
@@ -292,11 +299,11 @@ test("stopping one environment leaves the others' shippers alone, and stopAll le
 test("the end of an aborted stream, which may be half a line, is not shipped", async () => {
   const { logs } = await setUp();
   const shippers = createLogShippers({
-    engine: { containers: { logs: cutOff } },
+    workloads: { logs: cutOff },
     logs,
     logger: SILENT,
   });
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await waitUntil("the whole line", async () => (await logs.read(ENV, { lines: 9 }))?.length === 1, 3_000, 5);
   await shippers.stopAll();
   expect(await logs.read(ENV, { lines: 9 })).toHaveLength(1);
@@ -307,7 +314,7 @@ test("errors that are not the platform's own are tried again as well", async () 
   engine.failNext("containers.logs", new TypeError("surprise"), 2);
   engine.failNext("containers.logs", new PlatformError("engine_failed", "no"), 2);
   engine.writeLog(CONTAINER, "stdout", "one\n");
-  await shippers.start(ENV, "app", CONTAINER);
+  await shippers.start(ENV, "app");
   await shippedSoon(1);
   expect(await shipped()).toEqual(["stdout one"]);
 });

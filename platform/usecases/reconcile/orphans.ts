@@ -24,6 +24,8 @@ export type OrphansDeps = {
 export type Orphans = {
   /** Removes what carries our label without a record. `kept`: environments that had one, or are protected. */
   removeObjects(actual: ActualState, kept: ReadonlySet<string>, report: ReconcileReport): Promise<void>;
+  /** Removes objects that belong to no environment at all, such as networks of a killed platform's pool. */
+  tidy(report: ReconcileReport): Promise<void>;
   /** Removes route files, logs and secrets that belong to no environment; `protectedIds` are left alone. */
   removeFiles(protectedIds: ReadonlySet<string>, report: ReconcileReport): Promise<void>;
 };
@@ -57,6 +59,9 @@ export function createOrphans(deps: OrphansDeps): Orphans {
           logger.error({ err: error, env_id: env }, "cannot remove an orphan; trying again in a minute");
         }
       }
+    },
+
+    async tidy(report) {
       if (stopping.aborted) return;
       for (const object of await workloads.tidy()) noteObject(object, report);
     },

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
-import { observeActual } from "./observe-environment.ts";
 
 let platform: FakePlatform;
 
@@ -15,15 +14,15 @@ async function quarantine(): Promise<EnvironmentRecord> {
   await platform.logs.append(record.id, [{ timestamp: "2030", service: "app", stream: "stdout", text: "said" }]);
   await platform.shippers.stop(record.id);
   await platform.environments.remove(record.id);
-  platform.subnets.free({ base: 0, prefix: 28 });
   platform.environments.quarantine.push({ id: record.id, since: platform.clock.now() });
   return record;
 }
 
 async function partsOf(id: string): Promise<string[]> {
-  const { engine, routes } = await observeActual(platform);
+  const { containers, networks } = await platform.engine.observe();
   const own = ({ labels }: { labels: Record<string, string> }) => labels["sandbox.env"] === id;
-  const objects = [...engine.containers.filter(own), ...engine.networks.filter(own)].map(({ name }) => name);
+  const objects = [...containers.filter(own), ...networks.filter(own)].map(({ name }) => name);
+  const routes = new Set((await platform.router.list()).map((route) => route.id));
   const logs = (await platform.logs.list()).filter((logged) => logged === id);
   return [...objects, ...(routes.has(id) ? ["route"] : []), ...logs];
 }
@@ -54,15 +53,13 @@ test("an environment in quarantine counts against the quotas, as one of the defa
   expect((await platform.make({})).status).toBe("running");
 });
 
-test("the subnet of an environment in quarantine is not handed out, and is free again afterwards", async () => {
-  const record = await quarantine();
+test("the network of an environment in quarantine is reserved, and is free again afterwards", async () => {
+  await quarantine();
   await pass();
-  const used = platform.subnets.usage().used;
-  const other = await platform.make({});
-  expect(other.network.subnet).not.toBe(record.network.subnet);
+  expect(platform.workloads.capacity()).toEqual({ environments: 3 });
   platform.environments.quarantine.length = 0;
   await pass();
-  expect(platform.subnets.usage().used).toBe(used);
+  expect(platform.workloads.capacity()).toEqual({ environments: 4 });
 });
 
 test("an environment is an orphan once its file is deleted from the quarantine", async () => {

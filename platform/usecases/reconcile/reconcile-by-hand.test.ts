@@ -13,7 +13,7 @@ const pass = () => platform.reconcile({ startup: false });
 const addressOf = async (container: string, network: string) =>
   (await platform.engine.containers.inspect(container))?.networks[network];
 
-describe("put back on its network by hand, at another address,", () => {
+describe("an attachment that was made by hand, at another address,", () => {
   const nginx = `${INSTANCE}-nginx`;
 
   async function move(network: string, container: string, address: string): Promise<void> {
@@ -21,24 +21,24 @@ describe("put back on its network by hand, at another address,", () => {
     await platform.engine.networks.connect(network, container, address);
   }
 
-  test("a container is moved to where its route leads", async () => {
+  test("is moved to the address that the route leads to, for a container", async () => {
     const { id, network, services } = await platform.make({});
-    const { container = "", address = "" } = services[0] ?? {};
-    await move(network.name, container, address.replace(/\d+$/, "9"));
+    const { container = "" } = services[0] ?? {};
+    await move(network, container, "10.172.0.9");
     expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
-    expect(await addressOf(container, network.name)).toBe(address);
+    expect(await addressOf(container, network)).toBe("10.172.0.3");
     expect(await pass()).toMatchObject({ repaired: [] });
   });
 
-  test("Nginx is moved to its own", async () => {
+  test("is moved to the proxy's own address, for Nginx", async () => {
     const { id, network } = await platform.make({});
-    await move(network.name, nginx, network.ingress_address.replace(/\d+$/, "9"));
+    await move(network, nginx, "10.172.0.9");
     expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
-    expect(await addressOf(nginx, network.name)).toBe(network.ingress_address);
+    expect(await addressOf(nginx, network)).toBe("10.172.0.2");
   });
 });
 
-describe("a container that somebody renamed", () => {
+describe("a container that was renamed by hand", () => {
   async function rename({ id, network, services }: EnvironmentRecord, to: string): Promise<void> {
     const [service] = services;
     if (service === undefined) throw new TypeError("no service");
@@ -49,8 +49,8 @@ describe("a container that somebody renamed", () => {
       labels: environmentLabels(INSTANCE, id, "app", service.name),
       env: {},
       command: null,
-      network: network.name,
-      address: service.address,
+      network,
+      address: "10.172.0.3",
       aliases: [],
       resources: service.resources,
     });
@@ -67,11 +67,11 @@ describe("a container that somebody renamed", () => {
     });
   });
 
-  test("stays where it is the state file that was edited", async () => {
+  test("stays when only the state file was edited, which decides nothing", async () => {
     const record = await platform.make({});
     const services = record.services.map((service) => ({ ...service, container: "another" }));
-    await platform.environments.save({ ...record, services });
-    expect(await pass()).toMatchObject({ failed: [record.id], orphans: [] });
+    await platform.environments.save({ ...record, network: "another", services });
+    expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
     expect(await platform.engine.containers.inspect(record.services[0]?.container ?? "")).not.toBeNull();
   });
 });

@@ -40,7 +40,7 @@ describe("an environment is repaired although", () => {
   test("the taken subnets cannot be looked at, which is told", async () => {
     const id = await givenDamage();
     platform.engine.networks.foreignSubnets = () => Promise.reject(down());
-    const what = "look for subnets that are taken";
+    const what = "tidy up";
     expect(await pass()).toMatchObject({ repaired: [id], failed: [what] });
     expect(told("drift.unrepaired")).toMatchObject([
       { env_id: null, data: { reason: expect.stringContaining(`Cannot ${what}`) } },

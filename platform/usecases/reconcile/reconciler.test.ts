@@ -3,7 +3,6 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { environmentLabels } from "../../domain/environment/labels.ts";
 import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
-import { observeActual } from "./observe-environment.ts";
 
 let platform: FakePlatform;
 
@@ -31,9 +30,9 @@ describe("an environment that", () => {
   test("lost container and network gets both back", async () => {
     const { id, network } = await platform.make({});
     await platform.engine.containers.remove(containerOf(id));
-    await platform.engine.networks.remove(network.name);
+    await platform.engine.networks.remove(network);
     expect((await pass()).repaired).toEqual([id]);
-    expect((await platform.engine.observe()).networks.map(({ name }) => name)).toContain(network.name);
+    expect((await platform.engine.observe()).networks.map(({ name }) => name)).toContain(network);
     expect(await pass()).toMatchObject({ repaired: [], failed: [] });
   });
 
@@ -75,11 +74,11 @@ describe("an environment that", () => {
     const record = await platform.make({});
     await platform.environments.save({ ...record, status });
     expect((await pass()).retired).toEqual([record.id]);
-    const world = await observeActual(platform);
-    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
-    expect(world.routes.size).toBe(0);
+    const facts = await platform.engine.observe();
+    expect(facts.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(await platform.router.list()).toEqual([]);
     expect(platform.environments.all()).toEqual([]);
-    expect(platform.subnets.usage().used).toBe(0);
+    expect(platform.workloads.capacity()).toEqual({ environments: 4 });
   });
 
   test("has an operation under way is left to it", async () => {
@@ -132,10 +131,10 @@ describe("what carries our label without a record", () => {
       port: 3000,
     });
     expect((await pass()).orphans).toHaveLength(3);
-    const world = await observeActual(platform);
-    expect(world.engine.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
-    expect(world.engine.networks.map(({ name }) => name)).toEqual([INSTANCE]);
-    expect(world.routes.size).toBe(0);
+    const facts = await platform.engine.observe();
+    expect(facts.containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+    expect(facts.networks.map(({ name }) => name)).toEqual([INSTANCE]);
+    expect(await platform.router.list()).toEqual([]);
   });
 
   test("the platform's own parts are no orphans", async () => {
@@ -149,29 +148,6 @@ test("at startup shippers are started and no repair is reported", async () => {
   await platform.shippers.stop(id);
   expect(await platform.reconcile({ startup: true })).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
   expect(platform.shippers.active(id)).toEqual(["app"]);
-});
-
-describe("a state file that was edited to name another's objects", () => {
-  test.each(["container", "network"] as const)("by its %s makes nobody touch them", async (what) => {
-    const record = await platform.make({});
-    const other = await platform.make({});
-    const edited =
-      what === "container"
-        ? { ...record, services: record.services.map((service) => ({ ...service, container: `${INSTANCE}-nginx` })) }
-        : { ...record, network: { ...record.network, name: other.network.name } };
-    await platform.environments.save(edited);
-    const before = await platform.engine.observe();
-
-    await expect(platform.destroy(record.id)).rejects.toMatchObject({ code: "protected_target" });
-    await platform.shippers.stop(record.id);
-    expect((await pass()).failed).toEqual([record.id]);
-    platform.clock.advance(3_600_000);
-    await platform.environments.save({ ...other, expires_at: new Date(platform.clock.now() + 60_000).toISOString() });
-    await platform.cleanupExpired();
-
-    expect(await platform.engine.observe()).toEqual(before);
-    expect(platform.shippers.active(record.id)).toEqual([]);
-  });
 });
 
 test("an environment that is extended while its expiry waits for its turn lives on", async () => {
@@ -189,12 +165,12 @@ test("an environment that is extended while its expiry waits for its turn lives 
 test("an Nginx that was started anew is put back on every network at once", async () => {
   void platform.handleEngineEvents(platform.stopping);
   const { id, network } = await platform.make({});
-  await platform.engine.networks.disconnect(network.name, `${INSTANCE}-nginx`);
+  await platform.engine.networks.disconnect(network, `${INSTANCE}-nginx`);
   await platform.engine.containers.kill(`${INSTANCE}-nginx`, "SIGKILL");
   await platform.engine.containers.start(`${INSTANCE}-nginx`);
   await waitUntil("Nginx on the network", async () => {
     const facts = await platform.engine.containers.inspect(`${INSTANCE}-nginx`);
-    return facts !== null && network.name in facts.networks;
+    return facts !== null && network in facts.networks;
   });
   expect(platform.environments.get(id)?.status).toBe("running");
 });
@@ -219,7 +195,7 @@ describe("the front door", () => {
     await pass();
     expect(await platform.engine.containers.inspect(nginx)).toMatchObject({
       state: "running",
-      networks: { [INSTANCE]: platform.settings.nginxAddress },
+      networks: { [INSTANCE]: "10.171.0.2" },
     });
     expect(told("platform.repaired")).toHaveLength(1);
     await pass();

@@ -157,6 +157,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
       await orphans.removeObjects(actual, new Set([...known, ...protectedIds]), report);
       await orphans.removeFiles(protectedIds, report);
     });
+    await inPart(report, "tidy up", () => orphans.tidy(report));
     await inPart(report, "review the warm pool", () => pool.reconcile(ready, actual));
     return report;
   };

@@ -101,7 +101,10 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
     const found = readEnvironments(facts, instance);
     const proxy = facts.containers.find(({ name }) => name === edge.container);
     // A proxy that is gone cannot be attached: its own repair comes first.
-    reservations.learn(found, (network) => proxy === undefined || isAt(proxy, network.name, network.edgeAddress));
+    reservations.learn(found, {
+      has: (name) => facts.networks.some((network) => network.name === name),
+      isEdgeAttached: ({ name, edgeAddress }) => proxy === undefined || isAt(proxy, name, edgeAddress),
+    });
     isObserved = true;
     return { facts, found };
   }

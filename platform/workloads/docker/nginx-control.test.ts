@@ -14,12 +14,11 @@ type NginxLogger = NonNullable<Parameters<typeof createNginxControl>[0]["logger"
 const nobody: NginxDesk["ask"] = async () => null;
 
 beforeEach(async () => {
-  const { settings, ...platform } = await createFakePlatform();
-  ({ engine } = platform);
+  ({ engine } = await createFakePlatform());
   cutOff = new AbortController();
   makeControl = (ask, testLimitMs = 60_000, logger = { info: () => {}, warn: () => {} }) =>
     createNginxControl({
-      container: settings.nginxContainer,
+      container: "sandbox-nginx",
       containers: engine.containers,
       desk: { ask },
       testLimitMs,

@@ -1,5 +1,5 @@
 import { PlatformError } from "../../kernel/errors.ts";
-import { parseSubnet, type SubnetAllocator } from "../../domain/network/subnets.ts";
+import { parseSubnet, readRange, type SubnetAllocator } from "../../domain/network/subnets.ts";
 import { environmentNetwork, freeAddress, type EnvironmentNetwork } from "./environment-network.ts";
 import { networkName } from "./names.ts";
 import type { FoundEnvironment } from "./read-environments.ts";
@@ -31,8 +31,11 @@ export type Reservations = {
   /** Gives an environment's network back. */
   release(env: string): void;
   /** Takes over what the engine has. */
-  learn(found: ReadonlyMap<string, FoundEnvironment>, isEdgeAttached: (network: EnvironmentNetwork) => boolean): void;
+  learn(found: ReadonlyMap<string, FoundEnvironment>, networks: NetworkView): void;
 };
+
+/** Which networks there are, and which the edge proxy is on. */
+export type NetworkView = { has(name: string): boolean; isEdgeAttached(network: EnvironmentNetwork): boolean };
 
 export function createReservations(instance: string, subnets: SubnetAllocator): Reservations {
   const reservations = new Map<string, Reservation>();
@@ -59,8 +62,8 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
 
   function learnOne(found: FoundEnvironment): void {
     const { env, network } = found;
-    if (network === null) return;
-    const subnet = parseSubnet(network.subnet);
+    const subnet = network === null ? null : readRange(network.subnet);
+    if (network === null || subnet === null) return;
     subnets.claim(subnet);
     learned.add(env);
     const fixed = [...found.services].map(([service, container]) => {
@@ -99,16 +102,14 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
     },
     takeSubnet,
     release,
-    learn(found, isEdgeAttached) {
+    learn(found, networks) {
       for (const env of learned) if (!found.has(env)) release(env);
       for (const environment of found.values()) if (!reservations.has(environment.env)) learnOne(environment);
       for (const reservation of reservations.values()) {
         const environment = found.get(reservation.env);
-        // A network of the pool bears no environment's label: until it has a container, only the reservation knows it.
-        if (environment === undefined) continue;
-        if (environment.network !== null || !reservation.isPooled)
-          reservation.isMade = environment.network?.name === reservation.network.name;
-        reservation.isEdgeAttached = reservation.isMade && isEdgeAttached(reservation.network);
+        if (environment === undefined) continue; // nothing of it is made yet
+        reservation.isMade = networks.has(reservation.network.name);
+        reservation.isEdgeAttached = reservation.isMade && networks.isEdgeAttached(reservation.network);
         reservation.leftovers = environment.leftovers;
       }
     },
