@@ -40,9 +40,9 @@ describe("make create refuses a bad parameter without a call of the API", () => 
     [{ PORT: "1e3" }, 'PORT is a number from 1 to 65535, not "1e3".'],
     [{ TTL: "soon" }, 'TTL is a length of time such as 90, 15m or 2h, not "soon".'],
     [{ TTL: "99999999999999999999" }, 'TTL is a length of time such as 90, 15m or 2h, not "99999999999999999999".'],
-  ])("%o", async (parameters, said) => {
+  ])("%o", async (parameters, message) => {
     const { code, stderr, asked } = await run("create", { NAME: "x", ...parameters }, never);
-    expect([code, stderr, asked]).toEqual([2, `${said}\n`, 0]);
+    expect([code, stderr, asked]).toEqual([2, `${message}\n`, 0]);
   });
 });
 
@@ -57,8 +57,8 @@ test("a refusal of the API is printed once, with all bad fields", async () => {
     { NAME: "x" },
     (_, response) => void response.writeHead(400).end(problem),
   );
-  const told = "Error: Cannot accept the request body: ttl: must be at most 60\n  name: is too long\n";
-  expect([code, stderr]).toEqual([1, `Creating x …\n${told}`]);
+  const printed = "Error: Cannot accept the request body: ttl: must be at most 60\n  name: is too long\n";
+  expect([code, stderr]).toEqual([1, `Creating x …\n${printed}`]);
 });
 
 test("make logs prints lines on stdout, and the reason of the stream's end on stderr", async () => {

@@ -2,7 +2,7 @@ import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { errnoOf } from "./atomic-file.ts";
 
 /**
- * Told the name of every failpoint as the process passes it: `before:` and `after:` each step's kind
+ * Receives the name of every failpoint as the process passes it: `before:` and `after:` each step's kind
  * (domain/plan/step.ts), `save-record`, `save-secrets` and `inject-fault`. Does nothing in production.
  */
 export type Failpoint = (name: string) => void;
