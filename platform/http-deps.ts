@@ -20,7 +20,7 @@ export function httpDeps(platform: Platform, loops: () => PartHealth): HttpDeps 
     view: (record, now = clock.now()) => viewEnvironment(record, settings.publicAddress, now),
     getRecord: (id) => environments.get(id),
     archivedOwner: (id) => logs.archivedOwner(id),
-    create: (body, key, owner) => platform.create(resolveSpec(body, settings), { key, owner }),
+    create: (body, key, owner) => platform.create(resolveSpec(body, settings), { key, owner, request: body }),
     list: () => environments.all(),
     find: (id) => findEnvironment(environments, id),
     destroy: (id) => platform.destroy(id),

@@ -47,7 +47,7 @@ test.each([
   ["env", "must hold at most 100 variables", many(30_000, 0)],
   ["secrets", "must hold at most 100 secrets", many(101, "a secret")],
   ["secrets", "must hold at most 100 secrets", many(101, false)],
-  ["secrets", "must hold at most 1000 lines in all, and hold 1001", { A: "a line\n".repeat(1_000) }],
+  ["secrets", "must hold at most 100 lines in all, and hold 101", { A: "a line\n".repeat(100) }],
   ["command", "must hold at most 128 arguments", Array.from({ length: 30_000 }, () => 0)],
 ])("a body with too much in %s is refused with one error: it %s", (path, message, value) => {
   expect(refusal({ [path]: value }).errors).toEqual([{ path, message }]);

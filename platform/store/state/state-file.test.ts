@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { aRecord } from "../../test/support/record.ts";
 import { formatStateFile, parseStateFile } from "./state-file.ts";
@@ -9,12 +10,26 @@ test("a record written is the record read", () => {
   expect(parseStateFile(record.id, formatStateFile(record))).toEqual({ record });
 });
 
-test("a record of an older version is brought to the present one by its migration", () => {
-  const { name, ...rest } = aRecord();
-  const old = JSON.stringify({ ...rest, version: 0, title: name });
-  const migrations = { 0: ({ title, ...kept }: Record<string, unknown>) => ({ ...kept, name: title }) };
-  expect(parseStateFile(rest.id, old, migrations)).toEqual({ record: aRecord() });
-  expect(parseStateFile(rest.id, old, {})).toEqual({ reason: "has version 0; this platform reads version 1" });
+test("a state file that a platform of version 1 wrote is read without its addresses", () => {
+  const id = "env-old-file-mx1n5td5";
+  const old = readFileSync(new URL("testdata/version-1.json", import.meta.url), "utf8");
+  const parsed = parseStateFile(id, old);
+  expect(parsed).toMatchObject({
+    record: {
+      version: 2,
+      id,
+      network: `sandbox-${id}`,
+      services: [{ name: "app", container: `sandbox-${id}-app`, env: { GREETING: "hi" } }],
+      secrets: ["DB_PASSWORD"],
+      expires_at: "2026-11-30T09:33:15.882Z",
+    },
+  });
+  expect(JSON.stringify(parsed)).not.toContain("10.172.0.");
+});
+
+test("a version without a migration is not read", () => {
+  const old = JSON.stringify({ ...aRecord(), version: 0 });
+  expect(parseStateFile(aRecord().id, old)).toEqual({ reason: "has version 0; this platform reads version 2" });
 });
 
 test("prototype keys in a file change nothing", () => {

@@ -9,8 +9,9 @@ export function describeContainers(harness: EngineHarness): void {
   describe("a container", () => {
     test("is created stopped, before its network exists", async () => {
       const { network, spec } = await plan();
-      await engine.containers.create(spec);
+      const id = await engine.containers.create(spec);
       expect(await engine.containers.inspect(spec.name)).toEqual({
+        id,
         name: spec.name,
         labels: expect.objectContaining(spec.labels),
         image: spec.image,
@@ -18,6 +19,8 @@ export function describeContainers(harness: EngineHarness): void {
         exitCode: null,
         oomKilled: false,
         networks: { [network.name]: "" },
+        fixedAddresses: { [network.name]: spec.address },
+        homeNetwork: network.name,
       });
       await engine.networks.create(network);
       await engine.containers.start(spec.name);

@@ -21,6 +21,7 @@ export function describeEvents(harness: EngineHarness): void {
       expect(facts.networks).toEqual([{ name: network.name, labels: network.labels, subnet: network.subnet }]);
       expect(facts.containers).toEqual([
         {
+          id: expect.stringMatching(/^[0-9a-f]{64}$/),
           name: spec.name,
           labels: expect.objectContaining(spec.labels),
           image: spec.image,
@@ -28,6 +29,8 @@ export function describeEvents(harness: EngineHarness): void {
           exitCode: null,
           oomKilled: false,
           networks: { [network.name]: spec.address },
+          fixedAddresses: { [network.name]: spec.address },
+          homeNetwork: network.name,
         },
       ]);
     });

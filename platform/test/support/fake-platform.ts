@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import { afterEach, beforeEach } from "vitest";
 import { composePlatform, type Platform } from "../../compose.ts";
 import { createIdMaker } from "../../domain/environment/ids.ts";
@@ -69,6 +70,9 @@ async function createFakes(failpoint: Failpoint) {
     archives: createFakeArchiveStore(),
     diskSpace: createFakeDiskSpace(),
     networkPoolSize: { now: 0 },
+    ids: { make: createIdMaker() },
+    /** Log lines go to this stream, and nowhere unless a test puts one here. */
+    log: { to: null as Writable | null },
   };
 }
 
@@ -81,7 +85,9 @@ export async function createFakePlatform({
   const { engine, clock, events, diskSpace, networkPoolSize, environments, router, probe, logs, secrets, audit } =
     fakes;
   const { firewall, archives } = fakes;
-  const logger = createLogger("silent");
+  const { log, ids } = fakes;
+  const sink = new Writable({ write: (chunk, _, done) => (log.to?.write(chunk), done()) });
+  const logger = createLogger("debug", sink);
   const [stop, timeUp] = [new AbortController(), new AbortController()];
   const idle = createIdleQueue(stop.signal, { one: 100, several: 100 });
   const settings: Settings = killed?.settings ?? structuredClone(SETTINGS);
@@ -99,7 +105,7 @@ export async function createFakePlatform({
   const signals = { stopping: stop.signal, shutdownDeadline: timeUp.signal };
   const adapters = { workloads, router, probe, environments, logs, events, secrets, audit, firewall, disk, clock };
   const platform = composePlatform(
-    { ...adapters, ...signals, logger, idle, failpoint, tokens: null, makeId: createIdMaker() },
+    { ...adapters, ...signals, logger, idle, failpoint, tokens: null, makeId: (name, now) => ids.make(name, now) },
     INSTANCE,
     settings,
   );
@@ -117,7 +123,7 @@ export async function createFakePlatform({
     clock,
     stop,
     timeUp,
-    make: (request = {}, options = {}) => platform.create(resolveSpec(request, settings), options),
+    make: (request = {}, options = {}) => platform.create(resolveSpec(request, settings), { ...options, request }),
   };
 }
 

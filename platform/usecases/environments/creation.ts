@@ -1,5 +1,5 @@
 import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
-import type { EnvironmentSpec } from "../../domain/environment/spec.ts";
+import type { EnvironmentRequest, EnvironmentSpec } from "../../domain/environment/spec.ts";
 import { createMasker } from "../../domain/secret-masking.ts";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { IdleQueue } from "../../kernel/idle-queue.ts";
@@ -43,11 +43,12 @@ export type CreationDeps = {
 /**
  * Creates an environment, or gives a warm one away, and waits for its health check. Returns its record, `running`, or
  * `degraded` where it runs but did not become healthy in time. A failure leaves nothing behind. A second call with the
- * same `key` returns the first call's environment. `owner` is the caller's name; null where there are no tokens.
+ * same `key` and the same `request` returns the first call's environment. `owner` is the caller's name; null where there
+ * are no tokens.
  */
 export type CreateEnvironment = (
   spec: EnvironmentSpec,
-  options?: { key?: string | null; owner?: string | null },
+  options?: { key?: string | null; owner?: string | null; request?: EnvironmentRequest },
 ) => Promise<EnvironmentRecord>;
 
 export function createCreation(deps: CreationDeps): CreateEnvironment {
@@ -115,10 +116,10 @@ export function createCreation(deps: CreationDeps): CreateEnvironment {
     return new PlatformError(error.code, `${error.message} Its last output:\n${lines.join("\n")}`, { cause: error });
   }
 
-  return async (spec, { key = null, owner = null } = {}) => {
+  return async (spec, { key = null, owner = null, request = {} } = {}) => {
     assertNotStopping(stopping, CREATE);
     try {
-      return await deps.idempotency({ key, owner, spec }, (idempotency) => createOnce(spec, { owner, idempotency }));
+      return await deps.idempotency({ key, owner, request }, (idempotency) => createOnce(spec, { owner, idempotency }));
     } finally {
       pool.refill();
     }

@@ -25,7 +25,7 @@ test("an expiry is in the audit log as the platform's own deed, also one that fa
 
 test("an environment that is still being created does not expire, however long that takes", async () => {
   const id = "env-slow-mf3k2x9a";
-  platform.makeId = () => id;
+  platform.ids.make = () => id;
   platform.probe.set(`${id}.localhost`, "unreachable");
   platform.settings.createTimeout = 60;
   const creating = platform.make({ ttl: 10 });

@@ -9,7 +9,7 @@ import type { Operations } from "./operations.ts";
 import { secretsOf } from "./secrets-of.ts";
 
 type Saved = { key: string; digest: string };
-type Request = { secrets: Record<string, string> };
+type Request = { secrets?: Record<string, string> | undefined };
 
 export type IdempotencyDeps = {
   clock: Pick<Clock, "now">;
@@ -24,7 +24,7 @@ export type IdempotencyDeps = {
  * draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
  */
 export type Idempotency = (
-  call: { key: string | null; owner: string | null; spec: Request },
+  call: { key: string | null; owner: string | null; request: Request },
   create: (saved: Saved | null) => Promise<EnvironmentRecord>,
 ) => Promise<EnvironmentRecord>;
 
@@ -39,9 +39,9 @@ export function createIdempotency({ clock, environments, secrets, operations }: 
   const stays = (record: EnvironmentRecord): boolean =>
     isUp(record) && !isExpired(record, clock.now()) && operations.destruction(record.id) === undefined;
 
-  return async ({ key, owner, spec }, create) => {
+  return async ({ key, owner, request }, create) => {
     if (key === null) return create(null);
-    const wholeDigest = digestOf(spec);
+    const wholeDigest = digestOf(request);
     const place = JSON.stringify([owner, key]);
     const present = inProgress.get(place);
     if (present !== undefined) {
@@ -52,14 +52,14 @@ export function createIdempotency({ clock, environments, secrets, operations }: 
       .all()
       .find((record) => record.idempotency?.key === key && record.owner === owner && stays(record));
     if (made !== undefined) {
-      assertSame(key, made.idempotency?.digest === savedDigest(spec));
+      assertSame(key, made.idempotency?.digest === savedDigest(request));
       assertSame(
         key,
-        canonicalJson(await secretsOf({ environments, secrets }, made.id)) === canonicalJson(spec.secrets),
+        canonicalJson(await secretsOf({ environments, secrets }, made.id)) === canonicalJson(request.secrets ?? {}),
       );
       return made;
     }
-    const result = create({ key, digest: savedDigest(spec) });
+    const result = create({ key, digest: savedDigest(request) });
     inProgress.set(place, { digest: wholeDigest, result });
     try {
       return await result;
@@ -71,7 +71,7 @@ export function createIdempotency({ clock, environments, secrets, operations }: 
 
 /** The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed. */
 function savedDigest(request: Request): string {
-  return digestOf({ ...request, secrets: Object.keys(request.secrets).sort() });
+  return digestOf({ ...request, secrets: Object.keys(request.secrets ?? {}).sort() });
 }
 
 function digestOf(request: object): string {

@@ -2,7 +2,6 @@ import { Writable } from "node:stream";
 import request from "supertest";
 import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { createLogger } from "../../kernel/logger.ts";
 import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { findEnvironment } from "./find-environment.ts";
@@ -128,8 +127,7 @@ describe("an error of the engine that quotes them is masked", () => {
   let logged = "";
 
   beforeEach(async () => {
-    const sink = new Writable({ write: (chunk, _, done) => ((logged += String(chunk)), done()) });
-    platform.logger = createLogger("debug", sink);
+    platform.log.to = new Writable({ write: (chunk, _, done) => ((logged += String(chunk)), done()) });
     logged = "";
     id = (await create({ secrets })).body.id;
   });

@@ -116,9 +116,9 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
   }
 
   /** Notes the ranges that something else uses: foreign networks, leftovers of ours, and the machine's routes. */
-  async function noteTakenSubnets(): Promise<void> {
+  async function noteTakenSubnets(observed?: EngineFacts): Promise<void> {
     const [{ networks }, foreign, routed] = await Promise.all([
-      engine.observe(),
+      observed ?? engine.observe(),
       engine.networks.foreignSubnets(),
       options.routes(),
     ]);
@@ -210,7 +210,8 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
         await objects.removeLoose(name);
         removed.push(`network ${name}`);
       }
-      await noteTakenSubnets();
+      const present = facts.networks.filter(({ name }) => !removed.includes(`network ${name}`));
+      await noteTakenSubnets({ ...facts, networks: present });
       networkPool.refill();
       return removed;
     },

@@ -107,10 +107,9 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
       for (const environment of found.values()) if (!reservations.has(environment.env)) learnOne(environment);
       for (const reservation of reservations.values()) {
         const environment = found.get(reservation.env);
-        if (environment === undefined) continue; // nothing of it is made yet
         reservation.isMade = networks.has(reservation.network.name);
         reservation.isEdgeAttached = reservation.isMade && networks.isEdgeAttached(reservation.network);
-        reservation.leftovers = environment.leftovers;
+        reservation.leftovers = environment?.leftovers ?? new Map();
       }
     },
   };
