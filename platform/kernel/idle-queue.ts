@@ -21,8 +21,9 @@ export function createIdleQueue(signal: AbortSignal, patience = PATIENCE_MS): Id
 
   async function untilQuiet(): Promise<void> {
     const asked = performance.now();
-    const limit = () => (operations > 1 ? patience.several : patience.one);
-    while (!signal.aborted && operations > 0 && performance.now() - asked < limit()) await delay(POLL_MS, signal);
+    const isQuiet = () =>
+      operations === 0 || performance.now() - asked >= (operations > 1 ? patience.several : patience.one);
+    while (!signal.aborted && !isQuiet()) await delay(POLL_MS, signal);
   }
 
   async function runNext<T>(former: Promise<unknown>, work: () => Promise<T>): Promise<T | null> {

@@ -35,7 +35,8 @@ async function theWarmOne(): Promise<string> {
 }
 
 /** Waits until the pool holds one environment, and not this one. */
-const replaced = (id: string) => waitUntil("another warm environment", () => ready().length === 1 && ready()[0] !== id);
+const expectReplaced = (id: string) =>
+  waitUntil("another warm environment", () => ready().length === 1 && ready()[0] !== id);
 
 test("a warm environment runs with a disabled route, and is neither listed, nor counted, nor saved, nor logged", async () => {
   platform.settings.quota.environments = 1;
@@ -66,7 +67,7 @@ test("acquire begins the lifetime of a warm environment and makes nothing", asyn
 test("a warm environment that was acquired is replaced", async () => {
   const id = await theWarmOne();
   await platform.make();
-  await replaced(id);
+  await expectReplaced(id);
 });
 
 test.each([{ name: "mine" }, { env: { A: "1" } }, { egress: false }, { port: 3000 }, { command: ["x"] }])(
@@ -122,7 +123,7 @@ test("a warm environment is not given away when its image has changed, and is re
   expect((await platform.make()).id).not.toBe(id);
   await pass();
   expect(ready()).not.toContain(id);
-  await replaced(id);
+  await expectReplaced(id);
   expect(await containers()).not.toContain(containerOf(id));
 });
 
@@ -130,7 +131,7 @@ test("a warm environment whose container ends is replaced at once", async () => 
   void platform.handleEngineEvents(platform.stopping);
   const id = await theWarmOne();
   platform.engine.exit(containerOf(id), 1);
-  await replaced(id);
+  await expectReplaced(id);
   expect(await containers()).not.toContain(containerOf(id));
 });
 
@@ -144,7 +145,7 @@ test("a warm environment whose container was removed is replaced by the next pas
   const id = await theWarmOne();
   platform.engine.removeBehindOurBack(containerOf(id));
   await pass();
-  await replaced(id);
+  await expectReplaced(id);
 });
 
 test("a warm environment whose image is gone is discarded by a pass that goes on", async () => {

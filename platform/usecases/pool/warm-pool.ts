@@ -189,8 +189,9 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
   }
 
   function nextMissing(failed: ReadonlySet<string>): string | undefined {
-    const count = (image: string) => entries.filter((entry) => imageOf(entry) === image).length;
-    return images().find((image) => count(image) < settings.warmPoolSize && !failed.has(image));
+    const present = Map.groupBy(entries, imageOf);
+    const isMissing = (image: string) => (present.get(image)?.length ?? 0) < settings.warmPoolSize;
+    return images().find((image) => isMissing(image) && !failed.has(image));
   }
 
   async function makeOne(image: string): Promise<boolean> {

@@ -13,8 +13,6 @@ type Options = { engine: Engine; instance: string; edge: string; failpoint: Fail
  * The side effects on one environment's containers and network, each between its failpoints. What does not depend on
  * each other runs at once: Nginx joins the network while the container starts, since both take Docker long.
  */
-export type EnvironmentObjects = ReturnType<typeof createEnvironmentObjects>;
-
 export function createEnvironmentObjects({ engine, instance, edge, failpoint }: Options) {
   const { containers, networks } = engine;
   const step = <T>(name: string, effect: () => Promise<T>): Promise<T> => withFailpoint(failpoint, name, effect);
