@@ -200,11 +200,10 @@ describePlatform(
         });
         // Names are not asked for outside either: they could carry data out.
         const resolve = `const { lookup } = require("node:dns").promises;
-          const started = performance.now();
           const ask = (name) => lookup(name).then(({ address }) => address, () => "unknown");
           Promise.all([ask("app"), ask("secret.example.com")])
-            .then((found) => console.log(found.join(" "), performance.now() - started < 5000));`;
-        expect(await runInside(closed.container, resolve)).toBe(`${closed.address} unknown true`);
+            .then((found) => console.log(found.join(" ")));`;
+        expect(await runInside(closed.container, resolve)).toBe(`${closed.address} unknown`);
 
         const page = await visit(platform.instance, hostOf(closed.id));
         expect(page).toMatchObject({ status: 200 });

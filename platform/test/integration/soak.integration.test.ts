@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { OUTAGE_MODES } from "../../domain/environment/record.ts";
 import type { EnvironmentView } from "../../domain/environment/view.ts";
-import { apiClient, visit } from "../support/api-client.ts";
-import { describeAnswer, expectStatus, type AnyAnswer } from "../support/expect-status.ts";
+import { apiClient, describeAnswer, visit, type AnyAnswer } from "../support/api-client.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { createRandom } from "../support/random.ts";
 import {
   createTestInstance,
