@@ -12,6 +12,7 @@ import {
 } from "../support/datagrams.ts";
 import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { runInside, tryFromHere, tryFromInside, type Attempt, type Outcome } from "../support/inside.ts";
 import { startOutsideMachine } from "../support/outside-machine.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -126,7 +127,7 @@ describePlatform(
           const loopback = [port, nginxPort, apiPort].map((one) => ({ host: "127.0.0.1", port: one }));
           expect(outcomesOf(await tryFromInside(own.container, loopback))).toEqual(["ECONNREFUSED"]);
         });
-        expect((await visit(platform.instance, hostOf(other.id))).status).toBe(200);
+        expectStatus(await visit(platform.instance, hostOf(other.id)), 200);
       });
 
       test("by datagrams, to one address or to all", async () => {
