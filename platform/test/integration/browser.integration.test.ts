@@ -134,6 +134,7 @@ describePlatform(
         const opened = page.context().waitForEvent("page");
         await attempt(api, `void (window.opened = window.open(api + "/envs"))`);
         await (await opened).waitForLoadState();
+        await waitUntil("it to arrive", () => answersTo("GET /envs").length > known);
         expect(answersTo("GET /envs").slice(known)).toEqual([200]);
         const look = `(() => { try { return opened.document.body.textContent; } catch (error) { return error.name; } })()`;
         expect(await page.evaluate(look)).toMatch(/^(SecurityError|TypeError)$/);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AuditEntry } from "../../domain/access/audit.ts";
 import { apiClient, visit } from "../support/api-client.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { makeToken } from "../support/make-token.ts";
 import { createTestInstance, leftovers, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -39,12 +40,12 @@ describe("revoking", () => {
   test("a token taken out of the file is refused within seconds, and its streams end, without a restart", async () => {
     const gone = await makeToken(tokensFile, "guest", "viewer");
     const guest = apiClient(instance, gone);
-    await waitUntil("the new token", async () => (await guest.list()).status === 200, 5_000);
+    await waitUntil("the new token", async () => expectStatus(await guest.list(), 200));
     const stream = await fetch(`${instance.apiUrl}/events`, { headers: { authorization: `Bearer ${gone}` } });
     const file = JSON.parse(await readFile(tokensFile, "utf8")) as { tokens: { name: string }[] };
     await writeFile(tokensFile, JSON.stringify({ tokens: file.tokens.filter(({ name }) => name !== "guest") }));
-    await waitUntil("its refusal", async () => (await guest.list()).status === 401, 5_000);
-    expect((await as("ann").list()).status).toBe(200);
+    await waitUntil("its refusal", async () => expectStatus(await guest.list(), 401));
+    expectStatus(await as("ann").list(), 200);
     let heard = "";
     void stream.text().then((text) => (heard = text));
     await waitUntil("the stream's end", () => heard !== "", HEARTBEAT_LIMIT_MS);
@@ -53,17 +54,13 @@ describe("revoking", () => {
 
   test("without the file nobody has a token, and /healthz says so, until it is back", async () => {
     await rename(tokensFile, `${tokensFile}.away`);
-    await waitUntil("the refusal", async () => (await as("root").list()).status === 401, 5_000);
+    await waitUntil("the refusal", async () => expectStatus(await as("root").list(), 401));
     const health = () => apiClient(instance).call<{ parts: Record<string, unknown> }>("GET", "/healthz");
-    const { status, body } = await waitUntil("healthz to notice", async () => {
-      const answer = await health();
-      return answer.status === 503 ? answer : null;
-    });
-    expect(status).toBe(503);
+    const { body } = await waitUntil("healthz to notice", async () => expectStatus(await health(), 503));
     expect(body.parts["tokens"]).toMatchObject({ ok: false, detail: expect.stringContaining("no token is valid") });
     await rename(`${tokensFile}.away`, tokensFile);
-    await waitUntil("the token to count", async () => (await as("root").list()).status === 200, 5_000);
-    await waitUntil("it to be well", async () => (await health()).status === 200, 5_000);
+    await waitUntil("the token to count", async () => expectStatus(await as("root").list(), 200));
+    await waitUntil("it to be well", async () => expectStatus(await health(), 200));
   });
 });
 
@@ -91,7 +88,7 @@ describe("the audit log", () => {
     });
     expect(result).toBe(201);
     expect((await as("ann").list()).body.map(({ id }) => id)).toEqual([env_id]);
-    expect((await as("ann").destroy(env_id ?? "")).status).toBe(200);
+    expectStatus(await as("ann").destroy(env_id ?? ""), 200);
   });
 
   test("has what was being done when the platform was killed, as asked and no more", async () => {
@@ -126,20 +123,21 @@ describe("limits", () => {
     const change = async () => (await as("bob").destroy("env-never-1")).status;
     expect(new Set(await Promise.all(Array.from({ length: 20 }, change)))).toEqual(new Set([404]));
     expect(await change()).toBe(429);
-    expect((await as("bob").list()).status).toBe(200);
-    expect((await as("root").destroy("env-never-1")).status).toBe(404);
+    expectStatus(await as("bob").list(), 200);
+    expectStatus(await as("root").destroy("env-never-1"), 404);
   });
 
   test("let nobody have more memory than nine tenths of the machine's, unless the settings say otherwise", async () => {
     const memory_mb = Math.floor((totalmem() / 2 ** 20) * 0.95);
-    const { status, body } = await as("root").create({ resources: { memory_mb } });
-    expect([status, body["code"]]).toEqual([503, "capacity_exhausted"]);
+    const { body } = expectStatus(await as("root").create({ resources: { memory_mb } }), 503, {
+      code: "capacity_exhausted",
+    });
     expect(body["detail"]).toContain("MAX_MEMORY_MB");
   });
 
   test("of names are API_HOSTS beside its own", async () => {
     const api = { nginxPort: Number(instance.variables["PLATFORM_PORT"]) };
-    expect((await visit(api, "sandbox.example.com", "/healthz")).status).toBe(200);
-    expect((await visit(api, "other.example.com", "/healthz")).status).toBe(403);
+    expectStatus(await visit(api, "sandbox.example.com", "/healthz"), 200);
+    expectStatus(await visit(api, "other.example.com", "/healthz"), 403);
   });
 });

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { movableClock } from "../support/movable-clock.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -43,10 +44,10 @@ describePlatform(
       await waitUntil("the outage to end", async () => (await api.show(paused.id)).body.outage === null, 30_000);
       await waitUntil(
         "the lost container to be made anew",
-        async () => (await visit(instance, hostOf(steady.id), "/health")).status === 200,
+        async () => expectStatus(await visit(instance, hostOf(steady.id), "/health"), 200),
         30_000,
       );
-      await waitUntil("what was created since to expire", async () => (await api.show(brief)).status === 404, 30_000);
+      await waitUntil("what was created since to expire", async () => expectStatus(await api.show(brief), 404), 30_000);
       const { body } = await api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
       const unwell = Object.keys(body.parts).filter((name) => body.parts[name]?.ok !== true);
       // The firewall's container has the machine's own clock, which is not the one that was set.

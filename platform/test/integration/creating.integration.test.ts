@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
 import { recordDockerEvents } from "../support/docker-events.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -15,7 +16,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
   describe("creating", () => {
     test("an environment answers at its URL as soon as the call returns, and is gone after destroy", async () => {
       const created = await platform.api.create({ name: "Hello World" });
-      expect(created.status).toBe(201);
+      expectStatus(created, 201);
       const { id } = created.body;
       expect(created.headers.get("location")).toBe(`/envs/${id}`);
       expect(id).toMatch(/^env-hello-world-[a-z0-9]+$/);
@@ -28,15 +29,15 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
         services: [{ name: "app" }],
       });
       const page = await visit(platform.instance, hostOf(id));
-      expect(page.status).toBe(200);
+      expectStatus(page, 200);
       expect(page.text).toContain(id);
 
       const destroyed = await platform.api.destroy(id);
-      expect(destroyed).toMatchObject({ status: 200, body: { id, status: "destroyed" } });
+      expectStatus(destroyed, 200, { id, status: "destroyed" });
       expect(existsSync(join(platform.instance.folder, "logs/archived", id))).toBe(true);
       expect(existsSync(destroyed.body.archived_logs)).toBe(true); // as seen from here
       expect(await visit(platform.instance, hostOf(id))).toEqual({ status: 404, text: "No environment found\n" });
-      expect((await platform.api.show(id)).status).toBe(404);
+      expectStatus(await platform.api.show(id), 404);
       expect(await leftovers(platform.instance)).toEqual([]);
     });
 
@@ -53,12 +54,12 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
     });
 
     test("a name may be any 64 characters and reaches no path and no configuration", async () => {
-      expect((await platform.api.create({ name: "x".repeat(65) })).status).toBe(400);
+      expectStatus(await platform.api.create({ name: "x".repeat(65) }), 400);
       const nasty = `$(reboot) \`id\` "; } server {' ../../ 🚀 ñ`.padEnd(64, "é").slice(0, 64);
       const { id, name } = await platform.createDemo({ name: nasty });
       expect(name).toBe(nasty);
       expect(id).toMatch(/^env-[a-z0-9-]{1,46}$/);
-      expect(await visit(platform.instance, hostOf(id), "/health")).toMatchObject({ status: 200 });
+      expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200);
       expect(readFileSync(join(platform.instance.folder, "conf.d", `${id}.conf`), "utf8")).not.toContain("reboot)");
     });
 
@@ -68,20 +69,17 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
         platform.api.create({ name: "once" }, headers),
         platform.api.create({ name: "once" }, headers),
       ]);
-      expect(answers.map(({ status }) => status)).toEqual([201, 201]);
+      for (const answer of answers) expectStatus(answer, 201);
       expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
       expect((await platform.api.create({ name: "once" }, headers)).body.id).toBe(answers[0]?.body.id);
-      expect(await platform.api.create({ name: "other" }, headers)).toMatchObject({
-        status: 409,
-        body: { code: "idempotency_key_reused" },
-      });
+      expectStatus(await platform.api.create({ name: "other" }, headers), 409, { code: "idempotency_key_reused" });
     });
 
     test("a destroy cuts a creation short and leaves nothing", async () => {
       const creating = platform.api.create({ name: "slow", command: ["node", "-e", "setInterval(() => {}, 1000)"] });
       const { id } = await waitUntil("the environment to be listed", async () => (await platform.api.list()).body[0]);
-      expect((await platform.api.destroy(id)).status).toBe(200);
-      expect(await creating).toMatchObject({ status: 409, body: { code: "conflict" } });
+      expectStatus(await platform.api.destroy(id), 200);
+      expectStatus(await creating, 409, { code: "conflict" });
       expect(await leftovers(platform.instance)).toEqual([]);
     });
   });
@@ -131,7 +129,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
       while (!over.signal.aborted) seen.push((await visit(platform.instance, hostOf(id), "/health")).status);
       await destroying;
       expect(seen.filter((status) => ![200, 404, 502, 504].includes(status))).toEqual([]);
-      expect((await visit(platform.instance, hostOf(id), "/health")).status).toBe(404);
+      expectStatus(await visit(platform.instance, hostOf(id), "/health"), 404);
     });
   });
 
@@ -140,7 +138,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
       ["the image is missing", { image: "no-such-image:1" }, 422, "image_not_found"],
       ["the command is not there", { command: ["/no/such/command"] }, 422, "image_not_runnable"],
     ])("when %s", async (_what, body, status, code) => {
-      expect(await platform.api.create(body)).toMatchObject({ status, body: { code, status } });
+      expectStatus(await platform.api.create(body), status, { code, status });
       expect(await leftovers(platform.instance)).toEqual([]);
     });
 
@@ -149,7 +147,7 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
         name: "dies",
         command: ["node", "-e", "console.log('so long'); process.exit(3)"],
       });
-      expect(answer).toMatchObject({ status: 422, body: { code: "container_exited" } });
+      expectStatus(answer, 422, { code: "container_exited" });
       expect(answer.body["detail"]).toContain("exited with code 3");
       expect(answer.body["detail"]).toContain("so long");
       expect(await leftovers(platform.instance)).toEqual([]);
@@ -159,8 +157,8 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
       const neighbour = await platform.createDemo({ name: "neighbour" });
       writeFileSync(join(platform.instance.folder, "conf.d", "broken.conf"), "this is no nginx configuration {");
       const { id } = await platform.createDemo({ name: "still-works" });
-      expect((await visit(platform.instance, hostOf(id))).status).toBe(200);
-      expect((await visit(platform.instance, hostOf(neighbour.id))).status).toBe(200);
+      expectStatus(await visit(platform.instance, hostOf(id)), 200);
+      expectStatus(await visit(platform.instance, hostOf(neighbour.id)), 200);
       expect(existsSync(join(platform.instance.folder, "conf.d", "broken.conf"))).toBe(false);
     });
   });
@@ -168,9 +166,8 @@ describePlatform("creating and destroying", { CREATE_TIMEOUT: "5" }, (platform) 
   test("an application that is never healthy is kept as degraded, so that its logs can be read", async () => {
     const server =
       "console.log('no health here'); require('http').createServer((q, r) => r.writeHead(500).end()).listen(3000)";
-    const { status, body } = await platform.api.create({ name: "sick", command: ["node", "-e", server] });
-    expect(status).toBe(201);
-    expect(body.status).toBe("degraded");
+    const created = await platform.api.create({ name: "sick", command: ["node", "-e", server] });
+    const { body } = expectStatus(created, 201, { status: "degraded" });
     await waitUntil("its log line", async () =>
       (await platform.api.logs(body.id)).body.lines.some((line) => line.includes("no health here")),
     );

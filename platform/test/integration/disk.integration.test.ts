@@ -5,10 +5,11 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PlatformEvent } from "../../domain/events.ts";
-import { apiClient, visit } from "../support/api-client.ts";
+import { apiClient, describeAnswer, visit } from "../support/api-client.ts";
 import { countingApp, countsIn } from "../support/counting-app.ts";
 import { hostOf } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { createTestInstance, labelledObjects, leftovers, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -62,13 +63,13 @@ describe("state files that cannot be read", () => {
     expect(quarantine(id)).toHaveLength(1);
     expect(await readFile(join(envs(), "quarantine", quarantine(id)[0] ?? ""), "utf8")).toBe(good.slice(0, half));
     expect((await api.list()).body.map((environment) => environment.id)).toEqual([kept.body.id]);
-    expect((await visit(instance, hostOf(kept.body.id))).status).toBe(200);
+    expectStatus(await visit(instance, hostOf(kept.body.id)), 200);
 
     // Two passes of the reconciler later it still answers, and has been reported once.
     const before = readFileSync(join(instance.folder, "logs/events.jsonl"), "utf8").length;
     await waitUntil("the report", () => events("drift.unrepaired").some(({ env_id }) => env_id === id));
     const other = await api.create({ name: "other" });
-    expect(other.status).toBe(201);
+    expectStatus(other, 201);
     await rm(join(instance.folder, "conf.d", `${other.body.id}.conf`));
     await waitUntil(
       "a pass",
@@ -76,9 +77,9 @@ describe("state files that cannot be read", () => {
       10_000,
     );
     expect(before).toBeGreaterThan(0);
-    expect((await visit(instance, hostOf(id))).status).toBe(200);
+    expectStatus(await visit(instance, hostOf(id)), 200);
     expect(events("drift.unrepaired").filter(({ env_id }) => env_id === id)).toHaveLength(1);
-    expect((await api.show(id)).status).toBe(404);
+    expectStatus(await api.show(id), 404);
 
     // Put right by hand, it is taken up again as it was.
     await instance.stopApi();
@@ -86,12 +87,12 @@ describe("state files that cannot be read", () => {
     await writeFile(join(envs(), `${id}.json`), good);
     await instance.startApi();
     expect((await api.show(id)).body).toMatchObject({ status: "running", expires_at: broken.body.expires_at });
-    expect((await visit(instance, hostOf(id))).status).toBe(200);
-    expect((await api.destroy(id)).status).toBe(200);
+    expectStatus(await visit(instance, hostOf(id)), 200);
+    expectStatus(await api.destroy(id), 200);
   });
 
   test("are given up with their environment when somebody deletes them", async () => {
-    const { id } = (await api.create({ name: "given-up" })).body;
+    const { id } = expectStatus(await api.create({ name: "given-up" }), 201).body;
     await instance.stopApi();
     await rename(join(envs(), `${id}.json`), join(envs(), `${id}.json.away`));
     await writeFile(join(envs(), `${id}.json`), "{");
@@ -124,13 +125,14 @@ describe("a state folder that is lost", () => {
   });
 
   test("under the running platform is made anew, and every record with it", async () => {
-    const [one, two] = [(await api.create({ name: "one" })).body.id, (await api.create({ name: "two" })).body.id];
+    const create = async (name: string) => expectStatus(await api.create({ name }), 201).body.id;
+    const [one, two] = [await create("one"), await create("two")];
     await rm(envs(), { recursive: true });
     await waitUntil("the state files", () => isThere(one) && isThere(two), 20_000);
     await rm(envs(), { recursive: true });
-    expect((await api.outage(one, "pause")).status).toBe(200);
-    expect((await api.outage(one, "recover")).status).toBe(200);
-    expect((await api.create({ name: "three" })).status).toBe(201);
+    expectStatus(await api.outage(one, "pause"), 200);
+    expectStatus(await api.outage(one, "recover"), 200);
+    await create("three");
     await waitUntil(
       "the other state file and the sentinel",
       () => isThere(two) && existsSync(join(envs(), ".sentinel")),
@@ -143,7 +145,7 @@ describe("a state folder that is lost", () => {
   });
 
   test("while the platform is down is refused at the start, which touches no environment, and can be restored", async () => {
-    const kept = (await api.create({ name: "kept" })).body;
+    const kept = expectStatus(await api.create({ name: "kept" }), 201).body;
     await instance.stopApi("SIGKILL");
     const [before, runs] = [await objectsOf("-env-"), await startedAt(kept.container)];
     await rename(envs(), `${envs()}.away`);
@@ -154,7 +156,7 @@ describe("a state folder that is lost", () => {
       );
       expect(await objectsOf("-env-")).toEqual(before);
       expect(await startedAt(kept.container)).toBe(runs);
-      expect((await visit(instance, hostOf(kept.id))).status).toBe(200);
+      expectStatus(await visit(instance, hostOf(kept.id)), 200);
       await rm(envs(), { recursive: true });
     }
     await rename(`${envs()}.away`, envs());
@@ -175,7 +177,7 @@ describe("a state folder that is lost", () => {
     await instance.compose("up", "-d", "firewall", "nginx");
     await instance.startApi();
     expect((await api.list()).body).toEqual([]);
-    expect((await api.create({ name: "after" })).status).toBe(201);
+    expectStatus(await api.create({ name: "after" }), 201);
   });
 });
 
@@ -227,26 +229,25 @@ describe("a disk that fills up", () => {
     disk.fill(3 * MIB);
     await waitUntil("the older one to go", () => pruned().length === 2);
     expect(pruned()[1]).toMatchObject({ env_id: "env-old-1", data: { reason: "disk" } });
-    expect((await api.create({ name: "fits" })).status).toBe(201);
+    expectStatus(await api.create({ name: "fits" }), 201);
 
     disk.fill(1 * MIB);
     await waitUntil("the last one to go", () => pruned().length === 3);
-    const { status, body } = await api.create({ name: "no-room" });
-    expect([status, body["code"]]).toEqual([503, "disk_full"]);
+    const { body } = expectStatus(await api.create({ name: "no-room" }), 503, { code: "disk_full" });
     expect(body["detail"]).toMatch(/has [0-3] MiB free, less than the 4 MiB of MIN_FREE_DISK/);
     const health = await api.call<{ parts: { store: { ok: boolean; detail: string } } }>("GET", "/healthz");
-    expect(health.status).toBe(503);
+    expectStatus(health, 503);
     expect(health.body.parts.store).toMatchObject({ ok: false, detail: expect.stringContaining("MIN_FREE_DISK") });
     disk.empty();
-    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
+    await waitUntil("it to be well", async () => expectStatus(await api.call("GET", "/healthz"), 200));
   });
 
   test("a full disk refuses creates, corrupts and loses nothing, and keeps nobody from reading or destroying", async () => {
     await instance.stopApi();
     await instance.startApi({ MIN_FREE_DISK: "0" });
     const [steady, goner] = [
-      (await api.create(countingApp("steady", 20))).body,
-      (await api.create({ name: "goner" })).body,
+      expectStatus(await api.create(countingApp("steady", 20)), 201).body,
+      expectStatus(await api.create({ name: "goner" }), 201).body,
     ];
     const stateFile = () => readFileSync(join(disk.folder, "envs", `${steady.id}.json`), "utf8");
     const state = stateFile();
@@ -255,19 +256,19 @@ describe("a disk that fills up", () => {
     disk.fill();
 
     const refused = await api.create({ name: "refused" });
-    expect([refused.status, refused.body["code"]]).toEqual([503, "storage_failed"]);
+    expectStatus(refused, 503, { code: "storage_failed" });
     expect(refused.body["detail"]).toMatch(/ENOSPC/);
     expect(others(await remains()).filter((name) => name.includes("refused"))).toEqual([]);
     const listed = (await api.list()).body.map(({ id }) => id);
     expect(listed.filter((id) => !id.includes("fits"))).toEqual([steady.id, goner.id]);
-    expect((await api.logs(steady.id)).status).toBe(200);
-    expect((await api.health(steady.id)).body.status).toBe("running");
+    expectStatus(await api.logs(steady.id), 200);
+    expectStatus(await api.health(steady.id), 200, { status: "running" });
     const health = await waitUntil("healthz to notice", async () => {
       const answer = await api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
       return answer.status === 503 ? answer : null;
     });
     expect(health.body.parts["store"]?.ok).toBe(false);
-    expect((await api.outage(steady.id, "pause")).body["code"]).toBe("storage_failed");
+    expectStatus(await api.outage(steady.id, "pause"), 503, { code: "storage_failed" });
     expect(stateFile()).toBe(state);
 
     const gone = await api.destroy(goner.id);
@@ -289,8 +290,8 @@ describe("a disk that fills up", () => {
     const counts = countsIn((await api.logs(steady.id, "?lines=10000")).body.lines);
     expect(counts).toEqual(counts.map((_, index) => index));
 
-    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
-    expect((await api.create({ name: "again" })).status).toBe(201);
+    await waitUntil("it to be well", async () => expectStatus(await api.call("GET", "/healthz"), 200));
+    expectStatus(await api.create({ name: "again" }), 201);
     await waitUntil("the events of the meantime", () =>
       events().some(({ type, env_id }) => type === "environment.destroyed" && env_id === goner.id),
     );
@@ -323,13 +324,14 @@ describe.each([
   });
 
   test("keeps what runs running, also over a restart, and nobody from destroying it", async () => {
-    const [steady, goner] = [(await api.create({ name: "steady" })).body, (await api.create({ name: "goner" })).body];
+    const createFirst = async (name: string) => expectStatus(await api.create({ name }), 201).body;
+    const [steady, goner] = [await createFirst("steady"), await createFirst("goner")];
     const objectsOf = async (name: string) =>
       (await labelledObjects(instance.name)).filter((part) => part.includes(name));
-    const steadyAnswers = async () => (await visit(instance, hostOf(steady.id), "/health")).status === 200;
+    const steadyAnswers = async () => expectStatus(await visit(instance, hostOf(steady.id), "/health"), 200);
     disk.fill();
     const made = await api.create({ name: "made" });
-    expect([made.status, made.body["code"]]).toEqual(create);
+    expect([made.status, made.body["code"]], describeAnswer(made)).toEqual(create);
     if (made.status !== 201) expect(await objectsOf("-made-")).toEqual([]);
 
     expect(await instance.stopApi("SIGTERM")).toBe(0);
@@ -340,14 +342,14 @@ describe.each([
     expect(ids).toEqual([steady.id, goner.id, ...(made.status === 201 ? [made.body.id] : [])]);
     await waitUntil("it to go on", steadyAnswers);
     disk.fill();
-    expect((await api.destroy(goner.id)).body).toMatchObject({ status: "destroyed" });
+    expectStatus(await api.destroy(goner.id), 200, { status: "destroyed" });
     expect(await objectsOf("-goner-")).toEqual([]);
-    expect(await steadyAnswers()).toBe(true);
+    await steadyAnswers();
 
     disk.empty();
     await starting;
-    await waitUntil("it to be well", async () => (await api.call("GET", "/healthz")).status === 200);
-    expect((await api.create({ name: "again" })).status).toBe(201);
+    await waitUntil("it to be well", async () => expectStatus(await api.call("GET", "/healthz"), 200));
+    expectStatus(await api.create({ name: "again" }), 201);
     await Promise.all((await api.list()).body.map(({ id }) => api.destroy(id)));
     await waitUntil("everything to be gone", async () => (await objectsOf("-env-")).length === 0, 20_000);
   });

@@ -6,6 +6,7 @@ import { ALLOWED_CALLS } from "../../../socket-proxy/allowed-calls.ts";
 import { visit } from "../support/api-client.ts";
 import { SELDOM_RECONCILED, describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker, DOCKER_SOCKET, nodeImage, TEST_LABEL } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { runInside } from "../support/inside.ts";
 import { beside, containerGroup, engineGroup } from "../support/processor-groups.ts";
 import { leftovers } from "../support/test-instance.ts";
@@ -66,14 +67,14 @@ describePlatform(
     test("everything works, with the very calls that are documented and no other", async () => {
       const proxy = `${platform.instance.name}-socket-proxy`;
       const { id, container } = await platform.createDemo({ name: "filtered" });
-      expect((await visit(platform.instance, hostOf(id))).status).toBe(200);
-      expect(await platform.api.create({ image: "no-such-image:1" })).toMatchObject({ status: 422 });
+      expectStatus(await visit(platform.instance, hostOf(id)), 200);
+      expectStatus(await platform.api.create({ image: "no-such-image:1" }), 422);
       for (const mode of ["pause", "crash", "network", "stress"]) {
-        expect(await platform.api.outage(id, mode)).toMatchObject({ status: 200 });
+        expectStatus(await platform.api.outage(id, mode), 200);
         const recovered = await platform.api.outage(id, "recover");
         expect(recovered).toMatchObject({ status: 200, body: { status: "running" } });
       }
-      expect((await visit(platform.instance, hostOf(id))).status).toBe(200);
+      expectStatus(await visit(platform.instance, hostOf(id)), 200);
       await waitUntil("its log", async () => (await platform.api.logs(id)).body.lines.length > 0);
       // What it learns from the engine's events, as they come.
       await docker("kill", container);
@@ -82,7 +83,7 @@ describePlatform(
       // What it made it knows; after a start it has to ask whose each object is.
       await platform.instance.stopApi();
       await platform.instance.startApi();
-      expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+      expectStatus(await platform.api.destroy(id), 200);
       expect(await leftovers(platform.instance)).toEqual([]);
 
       const said = (await docker("logs", proxy)).split("\n");
@@ -152,7 +153,7 @@ describePlatform(
       const { id, container } = await platform.createDemo();
       await docker("rm", "-f", container);
       await addNeighbour(platform.instance.name, container);
-      expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+      expectStatus(await platform.api.destroy(id), 200);
       expect(await docker("inspect", "-f", "{{.State.Status}}", container)).toBe("created");
     });
   },

@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
 import { describePlatform } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { TABLES } from "../support/firewall-machine.ts";
 import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
 import { createTestInstance, labelledObjects, rulesStand } from "../support/test-instance.ts";
@@ -145,14 +146,7 @@ describePlatform(
   (platform) => {
     const health = () => platform.api.call<{ parts: Record<string, unknown> }>("GET", "/healthz");
     const becomes = (wanted: number) =>
-      waitUntil(
-        `a ${wanted}`,
-        async () => {
-          const { status, body } = await health();
-          return status === wanted ? body.parts["firewall"] : null;
-        },
-        30_000,
-      );
+      waitUntil(`a ${wanted}`, async () => expectStatus(await health(), wanted).body.parts["firewall"], 30_000);
 
     test("answers 503 with a remedy while the firewall's container is stopped, and 200 after the remedy", async () => {
       const firewall = `${platform.instance.name}-firewall`;

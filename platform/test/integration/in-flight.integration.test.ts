@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import PQueue from "p-queue";
 import { expect, test } from "vitest";
 import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { quantile, startSteadyClients, type Tally } from "../support/steady-clients.ts";
 import { follow, upgrade, upload } from "../support/stream-clients.ts";
 import { TALKATIVE_APP } from "../support/talkative-app.ts";
@@ -19,12 +20,12 @@ async function comeAndGo(platform: PlatformUnderTest): Promise<void> {
   const one = async (index: number): Promise<void> => {
     if (index % 10 === 9) {
       const failing = { name: "fails", command: ["node", "-e", "process.exit(1)"] };
-      expect(await platform.api.create(failing)).toMatchObject({ status: 422 });
+      expectStatus(await platform.api.create(failing), 422);
       return;
     }
     const { id } = await platform.createDemo({ name: `other-${index}` });
-    if (index % 10 === 4) expect(await platform.api.outage(id, "crash")).toMatchObject({ status: 200 });
-    expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+    if (index % 10 === 4) expectStatus(await platform.api.outage(id, "crash"), 200);
+    expectStatus(await platform.api.destroy(id), 200);
   };
   await Promise.all(Array.from({ length: OTHERS }, (_, index) => turns.add(() => one(index))));
 }
@@ -103,7 +104,7 @@ describePlatform(
       socket.resume();
       try {
         const ended = once(socket, "close");
-        expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+        expectStatus(await platform.api.destroy(id), 200);
         await waitUntil("the stream's end", async () => events.ended(), 5_000);
         await ended;
       } finally {

@@ -12,6 +12,7 @@ import {
 } from "../support/datagrams.ts";
 import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { runInside, tryFromHere, tryFromInside, type Attempt, type Outcome } from "../support/inside.ts";
 import { startOutsideMachine } from "../support/outside-machine.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -126,7 +127,7 @@ describePlatform(
           const loopback = [port, nginxPort, apiPort].map((one) => ({ host: "127.0.0.1", port: one }));
           expect(outcomesOf(await tryFromInside(own.container, loopback))).toEqual(["ECONNREFUSED"]);
         });
-        expect((await visit(platform.instance, hostOf(other.id))).status).toBe(200);
+        expectStatus(await visit(platform.instance, hostOf(other.id)), 200);
       });
 
       test("by datagrams, to one address or to all", async () => {
@@ -200,11 +201,10 @@ describePlatform(
         });
         // Names are not asked for outside either: they could carry data out.
         const resolve = `const { lookup } = require("node:dns").promises;
-          const started = performance.now();
           const ask = (name) => lookup(name).then(({ address }) => address, () => "unknown");
           Promise.all([ask("app"), ask("secret.example.com")])
-            .then((found) => console.log(found.join(" "), performance.now() - started < 5000));`;
-        expect(await runInside(closed.container, resolve)).toBe(`${closed.address} unknown true`);
+            .then((found) => console.log(found.join(" ")));`;
+        expect(await runInside(closed.container, resolve)).toBe(`${closed.address} unknown`);
 
         const page = await visit(platform.instance, hostOf(closed.id));
         expect(page).toMatchObject({ status: 200 });

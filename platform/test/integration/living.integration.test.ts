@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -10,7 +11,7 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
   describe("lifetime", () => {
     test("an expired environment is destroyed and cleanup.log tells", async () => {
       const { id } = await platform.createDemo({ name: "brief", ttl: 10 });
-      await waitUntil("expiry", async () => (await platform.api.show(id)).status === 404, 30_000);
+      await waitUntil("expiry", async () => expectStatus(await platform.api.show(id), 404), 30_000);
       expect(await leftovers(platform.instance)).toEqual([]);
       const lines = readFileSync(join(platform.instance.folder, "logs/cleanup.log"), "utf8")
         .trim()
@@ -23,8 +24,7 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
 
     test("extend moves the end later", async () => {
       const { id, expires_at } = await platform.createDemo({ name: "longer" });
-      const { status, body } = await platform.api.extend(id, 600);
-      expect(status).toBe(200);
+      const { body } = expectStatus(await platform.api.extend(id, 600), 200);
       expect(Date.parse(body.expires_at) - Date.parse(expires_at)).toBe(600_000);
       expect(body.ttl).toBe(2400);
     });
@@ -32,8 +32,8 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
     test("two destroys at once both succeed", async () => {
       const { id } = await platform.createDemo({ name: "twice" });
       const answers = await Promise.all([platform.api.destroy(id), platform.api.destroy(id)]);
-      expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-      expect((await platform.api.destroy(id)).status).toBe(404);
+      for (const answer of answers) expectStatus(answer, 200);
+      expectStatus(await platform.api.destroy(id), 404);
     });
   });
 
@@ -50,7 +50,7 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
       expect((await platform.api.logs(id, "?grep=SOME-PAGE")).body.lines).toHaveLength(1);
     });
 
-    test("following sends new lines within a second and ends with the environment", async () => {
+    test("a follower of logs gets new lines as they are written, and its stream ends with the environment", async () => {
       const { id } = await platform.createDemo({ name: "followed" });
       const response = await fetch(`${platform.instance.apiUrl}/envs/${id}/logs?lines=0`, {
         headers: { accept: "text/event-stream" },
@@ -61,7 +61,7 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
         for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) text += chunk;
       })();
       await visit(platform.instance, hostOf(id), "/follow-me");
-      await waitUntil("the line", () => /^data: .*follow-me/m.test(text), 2_000, 20);
+      await waitUntil("the line", () => /^data: .*follow-me/m.test(text));
       await platform.api.destroy(id);
       await reading;
       expect(text).toContain("event: end");
@@ -118,15 +118,15 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
   });
 
   test("/healthz tells of engine, ingress, store, firewall and loops", async () => {
-    const { status, body } = await platform.api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
-    expect(status).toBe(200);
+    const health = await platform.api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
+    const { body } = expectStatus(health, 200);
     expect(Object.keys(body.parts)).toEqual(["engine", "ingress", "store", "firewall", "loops", "ahead"]);
   });
 
   test("SIGTERM ends the platform with exit code 0", async () => {
     const { id } = await platform.createDemo({ name: "survivor" });
     expect(await platform.instance.stopApi("SIGTERM")).toBe(0);
-    expect((await visit(platform.instance, hostOf(id), "/health")).status).toBe(200);
+    expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200);
     await platform.instance.startApi();
     expect((await platform.api.show(id)).body).toMatchObject({ id, status: "running" });
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { apiClient } from "../support/api-client.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { createTestInstance, type TestInstance } from "../support/test-instance.ts";
 
 const AT_ONCE = 5;
@@ -27,11 +28,11 @@ afterAll(() => instance.remove());
 async function round(): Promise<number> {
   await Promise.all(
     Array.from({ length: AT_ONCE }, async () => {
-      const { id } = (await api.create({ name: "memory" })).body;
-      expect((await api.outage(id, "pause")).status).toBe(200);
-      expect((await api.outage(id, "recover")).status).toBe(200);
+      const { id } = expectStatus(await api.create({ name: "memory" }), 201).body;
+      expectStatus(await api.outage(id, "pause"), 200);
+      expectStatus(await api.outage(id, "recover"), 200);
       for (let read = 0; read < 20; read++) await Promise.all([api.list(), api.logs(id), api.health(id)]);
-      expect((await api.destroy(id)).status).toBe(200);
+      expectStatus(await api.destroy(id), 200);
     }),
   );
   const status = readFileSync(`/proc/${instance.pid()}/status`, "utf8");

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const run = promisify(execFile);
@@ -26,19 +27,15 @@ describePlatform("outages", {}, (platform) => {
     const { checks } = (await platform.api.health(id)).body;
     expect(checks.filter(({ ok }) => !ok).length).toBeGreaterThanOrEqual(3);
 
-    expect(await platform.api.outage(id, "network")).toMatchObject({ status: 409, body: { code: "conflict" } });
-    expect(await platform.api.outage(id, "recover")).toMatchObject({
-      status: 200,
-      body: { status: "running", outage: null },
-    });
-    expect((await visit(platform.instance, hostOf(id), "/health")).status).toBe(200);
+    expectStatus(await platform.api.outage(id, "network"), 409, { code: "conflict" });
+    expectStatus(await platform.api.outage(id, "recover"), 200, { status: "running", outage: null });
+    expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200);
   });
 
   test("stress uses the container's CPU within its limit and stops at recover", async () => {
     const { id, container } = await platform.createDemo({ name: "stress", resources: { cpus: 0.5 } });
     const answer = await platform.api.outage(id, "stress");
-    expect(answer).toMatchObject({ status: 200, body: { outage: { mode: "stress" } } });
-    const { outage } = answer.body;
+    const { outage } = expectStatus(answer, 200, { outage: { mode: "stress" } }).body;
     expect(Date.parse(outage?.ends_at ?? "") - Date.parse(outage?.started_at ?? "")).toBe(60_000);
     const load = async () => {
       const { stdout } = await run("docker", ["stats", "--no-stream", "--format", "{{.CPUPerc}}", container]);
@@ -53,7 +50,7 @@ describePlatform("outages", {}, (platform) => {
       20_000,
     );
     expect(busy).toBeLessThan(75);
-    expect((await platform.api.outage(id, "recover")).body).toMatchObject({ status: "running", outage: null });
+    expectStatus(await platform.api.outage(id, "recover"), 200, { status: "running", outage: null });
     await waitUntil("the container to be idle", async () => (await load()) < 10, 20_000);
   });
 
@@ -62,14 +59,14 @@ describePlatform("outages", {}, (platform) => {
     await platform.api.outage(id, "pause", { duration: 2 });
     await waitUntil("the outage to end", async () => (await platform.api.show(id)).body.outage === null, 15_000);
     await waitUntil("running", async () => (await platform.api.show(id)).body.status === "running");
-    expect((await visit(platform.instance, hostOf(id), "/health")).status).toBe(200);
+    expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200);
   });
 
   test("recover makes a container anew that somebody removed", async () => {
     const { id, container } = await platform.createDemo({ name: "gone" });
     await run("docker", ["rm", "-f", container]);
-    expect((await platform.api.outage(id, "recover")).body).toMatchObject({ status: "running" });
-    expect((await visit(platform.instance, hostOf(id), "/health")).status).toBe(200);
+    expectStatus(await platform.api.outage(id, "recover"), 200, { status: "running" });
+    expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200);
   });
 
   test("the guard refuses the platform's own containers, even when a state file names them", async () => {
@@ -88,10 +85,7 @@ describePlatform("outages", {}, (platform) => {
       );
       await platform.instance.startApi();
       for (const mode of ["crash", "pause", "network", "stress", "recover"]) {
-        expect(await platform.api.outage(id, mode), mode).toMatchObject({
-          status: 403,
-          body: { code: "protected_target" },
-        });
+        expectStatus(await platform.api.outage(id, mode), 403, { code: "protected_target" });
       }
       const { stdout } = await run("docker", ["inspect", "-f", "{{.State.Status}}", `${platform.instance.name}-nginx`]);
       expect(stdout.trim()).toBe("running");
@@ -100,6 +94,6 @@ describePlatform("outages", {}, (platform) => {
       writeFileSync(file, original);
       await platform.instance.startApi();
     }
-    expect((await platform.api.destroy(id)).status).toBe(200);
+    expectStatus(await platform.api.destroy(id), 200);
   });
 });

@@ -6,6 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { apiClient, visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { beside, containerGroup, engineGroup } from "../support/processor-groups.ts";
 import { createTestInstance, rulesStand } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -93,13 +94,12 @@ describePlatform(
       await docker("exec", `${name}-nginx`, "nginx", "-t");
       await rm(closed);
       const { id } = await platform.createDemo({ secrets: { TOKEN: "not to be told" } });
-      expect((await visit(platform.instance, hostOf(id))).status).toBe(200);
-      expect(await platform.api.destroy(id)).toMatchObject({ status: 200 });
+      expectStatus(await visit(platform.instance, hostOf(id)), 200);
+      expectStatus(await platform.api.destroy(id), 200);
     });
 
     test("give an environment that asks for nothing its defaults", async () => {
-      const { status, body } = await platform.api.create({});
-      expect([status, body.status]).toEqual([201, "running"]);
+      const { body } = expectStatus(await platform.api.create({}), 201, { status: "running" });
       const { told, held } = await limitsOf(body.container);
       expect(told).toMatchObject({
         Memory: 256 * MIB,
@@ -156,9 +156,8 @@ test("make up on a checkout that was made for one user's eyes: its environments 
   for (const closed of [instance.folder, conf]) await chmod(closed, 0o700);
   const env = { ...process.env, ...instance.variables, ENGINE_PID_FILE: join(instance.folder, "no-engine") };
   await run("sh", ["-c", `umask 077; exec "$0"`, join(ROOT, "scripts/up.sh")], { env });
-  const { body } = await apiClient(instance).create({});
-  expect(body.status).toBe("running");
-  expect((await visit(instance, hostOf(body.id))).status).toBe(200);
+  const { body } = expectStatus(await apiClient(instance).create({}), 201, { status: "running" });
+  expectStatus(await visit(instance, hostOf(body.id)), 200);
   // As a platform leaves them that is killed while it reloads.
   await Promise.all(["enabled/env-left-1", ".reloading"].map((name) => writeFile(join(conf, name), "")));
   await run(join(ROOT, "scripts/down.sh"), { env });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { apiClient, visit } from "../support/api-client.ts";
 import { docker } from "../support/docker.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { findPoolFailpoints } from "../support/pool-failpoints.ts";
 import {
   createTestInstance,
@@ -54,7 +55,7 @@ describe("the pools", () => {
     return names.filter((id) => !known.has(id));
   }
 
-  const statusOf = async (id: string) => (await visit(instance, `${id}.localhost`, "/health")).status;
+  const visitHealth = (id: string) => visit(instance, `${id}.localhost`, "/health");
 
   test("give a warm environment to a plain request, and show it to no caller before", async () => {
     await instance.startApi(POOLS);
@@ -62,21 +63,20 @@ describe("the pools", () => {
     const [id = ""] = await warm();
     expect(id).toMatch(/^env-/);
     expect((await api.list()).body).toEqual([]);
-    expect((await api.show(id)).status).toBe(404);
+    expectStatus(await api.show(id), 404);
     expect((await visit(instance, `${id}.localhost`)).text).toBe("No environment found\n");
 
-    const { body, status } = await api.create({});
-    expect([status, body.id, body.status]).toEqual([201, id, "running"]);
-    expect(await statusOf(id)).toBe(200);
+    expectStatus(await api.create({}), 201, { id, status: "running" });
+    expectStatus(await visitHealth(id), 200);
     await visit(instance, `${id}.localhost`, "/noted");
     await waitUntil("its log", async () => (await api.logs(id, "?grep=/noted")).body.lines.length === 1);
 
-    const named = (await api.create({ name: "named" })).body;
+    const named = expectStatus(await api.create({ name: "named" }), 201).body;
     expect(named.network).toMatch(new RegExp(`^${instance.name}-net-`));
-    expect(await statusOf(named.id)).toBe(200);
+    expectStatus(await visitHealth(named.id), 200);
 
     await filled();
-    for (const one of (await api.list()).body) expect((await api.destroy(one.id)).status).toBe(200);
+    for (const one of (await api.list()).body) expectStatus(await api.destroy(one.id), 200);
     expect(await docker("network", "ls", "--filter", `name=${named.network}`, "--quiet")).toBe("");
     await instance.stopApi("SIGTERM");
     await instance.startApi(NO_POOLS);
@@ -93,8 +93,8 @@ describe("the pools", () => {
       return other !== undefined && other !== id;
     });
     await filled();
-    const { body } = await api.create({});
-    expect([body.id === id, body.status]).toEqual([false, "running"]);
+    const { body } = expectStatus(await api.create({}), 201, { status: "running" });
+    expect(body.id).not.toBe(id);
   });
 
   test("do not fail a create when a network of the pool was removed", async () => {
@@ -103,9 +103,8 @@ describe("the pools", () => {
     const network = await docker("network", "ls", "--filter", `name=${instance.name}-net-`, "--format", "{{.Name}}");
     await docker("network", "disconnect", "-f", network, `${instance.name}-nginx`);
     await docker("network", "rm", network);
-    const { body, status } = await api.create({ name: "own" });
-    expect([status, body.status]).toEqual([201, "running"]);
-    expect(await statusOf(body.id)).toBe(200);
+    const { body } = expectStatus(await api.create({ name: "own" }), 201, { status: "running" });
+    expectStatus(await visitHealth(body.id), 200);
   });
 
   /** Kills the platform at a failpoint of `operation`, starts it again and destroys what is intact. Returns what is left. */

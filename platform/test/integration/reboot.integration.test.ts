@@ -21,7 +21,7 @@ test("environments survive a restart of the Docker daemon and of the machine", a
     killSignal: "SIGKILL",
   });
   expect(stdout.trim().split("\n")).toEqual([
-    "kept: without an engine reads go on, a create is refused at once and /healthz says why",
+    "kept: without an engine reads go on, a create is refused and /healthz says why",
     "kept: once the engine is back, everything is, by itself",
     "kept: after a reboot the firewall's rules are back before the API is",
     "kept: after a reboot an environment is back at its URL with the lifetime it had left",

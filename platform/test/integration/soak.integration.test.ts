@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { OUTAGE_MODES } from "../../domain/environment/record.ts";
 import type { EnvironmentView } from "../../domain/environment/view.ts";
-import { apiClient, visit } from "../support/api-client.ts";
+import { apiClient, describeAnswer, visit, type AnyAnswer } from "../support/api-client.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { createRandom } from "../support/random.ts";
 import {
   createTestInstance,
@@ -52,33 +53,35 @@ afterAll(async () => {
   expect(await labelledObjects(instance.name)).toEqual([]);
 });
 
-/** One operation on an environment chosen beforehand; its status. */
-async function operate(kind: keyof typeof WEIGHTS, id: string, mode: string): Promise<number> {
+/** One operation on an environment chosen beforehand; its answer, the less good one where it asks twice. */
+async function operate(kind: keyof typeof WEIGHTS, id: string, mode: string): Promise<AnyAnswer> {
   switch (kind) {
     case "create":
       // One without a name is one that was made ahead, where there is one.
-      return (await api.create({ ttl: 600, ...(mode === "crash" || mode === "pause" ? {} : { name: "soak" }) })).status;
+      return api.create({ ttl: 600, ...(mode === "crash" || mode === "pause" ? {} : { name: "soak" }) });
     case "destroy":
-      return (await api.destroy(id)).status;
+      return api.destroy(id);
     case "outage":
-      return (await api.outage(id, mode, { duration: 3 })).status;
+      return api.outage(id, mode, { duration: 3 });
     case "recover":
-      return (await api.outage(id, "recover")).status;
+      return api.outage(id, "recover");
     case "extend":
-      return (await api.extend(id, 30)).status;
+      return api.extend(id, 30);
     case "halt":
-      return (await api.call("POST", "/halt")).status;
-    case "read":
-      return Math.max((await api.logs(id)).status, (await api.health(id)).status);
+      return api.call("POST", "/halt");
+    case "read": {
+      const [logs, health] = [await api.logs(id), await api.health(id)];
+      return logs.status > health.status ? logs : health;
+    }
     case "visit": {
-      const { status } = await visit(instance, `${id}.localhost`).catch(() => ({ status: 0 })); // a paused one hangs
-      return [502, 504, 0].includes(status) ? 200 : status;
+      const answer = await visit(instance, `${id}.localhost`).catch(() => ({ status: 0 })); // a paused one hangs
+      return [502, 504, 0].includes(answer.status) ? { status: 200 } : answer;
     }
   }
 }
 
 /** One to three operations at once, chosen by the seed alone. */
-async function chooseOperations(): Promise<(() => Promise<number>)[]> {
+async function chooseOperations(): Promise<(() => Promise<AnyAnswer>)[]> {
   const { body: living } = await api.list();
   return Array.from({ length: 1 + random.below(3) }, () => {
     const chosen = random.weighted(WEIGHTS);
@@ -92,7 +95,7 @@ async function chooseOperations(): Promise<(() => Promise<number>)[]> {
 }
 
 /** Runs operations, kills the platform among them, starts it again and looks at what there is. */
-async function killedAmong(operations: (() => Promise<number>)[], afterMs: number): Promise<void> {
+async function killedAmong(operations: (() => Promise<AnyAnswer>)[], afterMs: number): Promise<void> {
   const outcomes = Promise.allSettled(operations.map((operation) => operation()));
   await sleep(afterMs); // not a wait for something: the moment is what is tested
   await instance.stopApi("SIGKILL");
@@ -132,12 +135,12 @@ test(
         await killedAmong(operations, afterMs);
         continue;
       }
-      const statuses = await Promise.all(operations.map((operation) => operation()));
+      const answers = await Promise.all(operations.map((operation) => operation()));
       // Two at once may meet: the later one finds its environment busy, broken already, or gone.
-      for (const status of statuses) expect([200, 201, 404, 409]).toContain(status);
+      for (const answer of answers) expect([200, 201, 404, 409], describeAnswer(answer)).toContain(answer.status);
       if (calm) memory.push(residentMb());
     }
-    for (const { id } of (await api.list()).body) expect((await api.destroy(id)).status).toBe(200);
+    for (const { id } of (await api.list()).body) expectStatus(await api.destroy(id), 200);
     await instance.stopApi("SIGTERM");
     expect(await expectNothingLeftOver()).toEqual([]);
 

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, expect, test } from "vitest";
 import { describePlatform } from "../support/describe-platform.ts";
+import { expectStatus } from "../support/expect-status.ts";
 import { freePort, leftovers } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { expectWholeOrGone } from "../support/whole-or-gone.ts";
@@ -92,7 +93,7 @@ describePlatform(
       process.kill(pid, signal);
       await waitUntil("its answer", () => said("already shutting down"));
       expect(await ended).toBe(0);
-      expect(await slow).toMatchObject({ status: 201, body: { status: "running" } });
+      expectStatus(await slow, 201, { status: "running" });
     });
 
     test("while the platform starts ends it, once its first reconcile has ended", async () => {
@@ -152,7 +153,7 @@ describePlatform("a second API", {}, (platform) => {
       expect(said).toContain(instance.apiUrl);
       expect(said).toMatch(/ended by "(kill \d+|docker stop sandbox-t\w+-api)"/);
     }
-    expect(await slow).toMatchObject({ status: 201, body: { status: "running" } });
+    expectStatus(await slow, 201, { status: "running" });
     await expectWholeOrGone(instance);
   });
 

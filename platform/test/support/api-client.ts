@@ -2,6 +2,16 @@ import { request as httpRequest } from "node:http";
 import type { EnvironmentView } from "../../domain/environment/view.ts";
 import type { TestInstance } from "./test-instance.ts";
 
+/** An answer in any of the shapes that the clients of the tests return. */
+export type AnyAnswer = { status: number; body?: unknown; text?: string };
+
+const SHOWN = 1_000;
+
+/** An answer's status and body, for the message of a failed assertion: the body of a refusal says why. */
+export function describeAnswer({ status, body, text }: AnyAnswer): string {
+  return `answered ${status} ${JSON.stringify(body ?? text)}`.slice(0, SHOWN);
+}
+
 export type Answer<T = never> = { status: number; headers: Headers; body: T & Record<string, unknown> };
 
 /** Calls an instance's API the way a user would, with a token where the platform wants one. */

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { apiClient } from "./api-client.ts";
+import { expectStatus } from "./expect-status.ts";
 import { makeToken } from "./make-token.ts";
 import { createTestInstance, labelledObjects, type RunMode, type TestInstance } from "./test-instance.ts";
 
@@ -43,9 +44,7 @@ export function describePlatform(
         return apiClient(platform.instance, token);
       },
       async createDemo(body = {}) {
-        const created = await platform.api.create({ name: "demo", ...body });
-        expect(created.body).toMatchObject({ status: "running" });
-        return created.body;
+        return expectStatus(await platform.api.create({ name: "demo", ...body }), 201, { status: "running" }).body;
       },
     };
 

@@ -4,9 +4,9 @@ import { createInterface } from "node:readline";
 /** One line of `docker events`, as Docker itself reports it. */
 export type RawEvent = { type: string; action: string; name: string; container: string };
 
-/** Records what Docker reports until it is stopped, with the engine's own client: nothing of ours in between. */
-export async function recordDockerEvents(): Promise<{ events: RawEvent[]; stop(): Promise<void> }> {
-  const events: RawEvent[] = [];
+/** Records Docker's events from now until it is stopped, parsed and as they came, with Docker's own client. */
+export async function recordDockerEvents(): Promise<{ events: RawEvent[]; lines: string[]; stop(): Promise<void> }> {
+  const [events, lines]: [RawEvent[], string[]] = [[], []];
   const child = spawn(
     "docker",
     ["events", "--since", String(Math.floor(Date.now() / 1000)), "--format", "{{json .}}"],
@@ -15,6 +15,7 @@ export async function recordDockerEvents(): Promise<{ events: RawEvent[]; stop()
     },
   );
   createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.push(line);
     const { Type, Action, Actor } = JSON.parse(line) as {
       Type: string;
       Action: string;
@@ -29,6 +30,7 @@ export async function recordDockerEvents(): Promise<{ events: RawEvent[]; stop()
   });
   return {
     events,
+    lines,
     async stop() {
       const ended = new Promise((done) => child.once("exit", done));
       child.kill("SIGTERM");

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { visit } from "./api-client.ts";
 import { hostOf, type PlatformUnderTest } from "./describe-platform.ts";
+import { expectStatus } from "./expect-status.ts";
 import { waitUntil } from "./wait-until.ts";
 
 /** What the platform promises. The schedule says every 2 s, so that it rarely takes longer than a few seconds. */
@@ -26,7 +27,7 @@ export function watchDrift(platform: PlatformUnderTest) {
     answers: (id: string) =>
       waitUntil(
         `${id} to answer`,
-        async () => (await visit(platform.instance, hostOf(id), "/health")).status === 200,
+        async () => expectStatus(await visit(platform.instance, hostOf(id), "/health"), 200),
         REPAIRED_MS,
       ),
   };

@@ -6,6 +6,7 @@ import type { OutageMode } from "../../domain/environment/record.ts";
 import type { EnvironmentView } from "../../domain/environment/view.ts";
 import { apiClient, visit } from "./api-client.ts";
 import { docker } from "./docker.ts";
+import { expectStatus } from "./expect-status.ts";
 import { leftovers, type TestInstance } from "./test-instance.ts";
 import { waitUntil } from "./wait-until.ts";
 
@@ -58,9 +59,11 @@ async function isStressed(container: string): Promise<boolean> {
 async function expectWhole(instance: TestInstance, { id, outage, container, network }: EnvironmentView): Promise<void> {
   const api = apiClient(instance);
   if (outage !== null) expect(await stateOf(container, network)).toMatchObject(BROKEN[outage.mode]);
-  if (outage !== null) expect(await api.outage(id, "recover")).toMatchObject({ status: 200 });
+  if (outage !== null) expectStatus(await api.outage(id, "recover"), 200);
   const path = `/visit-${++visits}-`;
-  await waitUntil(`${id} to answer`, async () => (await visit(instance, `${id}.localhost`, "/health")).status === 200);
+  await waitUntil(`${id} to answer`, async () =>
+    expectStatus(await visit(instance, `${id}.localhost`, "/health"), 200),
+  );
   await waitUntil(`${id} to be running`, async () => (await api.show(id)).body.status === "running");
   expect(await isStressed(container), `${id} is stressed, and no outage of that is on record`).toBe(false);
   await visit(instance, `${id}.localhost`, path);

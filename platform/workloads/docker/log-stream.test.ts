@@ -205,7 +205,7 @@ describe("a container's log stream", () => {
     expect([given, closed]).toEqual([3, true]);
   });
 
-  test("takes a million empty lines in bounded memory and time", async () => {
+  test("takes a million empty lines in bounded memory", async () => {
     const chunk = 1_600;
     function* million() {
       for (let at = 0; at < 1_000_000; at += chunk) {
@@ -213,7 +213,6 @@ describe("a container's log stream", () => {
       }
     }
     const heap = process.memoryUsage().heapUsed;
-    const start = performance.now();
     let count = 0;
     let largest = 0;
     for await (const batch of readLogLines(chunksOf(million()))) {
@@ -223,7 +222,6 @@ describe("a container's log stream", () => {
     expect(count).toBe(1_000_000);
     // Nothing is kept: what the heap grows by is garbage not yet collected.
     expect(largest).toBeLessThan(200 * 1024 * 1024);
-    expect(performance.now() - start).toBeLessThan(9_000);
   });
 
   test("whatever lines are written, however framed and cut, are read back", () => {
