@@ -60,7 +60,7 @@ stage_files() {
     id="$(basename "$file" .json)"
     if [ -d "$logs/$id" ] && [ ! -e "$logs/archived/$id" ]; then
       mkdir -p "$logs/archived"
-      # The owner, as in platform/store/archive/archive-owner.ts: the state file that names it is removed next.
+      # The owner, as in platform/store/archive/archive-folder.ts: the state file that names it is removed next.
       sed -nE 's/^  "owner": "([^"\\]+)",$/\1/p' "$file" | tr -d '\n' >"$logs/$id/owner"
       mv "$logs/$id" "$logs/archived/$id"
     fi

@@ -3,8 +3,9 @@ import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Archive } from "../../domain/archive-rule.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
-import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
+import { storageError } from "../../kernel/atomic-file.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
+import { isAbsence, listFolder } from "../files/read-files.ts";
 import type { ArchiveStore } from "./archive-store.ts";
 
 /** Begins the names of archives on their way out; no id begins like it. */
@@ -15,15 +16,6 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
   const place = join(folder, "archived");
   // An archive is hardly ever written to again, so that it is measured once, not every minute.
   const measured = new Map<string, Archive>();
-
-  async function names(): Promise<string[]> {
-    try {
-      return await readdir(place);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return [];
-      throw error;
-    }
-  }
 
   async function measure(id: string): Promise<Archive | null> {
     const known = measured.get(id);
@@ -36,7 +28,7 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
   return {
     async list() {
       try {
-        const present = await names();
+        const present = await listFolder(place);
         // Left by a platform that was killed while it removed them.
         const leaving = present.filter((name) => name.startsWith(LEAVING));
         await Promise.all(leaving.map((name) => rm(join(place, name), { recursive: true, force: true })));
@@ -61,7 +53,7 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
         measured.delete(id);
         await rm(leaving, { recursive: true, force: true });
       } catch (error) {
-        if (errnoOf(error) !== "ENOENT") throw storageError("remove archive", join(place, id), error);
+        if (!isAbsence(error)) throw storageError("remove archive", join(place, id), error);
       }
     },
   };
@@ -76,8 +68,7 @@ async function measureFolder(id: string, path: string): Promise<Archive | null> 
       files.length === 0 ? (await stat(path)).mtimeMs : Math.max(...files.map((file) => file.mtimeMs));
     return { id, bytes, lastWritten };
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    if (isAbsence(error)) return null;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { errnoOf } from "../../kernel/atomic-file.ts";
+import { isAbsence } from "./read-files.ts";
 
 /** How much of a file is in memory at once. */
 export const BLOCK_BYTES = 64 * 1024;
@@ -24,7 +24,7 @@ export async function openToRead(path: string): Promise<OpenFile | null> {
   try {
     handle = await open(path, "r");
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return null;
+    if (isAbsence(error)) return null;
     throw error;
   }
   try {
@@ -72,16 +72,7 @@ export async function endOfWholeLines(handle: FileHandle, size: number): Promise
 /** Whole lines of a file, line ends included, and where in it they begin. Never empty. */
 type Lines = { data: Buffer; position: number };
 
-/** The lines of a file's whole-line part, newest first, in batches of a block, without their line ends. */
-export async function* linesBackwards(file: Pick<OpenFile, "handle" | "size">): AsyncGenerator<string[]> {
-  for await (const { data } of dataBackwards(file))
-    yield data
-      .toString("utf8", 0, data.length - 1)
-      .split("\n")
-      .toReversed();
-}
-
-/** The same, as they are in the file. */
+/** The lines of a file's whole-line part, the last ones first, in batches of about a block. */
 export async function* dataBackwards({ handle, size }: Pick<OpenFile, "handle" | "size">): AsyncGenerator<Lines> {
   // The end of a line whose beginning is not read yet, in pieces, its line end included.
   let rest: Buffer[] = [];
@@ -101,9 +92,33 @@ export async function* dataBackwards({ handle, size }: Pick<OpenFile, "handle" |
   }
 }
 
-/** The lines of several files, newest first, as one. */
-export async function* chainBackwards(files: OpenFile[]): AsyncGenerator<string[]> {
-  for (const file of files) yield* linesBackwards(file);
+/** The lines of several files, newest first, as one, without their line ends, in batches. */
+export async function* linesBackwards(files: Pick<OpenFile, "handle" | "size">[]): AsyncGenerator<string[]> {
+  for (const file of files) {
+    for await (const { data } of dataBackwards(file)) {
+      yield data
+        .toString("utf8", 0, data.length - 1)
+        .split("\n")
+        .toReversed();
+    }
+  }
+}
+
+/** The last `limit` entries that `parse` takes, oldest first. It is given the newest line first; null leaves one out. */
+export async function readLastEntries<T>(
+  files: OpenFile[],
+  limit: number,
+  parse: (line: string) => T | null,
+): Promise<T[]> {
+  const found: T[] = [];
+  if (limit <= 0) return found;
+  for await (const lines of linesBackwards(files)) {
+    for (const line of lines) {
+      const entry = parse(line);
+      if (entry !== null && found.push(entry) >= limit) return found.toReversed();
+    }
+  }
+  return found.toReversed();
 }
 
 /** Up to `length` bytes at `position`; fewer at the end of the file. */

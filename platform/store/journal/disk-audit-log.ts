@@ -4,13 +4,12 @@ import { latestPerChange, type AuditEntry } from "../../domain/access/audit.ts";
 import { describeError } from "../../kernel/errors.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import { chainBackwards, closeFiles, openChain } from "../files/file-chain.ts";
-import { createLineWriter } from "../files/line-writer.ts";
-import { createRotatingFile } from "../files/rotating-file.ts";
+import { parseAs } from "../files/parse-as.ts";
 import type { AuditLog } from "./audit-log.ts";
+import { createJournalFile } from "./journal-file.ts";
 
 const AUDIT_FILE = "audit.jsonl";
-/** More than other logs keep: who looks here looks far back. */
+/** More than other logs keep, since a reader of this one looks far back. */
 const KEPT_FILES = 9;
 
 const EntrySchema = z.looseObject({
@@ -31,53 +30,25 @@ export function createDiskAuditLog({
   clock?: Clock;
   logger?: Pick<Logger, "error">;
 }): AuditLog {
-  const path = join(folder, AUDIT_FILE);
-  const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
-  const writer = createLineWriter(file, {
+  const file = createJournalFile({
+    path: join(folder, AUDIT_FILE),
+    maxSize,
+    keep: KEPT_FILES,
     onFailure: (error) =>
       logger?.error({ reason: describeError(error) }, "cannot write the audit log; the next entry tries again"),
     onLoss: () => logger?.error("too many audit entries wait to be written: the oldest are lost"),
   });
 
   return {
-    append(entry) {
-      writer.write(`${JSON.stringify({ timestamp: clock.timestamp(), ...entry })}\n`);
+    append: (entry) => file.write({ timestamp: clock.timestamp(), ...entry }),
+    flush: file.flush,
+    read(limit) {
+      const isLatest = latestPerChange();
+      return file.readLast(limit, (line) => {
+        const entry = parseAs(EntrySchema, line) as AuditEntry | null;
+        return entry !== null && isLatest(entry) ? entry : null;
+      });
     },
-    flush: () => writer.flush(),
-    async read(limit) {
-      await writer.flush();
-      return (await readLast(path, limit)).toReversed();
-    },
-    async close() {
-      await writer.flush();
-      await file.close().catch(() => undefined); // what could not be written has been told
-    },
+    close: file.close,
   };
-}
-
-/** Newest first. What is no entry, such as a line somebody edited, is left out. */
-async function readLast(path: string, limit: number): Promise<AuditEntry[]> {
-  const files = await openChain(path, KEPT_FILES);
-  const found: AuditEntry[] = [];
-  const isLastWord = latestPerChange();
-  try {
-    for await (const batch of chainBackwards(files)) {
-      for (const line of batch) {
-        if (found.length >= limit) return found;
-        const entry = parseEntry(line);
-        if (entry !== null && isLastWord(entry)) found.push(entry);
-      }
-    }
-    return found;
-  } finally {
-    await closeFiles(files);
-  }
-}
-
-function parseEntry(line: string): AuditEntry | null {
-  try {
-    return EntrySchema.parse(JSON.parse(line)) as unknown as AuditEntry;
-  } catch {
-    return null;
-  }
 }

@@ -5,9 +5,8 @@ import type { PlatformEvent } from "../../domain/events.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import { createEventRing } from "./event-ring.ts";
-import { chainBackwards, closeFiles, openChain } from "../files/file-chain.ts";
-import { createLineWriter } from "../files/line-writer.ts";
-import { createRotatingFile } from "../files/rotating-file.ts";
+import { createJournalFile } from "./journal-file.ts";
+import { parseAs } from "../files/parse-as.ts";
 import type { EventLog } from "./event-log.ts";
 
 const EVENTS_FILE = "events.jsonl";
@@ -34,10 +33,11 @@ export async function createDiskEventLog({
   clock = systemClock,
   logger,
 }: EventLogOptions): Promise<EventLog> {
-  const path = join(folder, EVENTS_FILE);
   const ring = createEventRing(HELD_EVENTS);
-  const file = createRotatingFile({ path, maxSize, keep: KEPT_FILES });
-  const writer = createLineWriter(file, {
+  const file = createJournalFile({
+    path: join(folder, EVENTS_FILE),
+    maxSize,
+    keep: KEPT_FILES,
     onFailure: (error) =>
       logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"),
     onLoss: () => logger?.warn("too many events wait to be written: the oldest are missing in the file"),
@@ -45,7 +45,7 @@ export async function createDiskEventLog({
   // Where the file cannot tell the last id, the time is surely above it: nobody emits a thousand events a second for long.
   let lastId = clock.now();
   try {
-    for (const event of await readLastEvents(path)) ring.push(event);
+    for (const event of await file.readLast(HELD_EVENTS, descendingEvents())) ring.push(event);
     lastId = ring.lastId();
   } catch (error) {
     logger?.warn({ reason: describeError(error) }, "cannot read former events; ids go on from the time");
@@ -55,44 +55,27 @@ export async function createDiskEventLog({
     emit(news) {
       const event = withJsonForm({ id: ++lastId, timestamp: clock.timestamp(), ...news });
       ring.push(event);
-      writer.write(`${JSON.stringify(event)}\n`);
+      file.write(event);
       return event;
     },
     subscribe: ring.subscribe,
     async close() {
       ring.close();
-      await writer.flush();
-      await file.close().catch(() => undefined); // what could not be written has been told
+      await file.close();
     },
   };
 }
 
-async function readLastEvents(path: string): Promise<PlatformEvent[]> {
-  const files = await openChain(path, KEPT_FILES);
-  const found: PlatformEvent[] = [];
-  try {
-    for await (const batch of chainBackwards(files)) {
-      for (const line of batch) {
-        const event = parseEvent(line);
-        // Backwards they must descend; what does not is no number of ours.
-        if (event !== null && event.id < (found.at(-1)?.id ?? Number.POSITIVE_INFINITY)) found.push(event);
-        if (found.length >= HELD_EVENTS) return found.toReversed();
-      }
-    }
-    return found.toReversed();
-  } finally {
-    await closeFiles(files);
-  }
-}
-
-function parseEvent(line: string): PlatformEvent | null {
-  try {
-    const parsed = EventSchema.parse(JSON.parse(line));
+/** Takes an event of the file, read backwards, unless its id does not descend: then it is no number of this log. */
+function descendingEvents(): (line: string) => PlatformEvent | null {
+  let next = Number.POSITIVE_INFINITY;
+  return (line) => {
     // The types of another version are passed on as they are.
-    return parsed as unknown as PlatformEvent;
-  } catch {
-    return null;
-  }
+    const event = parseAs(EventSchema, line) as PlatformEvent | null;
+    if (event === null || event.id >= next) return null;
+    next = event.id;
+    return event;
+  };
 }
 
 /** The event as it is, or without data that could be neither written nor sent. */

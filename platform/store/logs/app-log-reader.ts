@@ -1,5 +1,5 @@
 import type { LineFilter } from "./app-log-line.ts";
-import { chainBackwards, dataBackwards, type OpenFile } from "../files/file-chain.ts";
+import { linesBackwards, dataBackwards, type OpenFile } from "../files/file-chain.ts";
 import { createResumeSearch } from "./resume-search.ts";
 import type { ResumePoint } from "./log-store.ts";
 
@@ -62,7 +62,7 @@ async function findLastLines(
 /** Where shipping of a service goes on. Looks back no further than it must. */
 export async function findResumePoint(files: OpenFile[], service: string): Promise<ResumePoint> {
   const search = createResumeSearch(service);
-  for await (const batch of chainBackwards(files)) {
+  for await (const batch of linesBackwards(files)) {
     if (batch.some((line) => search.look(line))) break;
   }
   return search.result();

@@ -1,15 +1,15 @@
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
-import { errnoOf, storageError } from "../../kernel/atomic-file.ts";
+import { storageError } from "../../kernel/atomic-file.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import { createKeyedLock } from "../../kernel/keyed-lock.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
 import { createLineFilter, formatLine } from "./app-log-line.ts";
 import { findFirstOfLastLines, findResumePoint, readLastLines, type Place } from "./app-log-reader.ts";
-import { isFolder, KEPT_FILES, moveLogs } from "../archive/archive-folder.ts";
-import { noteOwner, readOwner } from "../archive/archive-owner.ts";
+import { isFolder, KEPT_FILES, moveLogs, readOwner, writeOwner } from "../archive/archive-folder.ts";
+import { listFolder } from "../files/read-files.ts";
 import { closeFiles, openChain, type OpenFile } from "../files/file-chain.ts";
 import { createFollowers } from "./followers.ts";
 import { readLastChecks } from "./health-log.ts";
@@ -173,7 +173,7 @@ export function createDiskLogStore({
       assertEnvironmentId(id, "keep logs of");
       await change(id, "archive logs", async () => {
         await closeWriters(id);
-        await noteOwner(livePath(id), owner);
+        await writeOwner(livePath(id), owner);
         await moveLogs(livePath(id), archivedPath(id));
         tombstones.add(id);
         followers.end(id, true);
@@ -223,13 +223,9 @@ async function beginning(files: OpenFile[], lines: number, matches: (line: strin
 }
 
 async function listFolders(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && isEnvironmentId(entry.name)).map((entry) => entry.name);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw error;
-  }
+  const ids = (await listFolder(folder)).filter(isEnvironmentId);
+  const areFolders = await Promise.all(ids.map((id) => isFolder(join(folder, id))));
+  return ids.filter((_, index) => areFolders[index]);
 }
 
 async function guarded<T>(verb: string, path: string, fn: () => Promise<T>): Promise<T> {

@@ -1,10 +1,12 @@
-import { chmod, mkdir, readdir, readFile } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
-import { errnoOf, removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../../kernel/atomic-file.ts";
+import { removeFile, storageError, sweepTemporaryFiles, writeFileAtomic } from "../../kernel/atomic-file.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
+import { parseAs } from "../files/parse-as.ts";
+import { listFolder, readText } from "../files/read-files.ts";
 import type { SecretStore } from "./secret-store.ts";
 
 const SUFFIX = ".json";
@@ -51,35 +53,13 @@ async function prepareFolder(folder: string): Promise<void> {
 }
 
 async function readSecrets(path: string): Promise<Record<string, string> | null> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return null;
-    throw storageError("read file", path, error);
-  }
-  const parsed = SecretsSchema.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
+  const text = await readText(path);
+  if (text === null) return null;
+  const secrets = parseAs(SecretsSchema, text);
+  if (secrets !== null) return secrets;
   // Without a cause: a parser's words would quote what it could not read.
   throw new PlatformError(
     "storage_failed",
     `Cannot read file "${path}": it does not hold secrets any more. Destroy its environment and create it anew.`,
   );
-}
-
-async function listFolder(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return [];
-    throw storageError("read folder", folder, error);
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

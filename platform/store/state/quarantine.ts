@@ -1,9 +1,10 @@
-import { lstat, mkdir, open, readdir } from "node:fs/promises";
+import { lstat, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { errnoOf, moveFile, storageError } from "../../kernel/atomic-file.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { describeError } from "../../kernel/errors.ts";
+import { listFolder } from "../files/read-files.ts";
 
 /** The folder in the state folder that takes the files that are no state files. */
 export const QUARANTINE = "quarantine";
@@ -21,7 +22,7 @@ export type FoundFile = { id: string; since: number };
 export async function findStateFiles(...folders: string[]): Promise<FoundFile[]> {
   const latest = new Map<string, number>();
   for (const folder of folders) {
-    for (const name of await namesIn(folder)) {
+    for (const name of await listFolder(folder)) {
       const id = STATE_FILE.exec(name)?.[1];
       if (id === undefined || !isEnvironmentId(id)) continue;
       const since = await changedAt(join(folder, name));
@@ -54,16 +55,6 @@ async function reservePlace(folder: string, name: string): Promise<string> {
     } catch (error) {
       if (errnoOf(error) !== "EEXIST") throw storageError("create file", join(folder, place), error);
     }
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return [];
-    throw storageError("read folder", folder, error);
   }
 }
 

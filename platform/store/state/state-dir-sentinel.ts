@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
 import { checkStateDir, SentinelSchema, type Sentinel, type StateDirFacts } from "../../domain/state-dir-rule.ts";
-import { errnoOf, makeFolder, storageError, writeFileAtomic } from "../../kernel/atomic-file.ts";
+import { makeFolder, writeFileAtomic } from "../../kernel/atomic-file.ts";
+import { parseAs } from "../files/parse-as.ts";
+import { readText } from "../files/read-files.ts";
 import { findStateFiles, QUARANTINE } from "./quarantine.ts";
 
 /** In the state folder. scripts/down.sh has the name, too. */
@@ -56,7 +57,7 @@ async function decide(options: StateDirOptions): Promise<{ facts: StateDirFacts;
     readText(options.copy),
     findEnvironments(options),
   ]);
-  const facts = { sentinel: parseSentinel(sentinel), copy: copy?.trim() || null, environments };
+  const facts = { sentinel: parseAs(SentinelSchema, sentinel ?? ""), copy: copy?.trim() || null, environments };
   const outcome = checkStateDir(facts, options.subnets, randomUUID());
   if ("refusal" in outcome)
     throw new Error(`Cannot start on the state folder "${options.folder}": ${outcome.refusal}.`);
@@ -71,22 +72,4 @@ async function findEnvironments({ folder, maxTtl }: StateDirOptions): Promise<st
     ...quarantined.filter(({ since }) => mayStillLive(since, maxTtl, now)),
   ];
   return [...new Set(found.map(({ id }) => id))];
-}
-
-/** A file that holds something else is no sentinel. */
-function parseSentinel(text: string | null): Sentinel | null {
-  try {
-    return SentinelSchema.parse(JSON.parse(text ?? ""));
-  } catch {
-    return null;
-  }
-}
-
-async function readText(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return null;
-    throw storageError("read file", path, error);
-  }
 }

@@ -3,6 +3,7 @@ import { EnvironmentRecordSchema, RECORD_VERSION, type EnvironmentRecord } from 
 import { PlatformError } from "../../kernel/errors.ts";
 import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { MIGRATIONS, type Migration } from "../../domain/environment/migrations.ts";
+import { parseAs } from "../files/parse-as.ts";
 
 /** What a state file turned out to be: a record, or why it is none of ours. */
 export type ParsedStateFile = { record: EnvironmentRecord } | { reason: string };
@@ -12,11 +13,11 @@ const VersionedSchema = z.looseObject({ version: z.int().nonnegative() });
 /** The text of the state file of environment `id`, brought to the present version. Never throws. */
 export function parseStateFile(id: string, text: string, migrations = MIGRATIONS): ParsedStateFile {
   if (!isEnvironmentId(id)) return { reason: "is not named after an environment" };
-  const versioned = VersionedSchema.safeParse(parseJson(text));
-  if (!versioned.success) return { reason: text.trim() === "" ? "is empty" : "is not a JSON object with a version" };
-  const migrated = migrate(versioned.data, migrations);
+  const versioned = parseAs(VersionedSchema, text);
+  if (versioned === null) return { reason: text.trim() === "" ? "is empty" : "is not a JSON object with a version" };
+  const migrated = migrate(versioned, migrations);
   if (migrated === null)
-    return { reason: `has version ${versioned.data.version}; this platform reads version ${RECORD_VERSION}` };
+    return { reason: `has version ${versioned.version}; this platform reads version ${RECORD_VERSION}` };
   const parsed = EnvironmentRecordSchema.safeParse(migrated);
   if (!parsed.success) return { reason: `is not a record: ${describeIssues(parsed.error)}` };
   if (parsed.data.id !== id) return { reason: `holds another environment, "${parsed.data.id}"` };
@@ -43,14 +44,6 @@ function migrate(record: { version: number }, migrations: Readonly<Record<number
     current = { ...migration(current), version: current.version + 1 };
   }
   return current.version === RECORD_VERSION ? current : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function describeIssues(error: z.ZodError): string {
