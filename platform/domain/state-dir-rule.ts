@@ -37,9 +37,10 @@ export function checkStateDir(
   const changes = sentinel === null || environments.length === 0 ? [] : describeChanges(sentinel, subnets);
   if (changes.length === 0) return { sentinel: { id: sentinel?.id ?? newId, ...subnets } };
   const more = environments.length > NAMED ? ` and ${environments.length - NAMED} more` : "";
+  const named = environments.slice(0, NAMED).join(", ") + more;
   return {
     refusal:
-      `${changes.join(", and ")} when these environments were made: ${environments.slice(0, NAMED).join(", ")}${more}. ` +
+      `${changes.join(", and ")} when these environments were made: ${named}. ` +
       "The firewall and Nginx would not keep them apart any more. Put the setting back and start again; or run make " +
       "down, which destroys every environment, then start",
   };

@@ -10,8 +10,8 @@ export const KEPT_FILES = 3;
 const OWNER = "owner";
 
 /**
- * Moves a folder of logs into the archive; none is fine. Where the archive has one already (lines came
- * in after an archiving that was cut short), its files count as older and each move rotates them.
+ * * Moves a folder of logs into the archive, if there is one. Where the archive has the folder already (lines came in
+ * after an archiving that was cut short), the files there count as older and each move rotates them.
  */
 export async function moveLogs(from: string, to: string): Promise<void> {
   if (!(await isFolder(from))) return;

@@ -1,8 +1,8 @@
 import type { Archive } from "../../domain/archive-rule.ts";
 
-/** Logs of destroyed environments, as a whole each. Failures are `storage_failed`. */
+/** The logs of destroyed environments, an archive each. Failures are `storage_failed`. */
 export interface ArchiveStore {
   list(): Promise<Archive[]>;
-  /** None is fine. Whoever is reading it reads on. */
+  /** Succeeds also where there is none. A reader that has its files open reads on. */
   remove(id: string): Promise<void>;
 }

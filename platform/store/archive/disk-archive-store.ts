@@ -8,13 +8,13 @@ import { assertEnvironmentId } from "../files/assert-id.ts";
 import { isAbsence, listFolder } from "../files/read-files.ts";
 import type { ArchiveStore } from "./archive-store.ts";
 
-/** Begins the names of archives on their way out; no id begins like it. */
+/** The prefix of archives that are being removed. No id begins like it. */
 const LEAVING = ".leaving-";
 
 /** The archives below `<folder>/archived`. */
 export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveStore {
   const place = join(folder, "archived");
-  // An archive is hardly ever written to again, so that it is measured once, not every minute.
+  // An archive is hardly ever written to again, so it is measured once, not every minute.
   const measured = new Map<string, Archive>();
 
   async function measure(id: string): Promise<Archive | null> {
@@ -29,7 +29,7 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
     async list() {
       try {
         const present = await listFolder(place);
-        // Left by a platform that was killed while it removed them.
+        // A platform that was killed left these half removed.
         const leaving = present.filter((name) => name.startsWith(LEAVING));
         await Promise.all(leaving.map((name) => rm(join(place, name), { recursive: true, force: true })));
         const ids = new Set(present.filter(isEnvironmentId));
@@ -48,7 +48,7 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
       assertEnvironmentId(id, "remove archive");
       const leaving = join(place, `${LEAVING}${randomUUID()}`);
       try {
-        // Gone in one go for whoever reads; readers that have its files open read on.
+        // No reader finds half of an archive; a reader that has its files open reads on.
         await rename(join(place, id), leaving);
         measured.delete(id);
         await rm(leaving, { recursive: true, force: true });
@@ -59,7 +59,7 @@ export function createDiskArchiveStore({ folder }: { folder: string }): ArchiveS
   };
 }
 
-/** Null when it is gone or no folder. */
+/** Null when there is no such folder. */
 async function measureFolder(id: string, path: string): Promise<Archive | null> {
   try {
     const files = await Promise.all((await readdir(path)).map((name) => stat(join(path, name))));

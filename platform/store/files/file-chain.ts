@@ -5,7 +5,7 @@ import { isAbsence } from "./read-files.ts";
 export const BLOCK_BYTES = 64 * 1024;
 const NEWLINE = 0x0a;
 
-/** A file as it was when it was opened: later appends and renames do not change what is read of it. */
+/** A file as it was when it was opened. Later appends and renames do not change what a reader gets. */
 export type OpenFile = {
   handle: FileHandle;
   inode: bigint;
@@ -37,7 +37,9 @@ export async function openToRead(path: string): Promise<OpenFile | null> {
   }
 }
 
-/** Opens every file of a chain that there is, newest first. The caller closes them, and holds off rotation meanwhile. */
+/**
+ * Opens every file of a chain that there is, newest first. The caller closes them, and holds off rotation meanwhile.
+ */
 export async function openChain(path: string, keep: number): Promise<OpenFile[]> {
   const files: OpenFile[] = [];
   try {
@@ -56,7 +58,7 @@ export async function closeFiles(files: OpenFile[]): Promise<void> {
   await Promise.all(files.map(({ handle }) => handle.close()));
 }
 
-/** Where the last whole line ends: what a killed writer left behind it is no line. */
+/** Where the last whole line ends. A killed writer may have left half a line behind it. */
 export async function endOfWholeLines(handle: FileHandle, size: number): Promise<number> {
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - BLOCK_BYTES);
@@ -74,13 +76,13 @@ type Lines = { data: Buffer; position: number };
 
 /** The lines of a file's whole-line part, the last ones first, in batches of about a block. */
 export async function* dataBackwards({ handle, size }: Pick<OpenFile, "handle" | "size">): AsyncGenerator<Lines> {
-  // The end of a line whose beginning is not read yet, in pieces, its line end included.
+  // The pieces of a line whose beginning is not read yet, with its line end.
   let rest: Buffer[] = [];
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - BLOCK_BYTES);
     const block = await readBytes(handle, start, end - start);
     end = start;
-    // In the last block of all, the file's first, every line begins; in others the first one may have begun before.
+    // A block's first line may have begun in the block before, except at the beginning of the file.
     const cut = start === 0 ? 0 : block.indexOf(NEWLINE) + 1;
     if (start > 0 && cut === 0) {
       rest.unshift(block);
@@ -104,7 +106,9 @@ export async function* linesBackwards(files: Pick<OpenFile, "handle" | "size">[]
   }
 }
 
-/** The last `limit` entries that `parse` takes, oldest first. It is given the newest line first; null leaves one out. */
+/**
+ * The last `limit` entries that `parse` takes, oldest first. It is given the newest line first; null leaves one out.
+ */
 export async function readLastEntries<T>(
   files: OpenFile[],
   limit: number,

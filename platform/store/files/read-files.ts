@@ -21,7 +21,7 @@ export async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Whether an error says that there is no such file, or that what is above it is no folder. */
+/** Whether an error says that a file, or a folder above it, does not exist. */
 export function isAbsence(error: unknown): boolean {
   const code = errnoOf(error);
   return code === "ENOENT" || code === "ENOTDIR";

@@ -6,14 +6,14 @@ import { chainPaths, endOfWholeLines } from "./file-chain.ts";
 const NEWLINE = 0x0a;
 
 /**
- * A file of lines that moves to `<path>.1` (and that to `.2` …) when the next text would make it
- * larger than `maxSize` bytes; `keep` old ones stay. Own code rather than rotating-file-stream,
- * which neither repairs a half-written line nor says what of a failed write is on disk.
+ * A file of lines that moves to `<path>.1` (and that to `.2` …) when the next text would make it larger than `maxSize`
+ * bytes; `keep` old ones stay. rotating-file-stream neither repairs a half-written line nor says how much of a failed
+ * write is on the disk.
  */
 export type RotatingFile = {
   /**
-   * Appends whole lines; resolves when the system has them. A text that fits into one file is there
-   * whole or, when this throws, not at all; a larger one is split between lines, and part of it may stay.
+   * Appends whole lines; resolves when the system has them. When this throws, nothing of a text that fits into one file
+   * is there. A larger text is split between lines, and part of it may stay.
    */
   append(text: string): Promise<void>;
   /** Closes the file; a later append opens it again. */
@@ -23,9 +23,9 @@ export type RotatingFile = {
 type Opened = { handle: FileHandle; size: number; inode: number };
 
 /**
- * Nothing is opened or created before the first append. One call at a time: the caller holds a lock.
- * Where somebody removed the file since the last append it is begun anew; with `throwsOnLoss` that append
- * throws first, for whoever can append again what was lost.
+ * * Opens and creates nothing before the first append. The caller makes one call at a time. A file that was removed
+ * since the last append is begun anew; with `throwsOnLoss` that append throws, for a caller that can append the lost
+ * lines again.
  */
 export function createRotatingFile({
   path,
@@ -49,8 +49,7 @@ export function createRotatingFile({
   async function write(part: Buffer): Promise<void> {
     if (opened !== null && !(await isStillThere(path, opened))) {
       await close();
-      if (throwsOnLoss)
-        throw new Error(`Cannot append to "${path}": somebody removed it; the next append begins it anew`);
+      if (throwsOnLoss) throw new Error(`Cannot append to "${path}": it was removed; the next append begins it anew`);
     }
     opened ??= await openToAppend(path);
     if (opened.size > 0 && opened.size + part.length > maxSize) {
@@ -59,10 +58,10 @@ export function createRotatingFile({
       opened = await openToAppend(path);
     }
     try {
-      await writeFully(opened.handle, part);
+      await opened.handle.appendFile(part);
       opened.size += part.length;
     } catch (error) {
-      await opened.handle.truncate(opened.size).catch(() => undefined); // opening it again cuts half a line off, at the least
+      await opened.handle.truncate(opened.size).catch(() => undefined); // else the next opening cuts the half line off
       await close().catch(() => undefined);
       throw error;
     }
@@ -76,7 +75,9 @@ export function createRotatingFile({
   };
 }
 
-/** Moves every file of a chain one place on; the oldest is overwritten. Gaps, left by a kill in between, are fine. */
+/**
+ * Moves every file of a chain one place on and overwrites the oldest. A kill in between leaves a gap, which is fine.
+ */
 export async function rotate(path: string, keep: number): Promise<void> {
   const names = chainPaths(path, keep);
   for (let place = names.length - 1; place > 0; place--) {
@@ -102,19 +103,12 @@ async function openToAppend(path: string): Promise<Opened> {
   }
 }
 
-/** What is written to a removed file is lost without a word. */
+/** A write to a removed file succeeds, and its lines are lost. */
 async function isStillThere(path: string, { inode }: Opened): Promise<boolean> {
   return stat(path).then(
     ({ ino }) => ino === inode,
     () => false,
   );
-}
-
-async function writeFully(handle: FileHandle, data: Buffer): Promise<void> {
-  for (let written = 0; written < data.length; ) {
-    const { bytesWritten } = await handle.write(data, written);
-    written += bytesWritten;
-  }
 }
 
 /** Parts of at most `limit` bytes that end with a line each; a longer line is a part of its own. */

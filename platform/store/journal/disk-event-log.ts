@@ -23,9 +23,8 @@ const EventSchema = z.looseObject({
 export type EventLogOptions = { folder: string; maxSize: number; clock?: Clock; logger?: Pick<Logger, "warn"> };
 
 /**
- * Events in `<folder>/events.jsonl`, rotated at `maxSize` bytes. Starts with the last ones of the file
- * in memory, so that ids ascend and a reader resumes across restarts. Never fails to start: events
- * that cannot be read are told to the logger and left.
+ * Events in `<folder>/events.jsonl`, rotated at `maxSize` bytes. Starts with the last events of the file, so that ids
+ * ascend and a reader resumes across restarts. Never fails to start: the logger is told of a file that cannot be read.
  */
 export async function createDiskEventLog({
   folder,
@@ -42,7 +41,7 @@ export async function createDiskEventLog({
       logger?.warn({ reason: describeError(error) }, "cannot write events; the next event tries again"),
     onLoss: () => logger?.warn("too many events wait to be written: the oldest are missing in the file"),
   });
-  // Where the file cannot tell the last id, the time is surely above it: nobody emits a thousand events a second for long.
+  // The time is above the last id where the file cannot be read: there are fewer than a thousand events a second.
   let lastId = clock.now();
   try {
     for (const event of await file.readLast(HELD_EVENTS, descendingEvents())) ring.push(event);
@@ -78,7 +77,7 @@ function descendingEvents(): (line: string) => PlatformEvent | null {
   };
 }
 
-/** The event as it is, or without data that could be neither written nor sent. */
+/** The event, without data that has no JSON form and could be neither written nor sent. */
 function withJsonForm(event: PlatformEvent): PlatformEvent {
   try {
     JSON.stringify(event.data);

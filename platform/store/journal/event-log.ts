@@ -1,8 +1,8 @@
 import type { NewEvent, PlatformEvent } from "../../domain/events.ts";
 
-/** What happened, in order: `logs/events.jsonl`, and to whoever listens. */
+/** The platform's events in order, in `logs/events.jsonl` and for subscribers. */
 export interface EventLog {
-  /** Numbers, stamps, appends and hands out an event. Never throws: a full disk must not stop what it tells of. */
+  /** Numbers, stamps, appends and hands out an event. Never throws, since a full disk must not stop a change. */
   emit(event: NewEvent): PlatformEvent;
   /**
    * Events after `afterId` as far as memory holds them (the last 1,000), then those to come; null: only those to come.

@@ -1,7 +1,7 @@
 import type { PlatformEvent } from "../../domain/events.ts";
 import { createNotifier } from "../../kernel/notifier.ts";
 
-/** The last events, and those who wait for the next one. */
+/** The last events in memory, and their subscribers. */
 export type EventRing = {
   push(event: PlatformEvent): void;
   /** Id of the last event; 0 when there has been none. */
@@ -13,8 +13,8 @@ export type EventRing = {
 };
 
 /**
- * Keeps the last `capacity` events. A subscriber is a place in the ring and no more: it reads at its
- * own pace, costs no memory while it stalls, and ends when what it should read next has been dropped.
+ * * Keeps the last `capacity` events. A subscriber is only a place in the ring: it costs no memory while it stalls, and
+ * it ends when the next event it should read has been dropped.
  */
 export function createEventRing(capacity = 1_000): EventRing {
   const events: PlatformEvent[] = [];
@@ -46,7 +46,7 @@ export function createEventRing(capacity = 1_000): EventRing {
     },
     lastId: () => lastId,
     subscribe(afterId, signal) {
-      // An id that was never given comes from a log that has been wiped since: its reader has seen none of these.
+      // An id above the last one comes from a log that was wiped since: its reader has seen none of these events.
       const known = afterId === null || afterId <= lastId ? (afterId ?? lastId) : 0;
       return read(Math.max(known, droppedId), signal);
     },

@@ -75,7 +75,7 @@ export function createJournalFile({ path, maxSize, keep, onFailure, onLoss }: Jo
     },
     async close() {
       await flush();
-      await file.close().catch(() => undefined); // what could not be written has been told
+      await file.close().catch(() => undefined); // the failure was told when it was written
     },
   };
 }

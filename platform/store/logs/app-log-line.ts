@@ -1,13 +1,15 @@
 import type { AppLogLine } from "./log-store.ts";
 import type { LogQuery } from "../../domain/log-query.ts";
 
-/** `<timestamp> <service> <stream> <text>`, with its line end. Everything but a line break stays as the container wrote it. */
+/**
+ * `<timestamp> <service> <stream> <text>` with its line end. Only line breaks within the text are replaced, by spaces.
+ */
 export function formatLine({ timestamp, service, stream, text }: AppLogLine): string {
   const safe = text.includes("\n") ? text.replaceAll("\n", " ") : text;
   return `${timestamp} ${service} ${stream} ${safe}\n`;
 }
 
-/** A line of app.log without its line end; null when it is none. */
+/** Reads a line of app.log without its line end; null when it has another form. */
 export function parseLine(line: string): AppLogLine | null {
   const first = line.indexOf(" ");
   const second = line.indexOf(" ", first + 1);
@@ -23,10 +25,10 @@ export function parseLine(line: string): AppLogLine | null {
   };
 }
 
-/** Whether a line of app.log is what a query asks for. */
+/** Whether a line of app.log matches a query. */
 export type LineFilter = (line: string) => boolean;
 
-/** What `service`, `since` and `grep` of a query leave; lines that are none of ours pass only where neither service nor time is asked for. */
+/** The filter of a query. Lines of another form match only where neither a service nor a time is asked for. */
 export function createLineFilter({ service, since, grep }: Omit<LogQuery, "lines">): LineFilter {
   const needle = grep?.toLowerCase() ?? "";
   return (line) => {

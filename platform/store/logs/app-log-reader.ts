@@ -11,8 +11,8 @@ const NEWLINE = 0x0a;
 export type Place = { file: OpenFile; position: number };
 
 /**
- * The last `count` lines that match, oldest first, as far as they fit into 8 MiB. Holds them and one
- * block in memory, however large the files are.
+ * The last `count` lines that match, oldest first, as far as they fit into 8 MiB. Holds these lines and one block in
+ * memory, however large the files are.
  */
 export async function readLastLines(files: OpenFile[], count: number, matches: LineFilter): Promise<string[]> {
   const found: string[] = [];
@@ -22,7 +22,7 @@ export async function readLastLines(files: OpenFile[], count: number, matches: L
 
 /**
  * Where the first of those lines begins; the end of the newest file when there are none, null without files. Holds one
- * block in memory: whoever has time reads the lines from there, a few at once.
+ * block in memory, so that a follower can read the lines from there at its own pace.
  */
 export async function findFirstOfLastLines(
   files: OpenFile[],
@@ -35,7 +35,7 @@ export async function findFirstOfLastLines(
   return first;
 }
 
-/** Tells of the last `count` lines that match, newest first, as far as they fit into 8 MiB. */
+/** Calls `tell` for the last `count` lines that match, newest first, as far as they fit into 8 MiB. */
 async function findLastLines(
   files: OpenFile[],
   count: number,
@@ -59,7 +59,7 @@ async function findLastLines(
   }
 }
 
-/** Where shipping of a service goes on. Looks back no further than it must. */
+/** Where shipping of a service goes on. Reads back no further than it must. */
 export async function findResumePoint(files: OpenFile[], service: string): Promise<ResumePoint> {
   const search = createResumeSearch(service);
   for await (const batch of linesBackwards(files)) {

@@ -27,8 +27,8 @@ const HEALTH_LOG_BYTES = 1024 * 1024;
 const KEPT_HEALTH_FILES = 1;
 
 /**
- * Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). `shownAs`: how the
- * folder is called where people are told of it.
+ * * Logs below `folder`, each file at most `maxSize` bytes (a longer line has a file of its own). `shownAs` is the
+ * folder's path in answers.
  */
 export function createDiskLogStore({
   folder,
@@ -41,8 +41,8 @@ export function createDiskLogStore({
   shownAs?: string;
   clock?: Clock;
 }): LogStore {
-  // Held by every append, rotation and move of an environment's files, and while they are opened for reading:
-  // whoever reads has a consistent set of files, whatever happens to their names afterwards.
+  // Held by every append, rotation and move of an environment's files, and while they are opened for reading, so that a
+  // reader has a consistent set of files.
   const lock = createKeyedLock();
   const writers = new Map<string, { app: RotatingFile; health: RotatingFile }>();
   const followers = createFollowers();
@@ -57,7 +57,7 @@ export function createDiskLogStore({
     const known = writers.get(id);
     if (known !== undefined) return known;
     const made = {
-      // Its shipper, told of the loss, looks where to go on and ships again what the engine still has.
+      // The shipper is told of the loss, asks for the resume point and ships again what the engine still has.
       app: createRotatingFile({ path: join(livePath(id), APP_LOG), maxSize, keep: KEPT_FILES, throwsOnLoss: true }),
       health: createRotatingFile({
         path: join(livePath(id), HEALTH_LOG),
@@ -75,7 +75,7 @@ export function createDiskLogStore({
     await Promise.all([files?.app.close(), files?.health.close()]);
   }
 
-  /** Runs a change of one environment's files (or of the cleanup log), its failures in the catalogue's terms. */
+  /** Runs a change of one environment's files, or of the cleanup log; its failures become `storage_failed`. */
   function change<T>(key: string, verb: string, fn: () => Promise<T>): Promise<T> {
     return lock.run(key, async () => {
       if (closed) throw new PlatformError("shutting_down", `Cannot ${verb} "${key}": the platform is shutting down`);
@@ -83,7 +83,9 @@ export function createDiskLogStore({
     });
   }
 
-  /** The files of a log, living or archived; null when the environment has no logs at all. The caller closes them. */
+  /**
+   * Opens the files of a log, living or archived; null when the environment has no logs at all. The caller closes them.
+   */
   async function openLog(
     id: string,
     name: string,
@@ -155,7 +157,7 @@ export function createDiskLogStore({
         try {
           await writersOf(id).app.append(text);
         } finally {
-          followers.notify(id); // part of a large batch may be there even so
+          followers.notify(id); // part of a large batch may be there after a failure, too
         }
       });
     },
@@ -179,10 +181,7 @@ export function createDiskLogStore({
         followers.end(id, true);
       });
     },
-    async archivedOwner(id) {
-      if (!isEnvironmentId(id)) return null;
-      return await guarded("read owner of logs", archivedPath(id), () => readOwner(archivedPath(id)));
-    },
+    archivedOwner: async (id) => (isEnvironmentId(id) ? readOwner(archivedPath(id)) : null),
     archivePath(id) {
       assertEnvironmentId(id, "keep logs of");
       return join(shownAs, ARCHIVE, id);
@@ -211,7 +210,7 @@ export function createDiskLogStore({
   };
 }
 
-/** Where the last lines begin. Every file but that one is closed. */
+/** Where the last lines begin. Closes every file but that one. */
 async function beginning(files: OpenFile[], lines: number, matches: (line: string) => boolean): Promise<Place | null> {
   let start: Place | null = null;
   try {

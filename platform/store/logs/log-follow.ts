@@ -5,33 +5,33 @@ import type { LineFilter } from "./app-log-line.ts";
 import type { Place } from "./app-log-reader.ts";
 import { BLOCK_BYTES, chainPaths, openToRead, readBytes, type OpenFile } from "../files/file-chain.ts";
 
-/** What is appended within this is read at once: a flood costs a follower twenty looks a second, silence none. */
+/** A follower reads the appends of this time at once: a flood costs it twenty reads a second. */
 const GATHER_MS = 50;
 const NEWLINE = 0x0a;
 
-/** The file being read, how far, and the beginning of a line whose end is not written yet. */
+/** The file being read, the place in it, and the beginning of a line that has no end yet. */
 type Cursor = { file: OpenFile; position: number; rest: Buffer };
 
 export type FollowOptions = {
-  /** Where app.log is now: among the living or, once they are moved, in the archive. */
+  /** Where app.log is now, also after it moved to the archive. */
   path: () => string;
   keep: number;
-  /** Where to begin, in whichever file; null when nothing has been written yet. The file is closed by the follower. */
+  /** Where to begin; null when nothing has been written yet. The follower closes the file. */
   start: Place | null;
   matches: LineFilter;
   /** Runs a function while no rotation and no move can happen. */
   exclusively: <T>(fn: () => Promise<T>) => Promise<T>;
   /** The appends. */
   changes: Notifier;
-  /** Aborts when nothing will be appended any more: what is there by then is still delivered. */
+  /** Aborts after the last append. The lines that are there by then are still delivered. */
   ended: AbortSignal;
   signal: AbortSignal;
 };
 
 /**
- * Lines of a rotating file from a place on, those to come included, at the consumer's pace: one block is in memory,
- * and nothing is read ahead, so that who begins far back and stalls costs no more than who waits for news. A file
- * that was rotated away is read to its end before the next one is begun.
+ * Lines of a rotating file from a place on, those to come included, at the consumer's pace. One block is in memory and
+ * nothing is read ahead, so a consumer that stalls costs no more than one that waits. A file that was rotated away is
+ * read to its end before the next one.
  */
 export async function* followLines(options: FollowOptions): AsyncGenerator<string> {
   const { start, matches, ended, signal } = options;
@@ -44,7 +44,7 @@ export async function* followLines(options: FollowOptions): AsyncGenerator<strin
       if (cursor !== null) yield* newLines(cursor, matches, signal);
       const next: Cursor | null = await findNext(cursor, options);
       if (next !== null) {
-        // The old file is no longer the newest: what it holds now is all it ever will.
+        // The old file is not written to any more: read the rest.
         try {
           if (cursor !== null) yield* newLines(cursor, matches, signal);
         } finally {
@@ -73,7 +73,10 @@ async function* newLines(cursor: Cursor, matches: LineFilter, signal: AbortSigna
   }
 }
 
-/** The lines that end in the next block, null where nothing is left. Apart, so that nothing but them outlives it. */
+/**
+ * The lines that end in the next block, null where nothing is left. A function, so that the block is freed before they
+ * are taken.
+ */
 async function nextLines(cursor: Cursor): Promise<string[] | null> {
   const block = await readBytes(cursor.file.handle, cursor.position, BLOCK_BYTES);
   if (block.length === 0) return null;
@@ -91,7 +94,7 @@ async function findNext(cursor: Cursor | null, { path, keep, exclusively }: Foll
     const names = chainPaths(path(), keep);
     const inodes = await Promise.all(names.map(inodeOf));
     const place = cursor === null ? -1 : inodes.indexOf(cursor.file.inode);
-    // Not found: nothing was read yet, or it was rotated away altogether; the oldest one there is comes next.
+    // Where the file is not found, nothing was read yet, or the rotation deleted it: the oldest file comes next.
     const newer = place === -1 ? names.toReversed() : names.slice(0, place).toReversed();
     for (const name of newer) {
       const file = await openToRead(name);

@@ -1,15 +1,15 @@
 import { parseLine } from "./app-log-line.ts";
 import type { ResumePoint, ShippedLine } from "./log-store.ts";
 
-/** By how much the order of lines and their timestamps may differ: as long as the engine's disk may stall. */
+/** How far the order of lines may differ from their timestamps': as long as the engine's disk may stall. */
 const DISORDER_MS = 10_000;
 
 /**
- * Finds where shipping of a service goes on, from the lines of app.log, newest first: of each stream
- * the last line's timestamp and how many lines bear it.
+ * Finds where shipping of a service goes on, from the lines of app.log, newest first: each stream's last timestamp and
+ * the number of lines that bear it.
  */
 export type ResumeSearch = {
-  /** Takes the next older line; true when no older one matters any more. */
+  /** Takes the next older line. True when the older ones do not matter any more. */
   look(line: string): boolean;
   result(): ResumePoint;
 };
@@ -25,7 +25,7 @@ export function createResumeSearch(service: string): ResumeSearch {
       const time = line === null ? Number.NaN : Date.parse(line.timestamp);
       if (line === null || line.service !== service || Number.isNaN(time)) return false;
       lastTime ??= time;
-      // A line this old was not overtaken by the last one: a stream not met by now has shipped nothing that is asked for again.
+      // The last line cannot have overtaken one this old: a stream that was not met has shipped nothing since `since`.
       if (time < lastTime - 2 * DISORDER_MS) return true;
       const last = streams[line.stream];
       if (last === undefined) streams[line.stream] = { timestamp: line.timestamp, count: 1 };
@@ -35,7 +35,7 @@ export function createResumeSearch(service: string): ResumeSearch {
     },
     result() {
       if (lastTime === null) return null;
-      // Nine digits, as the engine stamps its lines, so that the two compare as texts.
+      // Nine digits, as in the engine's own timestamps, so that the two compare as texts.
       return { since: new Date(lastTime - DISORDER_MS).toISOString().replace("Z", "000000Z"), streams };
     },
   };

@@ -1,8 +1,8 @@
 const REMEMBERED = 1_000;
 
 /**
- * The ids whose logs were archived or discarded last: what still arrives for them must not begin a
- * folder anew. Only the last 1,000, since what arrives late arrives within seconds.
+ * The last 1,000 ids whose logs were archived or discarded: a late line must not begin their folder anew. Late lines
+ * arrive within seconds.
  */
 export function createTombstones(): { add(id: string): void; has(id: string): boolean } {
   const ids = new Set<string>();

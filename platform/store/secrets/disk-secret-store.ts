@@ -15,7 +15,10 @@ const FILE_MODE = 0o600;
 
 const SecretsSchema = z.record(z.string(), z.string());
 
-/** Secrets in `<folder>/<id>.json`, apart from the state files, which people look at, copy and attach to reports. Nothing is kept in memory. */
+/**
+ * Secrets in `<folder>/<id>.json`, apart from the state files, which people copy and attach to reports. Keeps nothing
+ * in memory.
+ */
 export function createDiskSecretStore({ folder }: { folder: string }): SecretStore {
   const pathOf = (id: string) => {
     assertEnvironmentId(id, "keep secrets of");
@@ -46,7 +49,7 @@ export function createDiskSecretStore({ folder }: { folder: string }): SecretSto
 async function prepareFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-    await chmod(folder, FOLDER_MODE); // the umask, or whoever made it, may have chosen otherwise
+    await chmod(folder, FOLDER_MODE); // the umask may have chosen another one, or the folder was there
   } catch (error) {
     throw storageError("make folder", folder, error);
   }
@@ -57,7 +60,7 @@ async function readSecrets(path: string): Promise<Record<string, string> | null>
   if (text === null) return null;
   const secrets = parseAs(SecretsSchema, text);
   if (secrets !== null) return secrets;
-  // Without a cause: a parser's words would quote what it could not read.
+  // Without a cause: a parser's message would quote the file.
   throw new PlatformError(
     "storage_failed",
     `Cannot read file "${path}": it does not hold secrets any more. Destroy its environment and create it anew.`,

@@ -1,17 +1,11 @@
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describeError, PlatformError } from "../../kernel/errors.ts";
-import {
-  errnoOf,
-  makeFolder,
-  removeFile,
-  storageError,
-  sweepTemporaryFiles,
-  writeFileAtomic,
-} from "../../kernel/atomic-file.ts";
+import { describeError } from "../../kernel/errors.ts";
+import { errnoOf, makeFolder, removeFile, sweepTemporaryFiles, writeFileAtomic } from "../../kernel/atomic-file.ts";
 import { systemClock, type Clock } from "../../kernel/clock.ts";
 import { createKeyedLock } from "../../kernel/keyed-lock.ts";
 import { assertEnvironmentId } from "../files/assert-id.ts";
+import { listFolder } from "../files/read-files.ts";
 import { findStateFiles, moveToQuarantine, QUARANTINE } from "./quarantine.ts";
 import { createRecordMemory } from "./record-memory.ts";
 import { readSentinel, writeSentinel } from "./state-dir-sentinel.ts";
@@ -19,18 +13,18 @@ import { formatStateFile, parseStateFile, type ParsedStateFile } from "./state-f
 import type { EnvironmentStore } from "./environment-store.ts";
 
 const SUFFIX = ".json";
-/** Misses the suffix of state files, so that one left by a killed process is never read as one. */
+/** Without the suffix of state files, so that a probe file that a killed process left is not read as one. */
 const PROBE_FILE = ".write-check";
-/** A full disk still takes an empty file. */
+/** Not empty, since a full disk still takes an empty file. */
 const PROBE_TEXT = "x".repeat(4096);
-/** State files hold the environment variables that users give, so they are nobody else's to read. */
+/** State files hold the environment variables that callers give, so only the platform's user may read them. */
 const MODE = 0o600;
-/** Far above any record; what is larger is not ours and not worth the memory. */
+/** Far above the size of any record. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 type Quarantined = { file: string; reason: string };
 
-/** State files `<folder>/<id>.json`, all of them in memory. What cannot be read as one goes to `<folder>/quarantine/`. */
+/** State files `<folder>/<id>.json`, all in memory. A file that holds no record is moved to `<folder>/quarantine/`. */
 export function createDiskEnvironmentStore({
   folder,
   clock = systemClock,
@@ -39,7 +33,7 @@ export function createDiskEnvironmentStore({
   clock?: Clock;
 }): EnvironmentStore {
   const memory = createRecordMemory();
-  // Held while a file of that id is written or removed: memory changes in the order in which the disk did.
+  // Held while an id's file is written or removed, so that memory changes in the order of the disk.
   const lock = createKeyedLock();
   // As it was at the start.
   let sentinel: string | null = null;
@@ -71,7 +65,7 @@ export function createDiskEnvironmentStore({
     save(record) {
       return lock.run(record.id, async () => {
         const text = formatStateFile(record);
-        await makeFolder(folder); // somebody may have taken it away
+        await makeFolder(folder); // it may have been removed
         await writeFileAtomic(pathOf(record.id), text, { mode: MODE });
         memory.put(record);
       });
@@ -108,18 +102,14 @@ export function createDiskEnvironmentStore({
   };
 }
 
-/** Makes the folder, clears half-written files and returns the names of what should be state files, in a stable order. */
+/** Makes the folder, clears half-written files and returns the names of the state files in a stable order. */
 async function prepareFolder(folder: string): Promise<string[]> {
-  try {
-    await mkdir(folder, { recursive: true });
-    await sweepTemporaryFiles(folder);
-    return (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort();
-  } catch (error) {
-    throw error instanceof PlatformError ? error : storageError("read folder", folder, error);
-  }
+  await makeFolder(folder);
+  await sweepTemporaryFiles(folder);
+  return (await listFolder(folder)).filter((name) => name.endsWith(SUFFIX)).sort();
 }
 
-/** `left`: it cannot even be read, so it stays where it is. */
+/** `left`: the file cannot be read, so it stays where it is. */
 async function readStateFile(folder: string, file: string): Promise<ParsedStateFile & { left?: boolean }> {
   const path = join(folder, file);
   try {

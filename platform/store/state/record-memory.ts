@@ -1,6 +1,6 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 
-/** The records in memory: frozen copies, so that nothing but a save changes what the store says. */
+/** The records in memory, as frozen copies: only a save changes them. */
 export type RecordMemory = {
   /** Oldest first; equally old ones by id. The same array until something changes. */
   all(): readonly EnvironmentRecord[];
@@ -11,7 +11,7 @@ export type RecordMemory = {
 
 export function createRecordMemory(): RecordMemory {
   const records = new Map<string, EnvironmentRecord>();
-  // Sorted once after a change, not once a call: reads outnumber changes by far.
+  // Sorted once after a change, since reads outnumber changes by far.
   let sorted: readonly EnvironmentRecord[] | null = null;
 
   return {

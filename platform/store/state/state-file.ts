@@ -5,12 +5,12 @@ import { isEnvironmentId } from "../../domain/environment/ids.ts";
 import { MIGRATIONS, type Migration } from "../../domain/environment/migrations.ts";
 import { parseAs } from "../files/parse-as.ts";
 
-/** What a state file turned out to be: a record, or why it is none of ours. */
+/** The record in a state file, or why it holds none. */
 export type ParsedStateFile = { record: EnvironmentRecord } | { reason: string };
 
 const VersionedSchema = z.looseObject({ version: z.int().nonnegative() });
 
-/** The text of the state file of environment `id`, brought to the present version. Never throws. */
+/** Reads the text of an environment's state file and brings the record to the present version. Never throws. */
 export function parseStateFile(id: string, text: string, migrations = MIGRATIONS): ParsedStateFile {
   if (!isEnvironmentId(id)) return { reason: "is not named after an environment" };
   const versioned = parseAs(VersionedSchema, text);
@@ -24,7 +24,9 @@ export function parseStateFile(id: string, text: string, migrations = MIGRATIONS
   return { record: parsed.data };
 }
 
-/** The text of a record's state file. Throws `internal_error` when it would not be read again: that is a defect of the caller. */
+/**
+ * The text of a record's state file. Throws `internal_error` when it could not be read again, a defect of the caller.
+ */
 export function formatStateFile(record: EnvironmentRecord): string {
   const text = `${JSON.stringify(record, null, 2)}\n`;
   const parsed = parseStateFile(record.id, text);

@@ -7,10 +7,10 @@ import { errnoOf } from "../../kernel/atomic-file.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { TokenStore } from "./token-store.ts";
 
-/** How long a change of the file may go unnoticed. */
+/** The file is looked at this often, for changes. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Writable by the group, writable or readable by everybody: whoever may write it makes tokens of their own. */
+/** Readable or writable by all, or writable by the group: every user who may write it can make a token. */
 const TOO_OPEN = 0o026;
 
 export const TokenNameSchema = z
@@ -33,12 +33,12 @@ const TokenSchema = z.strictObject({
 export const TokenFileSchema = z.strictObject({ tokens: z.array(TokenSchema) });
 export type TokenFile = z.infer<typeof TokenFileSchema>;
 
-/** What the tokens file holds of a token. */
+/** A token as the tokens file has it. */
 export function hashToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
-/** Reads a tokens file; throws an Error that says what is wrong with it, or with who may open it. */
+/** Reads a tokens file. Throws an Error that says what is wrong with its content or its mode. */
 export async function readTokenFile(path: string): Promise<TokenFile> {
   let content: unknown;
   try {
@@ -58,7 +58,7 @@ export async function readTokenFile(path: string): Promise<TokenFile> {
 
 class TooOpen extends Error {}
 
-/** The mode is looked at on what is read, so that nobody can put another file there in between. */
+/** Asks the open file for its mode, so that it cannot be replaced in between. */
 async function readPrivate(path: string): Promise<string> {
   const file = await open(path);
   try {
@@ -74,10 +74,9 @@ async function readPrivate(path: string): Promise<string> {
 }
 
 /**
- * The tokens of a file, read again within a second when it changes. A file that is bad at the start
- * is thrown; one that goes bad later is told to the logger and by `health`, and the tokens known until
- * then stay: half a file that somebody is saving must not shut everybody out. One that is removed
- * leaves no token valid: that is how to shut everybody out.
+ * The tokens of a file, read again within a second when it changes. Throws when the file is bad at the start. One that
+ * goes bad later is told to the logger and by `health`, and the tokens known until then stay valid, since an editor may
+ * be saving it. Removing the file makes every token invalid.
  */
 export async function openTokenFile({
   path,
@@ -143,7 +142,7 @@ function toLookup({ tokens }: TokenFile): Lookup {
   return tokens.map(({ name, role, hash }) => ({ hash: Buffer.from(hash, "hex"), caller: { name, role } }));
 }
 
-/** Compares with every token, each in constant time: how long it takes tells nothing about what was nearly right. */
+/** Compares with every token, each in constant time, so that the time tells nothing about a token. */
 function find(tokens: Lookup, token: string): Caller | null {
   const given = Buffer.from(hashToken(token), "hex");
   let found: Caller | null = null;
@@ -151,7 +150,7 @@ function find(tokens: Lookup, token: string): Caller | null {
   return found;
 }
 
-/** Changes whenever the file is written, replaced or opened to others, and when it cannot be looked at any more. */
+/** Changes whenever the file is written, replaced or gets another mode, and when it cannot be looked at any more. */
 async function versionOf(path: string): Promise<string> {
   try {
     const { mtimeNs, ctimeNs, size, ino } = await stat(path, { bigint: true });
