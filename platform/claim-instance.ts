@@ -7,9 +7,8 @@ import { takeExclusiveLock, type ExclusiveLock } from "./host/instance-lock.ts";
 import type { StateDirOptions } from "./store/state/state-dir-sentinel.ts";
 
 /**
- * Makes sure that this is the one API of its instance, and the one on its state folder, until it is released or the
- * process ends: to a second one, what the first is just making is left over from a platform that died. Rejects, with
- * who has it, before anything was touched.
+ * Claims the instance and its state folder for this API, until it is released or the process ends: a second API would
+ * take for leftovers what the first is making. Rejects with the address of the API that has them, before any change.
  */
 export async function claimInstance(config: Config): Promise<ExclusiveLock> {
   const { INSTANCE, ENVS_DIR } = config;
@@ -29,7 +28,7 @@ export async function claimInstance(config: Config): Promise<ExclusiveLock> {
   }
 }
 
-/** What the instance's state folder is told by. The copy lies where compose puts it for the API's container, too. */
+/** The place of the instance's state folder and of its copied id, and the settings that a start checks against it. */
 export function stateDirOf({ INSTANCE, ENVS_DIR, SUBNET_POOL, PLATFORM_SUBNET, MAX_TTL }: Config): StateDirOptions {
   return {
     folder: ENVS_DIR,
@@ -48,7 +47,7 @@ async function take(config: Config, name: string, what: string): Promise<Exclusi
   );
 }
 
-/** A process id says nothing outside of a container. */
+/** Without a process id in a container, where it says nothing to others. */
 function describeSelf({ INSTANCE, PLATFORM_HOST, PLATFORM_PORT }: Config): string {
   const stop = existsSync("/.dockerenv") ? `docker stop ${INSTANCE}-api` : `kill ${process.pid}`;
   return `http://${PLATFORM_HOST}:${PLATFORM_PORT}, up since ${new Date().toISOString()}, ended by "${stop}"`;

@@ -26,7 +26,7 @@ test("a change between a look and the wait is not missed by a caller that says h
 
 test("a wait ends when its signal aborts, before or after it began", async () => {
   const notifier = createNotifier();
-  await notifier.next(AbortSignal.abort());
+  await expect(notifier.next(AbortSignal.abort())).resolves.toBeUndefined();
   const controller = new AbortController();
   const waiting = notifier.next(controller.signal);
   controller.abort();

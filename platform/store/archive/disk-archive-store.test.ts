@@ -30,7 +30,7 @@ test("archives are listed with their size and the time of their last line", asyn
   expect(found.find(({ id }) => id === "env-a-1")).toEqual({ id: "env-a-1", bytes: 115, lastWritten: WHEN });
 });
 
-test("a removed archive is gone at once, and whoever has its file open reads on", async () => {
+test("a removed archive is gone at once, and a reader that has its file open reads on", async () => {
   const folder = await temporaryFolder();
   const store = createDiskArchiveStore({ folder });
   const place = await anArchive(folder, "env-a-1", { "app.log": 10 });
@@ -45,7 +45,7 @@ test("a removed archive is gone at once, and whoever has its file open reads on"
   await expect(store.remove("../archived")).rejects.toMatchObject({ code: "internal_error" });
 });
 
-test("an id that is archived again is measured anew, and a removal that a kill cut short is finished", async () => {
+test("list measures an id that is archived again anew, and finishes a removal that a kill cut short", async () => {
   const folder = await temporaryFolder();
   const store = createDiskArchiveStore({ folder });
   await anArchive(folder, "env-a-1", { "app.log": 10 });

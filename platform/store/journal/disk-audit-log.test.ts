@@ -27,7 +27,7 @@ describe.each([
   ["disk", async () => openLog(await temporaryFolder())],
   ["fake", async () => createFakeAuditLog()],
 ])("AuditLog contract: %s", (_name, makeLog) => {
-  test("the last entries are read, oldest first", async () => {
+  test("read gives the last entries, oldest first", async () => {
     const log = await makeLog();
     expect(await log.read(10)).toEqual([]);
     for (const what of ["create", "extend", "destroy"]) log.append(entry(what));
@@ -35,7 +35,7 @@ describe.each([
     expect((await log.read(10))[0]).toEqual({ timestamp: expect.stringMatching(/^20.*Z$/), ...entry("create") });
   });
 
-  test("of a change that has ended its end is read; one that has not is there as asked", async () => {
+  test("read gives the last entry of each change: its end, or the request where it has not ended", async () => {
     const log = await makeLog();
     const change = (what: string, change_id: string, result: string | number) => ({
       ...entry(what),
@@ -56,7 +56,7 @@ describe.each([
   });
 });
 
-test("entries outlive a restart and rotation, and a line that is none is left out", async () => {
+test("read gives entries of before a restart and a rotation, and leaves out a line that is none", async () => {
   const folder = await temporaryFolder();
   const log = openLog(folder, 400);
   for (let i = 0; i < 10; i++) log.append(entry(`change ${i}`));
@@ -68,7 +68,7 @@ test("entries outlive a restart and rotation, and a line that is none is left ou
   expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toContain("edited by hand");
 });
 
-test("what is flushed is in the file, whatever becomes of the platform", async () => {
+test("an entry is in the file once flush has resolved", async () => {
   const folder = await temporaryFolder();
   const log = openLog(folder);
   log.append(entry("create"));
@@ -76,7 +76,7 @@ test("what is flushed is in the file, whatever becomes of the platform", async (
   expect(await readFile(join(folder, "audit.jsonl"), "utf8")).toContain('"create"');
 });
 
-test("a folder that cannot be written to is told to the logger and breaks nothing", async () => {
+test("the logger is told of a folder that cannot be written to, and append does not throw", async () => {
   const told: unknown[] = [];
   const file = join(await temporaryFolder(), "a-file");
   await appendFile(file, "");
@@ -91,7 +91,7 @@ test("a folder that cannot be written to is told to the logger and breaks nothin
   expect(told).toHaveLength(1);
 });
 
-test("entries that are lost since too many wait are told of once, until one is written again", async () => {
+test("the logger is told once of entries that are lost because too many wait, until one is written again", async () => {
   const told: unknown[] = [];
   const folder = await temporaryFolder();
   const file = join(folder, "logs");

@@ -46,7 +46,7 @@ async function replay(log: EventLog): Promise<number[]> {
   return ids;
 }
 
-test("events are lines of JSON in the order they were emitted, all there after close", async () => {
+test("close leaves every event in the file, a line of JSON each, in the order of the calls", async () => {
   const folder = await temporaryFolder();
   const { log } = await openLog(folder);
   const events = emit(log, 500);
@@ -61,7 +61,7 @@ test("events are lines of JSON in the order they were emitted, all there after c
   expect(await openFilesBelow(folder)).toEqual([]);
 });
 
-test("ids go on and the last thousand events are held again after a restart, whatever a kill left half-written", async () => {
+test("ids go on after a restart and the last thousand events are held again, past a half-written line", async () => {
   const folder = await temporaryFolder();
   const first = (await openLog(folder)).log;
   emit(first, 1200);
@@ -73,7 +73,7 @@ test("ids go on and the last thousand events are held again after a restart, wha
   expect((await readEvents(folder)).at(-1)?.id).toBe(1201);
 });
 
-test("the file is rotated at its size, three old ones stay, and ids are read across them", async () => {
+test("events.jsonl is rotated at its size, keeps three old files, and ids go on from all of them", async () => {
   const folder = await temporaryFolder();
   const { log } = await openLog(folder, 1024);
   emit(log, 100);
@@ -91,7 +91,7 @@ test("the file is rotated at its size, three old ones stay, and ids are read acr
   expect(emit(later)[0]?.id).toBe(lastKept + 1);
 });
 
-test("lines that are no events, or whose ids go backwards, are passed over at start", async () => {
+test("a start leaves out lines that are no events or whose ids go backwards", async () => {
   const folder = await temporaryFolder();
   await writeFile(
     join(folder, "events.jsonl"),
@@ -101,7 +101,7 @@ test("lines that are no events, or whose ids go backwards, are passed over at st
   expect(await replay(log)).toEqual([3, 5, 6]);
 });
 
-test("a disk that does not take events stops nobody, is told once, and gets them with the next event", async () => {
+test("events that the disk refuses are told of once and written with the next event", async () => {
   const parent = await temporaryFolder();
   const folder = join(parent, "logs");
   const { log, warnings } = await openLog(folder);
@@ -115,7 +115,7 @@ test("a disk that does not take events stops nobody, is told once, and gets them
   expect(await readEvents(folder)).toEqual(events);
 });
 
-test("memory stays bounded while the disk refuses: the oldest unwritten events are given up", async () => {
+test("the oldest unwritten events are given up when more than a thousand wait for the disk", async () => {
   const parent = await temporaryFolder();
   const folder = join(parent, "logs");
   const { log } = await openLog(folder);
@@ -130,7 +130,7 @@ test("memory stays bounded while the disk refuses: the oldest unwritten events a
   );
 });
 
-test("former events that cannot be read do not keep it from starting, and ids still ascend", async () => {
+test("a log whose file cannot be read starts, and its ids still ascend", async () => {
   const folder = await temporaryFolder();
   await mkdir(join(folder, "events.jsonl"));
   const { log, warnings } = await openLog(folder);
@@ -138,7 +138,7 @@ test("former events that cannot be read do not keep it from starting, and ids st
   expect(emit(log)[0]?.id).toBeGreaterThan(Date.UTC(2030, 0, 1));
 });
 
-test("data without a JSON form is replaced, in the file and for subscribers", async () => {
+test("event data without a JSON form is replaced, in the file and for subscribers", async () => {
   const folder = await temporaryFolder();
   const { log } = await openLog(folder);
   const event = log.emit({ type: "environment.failed", env_id: null, data: { big: 1n } });

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { createFakeClock } from "../../test/fakes/fake-clock.ts";
+import { createFakeClock } from "../../kernel/clock.ts";
 import { describeLogStoreContract } from "../../test/contracts/log-store-contract.ts";
 import { aLine, appendNumbers, collectAll, numbersOf, range } from "../../test/support/log-lines.ts";
 import { openFilesBelow } from "../../test/support/open-files.ts";
@@ -37,7 +37,7 @@ async function openStore(maxSize = LARGE, folder?: string): Promise<{ store: Log
   return { store, folder: place, logs: join(place, ID) };
 }
 
-test("app.log is rotated at its size, keeps three old files, and no line is split or lost among those kept", async () => {
+test("app.log is rotated at its size and keeps three old files, without a split or lost line among them", async () => {
   const { store, logs } = await openStore(4096);
   await appendNumbers(store, ID, 0, 1000);
   expect((await readdir(logs)).sort()).toEqual(["app.log", "app.log.1", "app.log.2", "app.log.3"]);
@@ -51,7 +51,7 @@ test("app.log is rotated at its size, keeps three old files, and no line is spli
   expect(numbers.length).toBeGreaterThan(200);
 });
 
-test("a batch larger than a file is split between lines, and a line larger than a file has one of its own", async () => {
+test("a batch larger than a file is split between lines, and a line larger than a file gets its own", async () => {
   const { store, logs } = await openStore(1024);
   await store.append(ID, [
     ...range(0, 30).map((each) => aLine(each, `line ${each}`)),
@@ -64,7 +64,7 @@ test("a batch larger than a file is split between lines, and a line larger than 
   expect((await stat(join(logs, "app.log.1"))).size).toBeGreaterThan(5000);
 });
 
-test("lines go on in the same file after a restart, up to the same size", async () => {
+test("append goes on in the same file after a restart, up to the same size", async () => {
   const { store, folder, logs } = await openStore(4096);
   await appendNumbers(store, ID, 0, 30);
   await store.close();
@@ -74,7 +74,7 @@ test("lines go on in the same file after a restart, up to the same size", async 
   expect((await stat(join(logs, "app.log.1"))).size).toBeLessThanOrEqual(4096);
 });
 
-test("a removed app.log is told once, for its shipper to begin again; other logs just go on", async () => {
+test("append fails once where app.log was removed, and appendHealth begins its file anew", async () => {
   const { store, logs } = await openStore();
   const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 1, ok: true };
   await appendNumbers(store, ID, 0, 5);
@@ -88,7 +88,7 @@ test("a removed app.log is told once, for its shipper to begin again; other logs
   expect(await store.readHealth(ID, 10)).toHaveLength(1);
 });
 
-test("a half-written last line is neither read nor counted, and the next append takes its place", async () => {
+test("a half-written last line is not read, and the next append takes its place", async () => {
   const { store, folder, logs } = await openStore();
   await store.append(ID, [aLine(1, "whole")]);
   await store.close();
@@ -102,7 +102,7 @@ test("a half-written last line is neither read nor counted, and the next append 
   );
 });
 
-test("a half-written line longer than a block is cut off as well", async () => {
+test("a half-written last line longer than a block is cut off, too", async () => {
   const { store, folder, logs } = await openStore();
   await store.append(ID, [aLine(1, "whole")]);
   await store.close();
@@ -113,7 +113,7 @@ test("a half-written line longer than a block is cut off as well", async () => {
   expect((await readFile(join(logs, "app.log"), "utf8")).split("\n")).toHaveLength(3);
 });
 
-test("a file that holds nothing but half a line is empty", async () => {
+test("a file with only half a line reads as empty", async () => {
   const { store, logs } = await openStore();
   await mkdir(logs, { recursive: true });
   await writeFile(join(logs, "app.log"), "half");
@@ -122,7 +122,7 @@ test("a file that holds nothing but half a line is empty", async () => {
   expect(await store.read(ID, { lines: 9 })).toHaveLength(1);
 });
 
-test("the resume point is found in rotated files, counting across them, and when app.log is not there yet", async () => {
+test("the resume point counts across rotated files, also where app.log is not there yet", async () => {
   const { store, logs } = await openStore(1024);
   await store.append(ID, [
     aLine(0, "before", { service: "db" }),
@@ -137,7 +137,7 @@ test("the resume point is found in rotated files, counting across them, and when
   expect((await later.resumePoint(ID, "app"))?.streams.stdout?.count).toBe(left - 1);
 });
 
-test("a rotation that a kill cut short leaves a gap that readers and the next rotation pass over", async () => {
+test("readers and the next rotation pass over the gap that a killed rotation left", async () => {
   const { store, logs } = await openStore(1024);
   await mkdir(logs, { recursive: true });
   await writeFile(join(logs, "app.log.3"), "2030-01-01T00:00:00.000000000Z app stdout line 0\n");
@@ -149,7 +149,7 @@ test("a rotation that a kill cut short leaves a gap that readers and the next ro
   expect(numbers).toEqual(range(103 - numbers.length, 103));
 });
 
-test("lines that are none of ours are passed over by service, time and resume point, and never break a read", async () => {
+test("lines of another form are read without a filter, and left out by service, time and resume point", async () => {
   const { store, logs } = await openStore();
   await mkdir(logs, { recursive: true });
   await writeFile(
@@ -162,7 +162,7 @@ test("lines that are none of ours are passed over by service, time and resume po
   expect(await store.resumePoint(ID, "app")).toBeNull();
 });
 
-test("a read while lines are appended and files rotated sees every line once and in order", async () => {
+test("a read during appends and rotations gives every line once and in order", async () => {
   const { store } = await openStore(2048);
   const progress = { appended: 0 };
   const appending = (async () => {
@@ -175,7 +175,7 @@ test("a read while lines are appended and files rotated sees every line once and
   await appending;
 });
 
-test("no file stays open after archive, discard, close, and after reads and followers ended", async () => {
+test("no file stays open after an archive, a discard, a close, a read, or the end of a follower", async () => {
   const { store, folder } = await openStore(1024);
   const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 1, ok: true };
   for (const id of ["env-a-1", "env-b-1", "env-c-1"]) {
@@ -198,7 +198,7 @@ test("no file stays open after archive, discard, close, and after reads and foll
   expect(await openFilesBelow(folder)).toEqual([]);
 });
 
-test("the archive takes the files as they are, and what a cut-short archiving left is merged into it as newer", async () => {
+test("archive moves the files, and merges those that a cut-short archiving left as newer ones", async () => {
   const { store, folder, logs } = await openStore();
   await store.append(ID, [aLine(1, "line 1")]);
   await store.archive(ID);
@@ -217,7 +217,7 @@ test("the archive takes the files as they are, and what a cut-short archiving le
   expect(await store.readHealth(ID, 9)).toHaveLength(1);
 });
 
-test("archiving that fails says so, and succeeds when what was in the way is gone", async () => {
+test("archive throws where the folder cannot be moved, and succeeds once it can", async () => {
   const { store, folder } = await openStore();
   await store.append(ID, [aLine(1, "line 1")]);
   await writeFile(join(folder, "archived"), "no folder");
@@ -242,7 +242,7 @@ test("archived logs and checks are read after a restart", async () => {
   expect(numbersOf(await collectAll(later.follow(ID, { lines: 9 }, new AbortController().signal)))).toEqual([1]);
 });
 
-test("health.log holds a JSON object a line, stays bounded, and is read across its rotation and over broken lines", async () => {
+test("health.log holds a JSON object a line, is rotated, and is read across its files and over broken lines", async () => {
   const { store, folder, logs } = await openStore();
   const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 3.1, ok: true };
   await store.appendHealth(ID, check);
@@ -258,7 +258,7 @@ test("health.log holds a JSON object a line, stays bounded, and is read across i
   expect((await later.readHealth(ID, 10)).map(({ status }) => status)).toEqual([200, 500]);
 });
 
-test("cleanup.log holds one timestamped JSON line an action and is rotated", async () => {
+test("cleanup.log holds one timestamped JSON line for each action and is rotated", async () => {
   const { store, folder } = await openStore(1024);
   await store.appendCleanup({ action: "destroyed", env_id: ID, timestamp: "forged" });
   expect(await readFile(join(folder, "cleanup.log"), "utf8")).toBe(
@@ -268,7 +268,7 @@ test("cleanup.log holds one timestamped JSON line an action and is rotated", asy
   expect((await readdir(folder)).filter((name) => name.startsWith("cleanup.log"))).toHaveLength(4);
 });
 
-test("list leaves out what is no environment's folder", async () => {
+test("list leaves out entries that are no environment's folder", async () => {
   const { store, folder } = await openStore();
   await mkdir(join(folder, "archived"), { recursive: true });
   await mkdir(join(folder, "env-"), { recursive: true });
@@ -277,9 +277,7 @@ test("list leaves out what is no environment's folder", async () => {
   expect(await store.list()).toEqual(["env-folder-1"]);
 });
 
-test("ten megabytes of a million empty lines are searched in bounded memory", {
-  timeout: 60_000,
-}, async () => {
+test("a million empty lines are searched in bounded memory", { timeout: 60_000 }, async () => {
   const { store, logs } = await openStore();
   await mkdir(logs, { recursive: true });
   const file = await open(join(logs, "app.log"), "w");

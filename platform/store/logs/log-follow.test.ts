@@ -38,7 +38,7 @@ test("a follower gets every line once and in order across many rotations", async
   expect(numbersOf(seen)).toEqual(range(0, 500));
 });
 
-test("a follower in the middle of the files reads them one after the other, also once they are archived", async () => {
+test("a follower in the middle of the files reads the rest one after the other, also once they are archived", async () => {
   const { store } = await openStore(1024);
   await appendNumbers(store, ID, 0, 10);
   const lines = store.follow(ID, { lines: 1 }, new AbortController().signal)[Symbol.asyncIterator]();
@@ -50,7 +50,7 @@ test("a follower in the middle of the files reads them one after the other, also
   expect(numbersOf(rest)).toEqual(range(10, 40));
 });
 
-test("a stalled follower costs one open file, skips what was deleted meanwhile, and goes on in order", async () => {
+test("a stalled follower holds one open file, skips the lines that were deleted meanwhile, and goes on in order", async () => {
   const { store, logs } = await openStore(1024);
   await appendNumbers(store, ID, 0, 10);
   const lines = store.follow(ID, { lines: 1 }, new AbortController().signal)[Symbol.asyncIterator]();
@@ -76,7 +76,7 @@ async function storeOfTwoMegabytes(): Promise<{ store: LogStore; logs: string; l
 }
 
 test.each(["living", "archived"])(
-  "followers of %s logs that stall hold a block each, and not the lines they asked for",
+  "stalled followers of %s logs hold a block each, however many lines they asked for",
   async (state) => {
     const { store, logs, lines } = await storeOfTwoMegabytes();
     if (state === "archived") await store.archive(ID);
@@ -100,7 +100,7 @@ test.each(["living", "archived"])(
   },
 );
 
-test("a follower begins with the very lines a reader is given, whatever is asked for", async () => {
+test("a follower begins with the same lines that read gives, for any query", async () => {
   const { store } = await openStore(4_000);
   let cases = 0;
   const word = fc.constantFrom("red", "gr\u00fcn", "\u{1f4a5}");
@@ -125,7 +125,7 @@ test("a follower begins with the very lines a reader is given, whatever is asked
   );
 });
 
-test("a follower begins with as many lines as fit into eight megabytes, as a reader does", async () => {
+test("a follower begins with at most eight megabytes of lines, as read does", async () => {
   const { store } = await openStore(3 * 1024 * 1024);
   const text = "x".repeat(60_000);
   for (let second = 0; second < 180; second++) await store.append(ID, [aLine(second, text)]);

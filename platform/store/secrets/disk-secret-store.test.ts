@@ -13,14 +13,14 @@ describeSecretStoreContract("disk", async () => {
   return { store: createDiskSecretStore({ folder }), reopen: () => createDiskSecretStore({ folder }) };
 });
 
-test("folder and file are nobody else's to read", async () => {
+test("only the platform's user may read the folder and the files of secrets", async () => {
   const folder = join(await temporaryFolder(), "secrets");
   await createDiskSecretStore({ folder }).save(ID, { A: "b" });
   expect((await stat(folder)).mode & 0o777).toBe(0o700);
   expect((await stat(join(folder, `${ID}.json`))).mode & 0o777).toBe(0o600);
 });
 
-test("a file that holds none any more is an error that quotes nothing of it", async () => {
+test("read throws for a file that holds no secrets any more, and quotes nothing of it", async () => {
   const folder = join(await temporaryFolder(), "secrets");
   const store = createDiskSecretStore({ folder });
   await store.save(ID, { A: "b" });
@@ -30,7 +30,7 @@ test("a file that holds none any more is an error that quotes nothing of it", as
   expect(inspect(error)).not.toContain("hunter2");
 });
 
-test("a half-written file of a killed platform is cleared away", async () => {
+test("list clears away a half-written file of a killed platform", async () => {
   const folder = join(await temporaryFolder(), "secrets");
   const store = createDiskSecretStore({ folder });
   await store.save(ID, { A: "b" });

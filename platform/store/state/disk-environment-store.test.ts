@@ -30,7 +30,7 @@ async function loadFolder(files: Record<string, string>) {
 
 const asFile = (record: object) => JSON.stringify(record);
 
-test("load makes a folder that is not there", async () => {
+test("load makes a missing state folder", async () => {
   const folder = join(await temporaryFolder(), "a", "envs");
   expect(await createDiskEnvironmentStore({ folder }).load()).toEqual({ loaded: 0, quarantined: [] });
   expect((await stat(folder)).isDirectory()).toBe(true);
@@ -113,7 +113,7 @@ test("a state file that cannot be read is reported and left where it is", async 
   expect(await readdir(folder)).toHaveLength(2);
 });
 
-test("a file that cannot be moved to the quarantine is reported, left, and not fatal", async () => {
+test("a file that cannot be moved to the quarantine is reported and left, and load succeeds", async () => {
   const { folder, store } = await loadFolder({ "env-good-1.json": asFile(aRecord({ id: "env-good-1" })) });
   await writeFile(join(folder, "quarantine"), "no folder");
   await writeFile(join(folder, "env-broken-1.json"), "{");
@@ -122,7 +122,7 @@ test("a file that cannot be moved to the quarantine is reported, left, and not f
   expect(await readFile(join(folder, "env-broken-1.json"), "utf8")).toBe("{");
 });
 
-test("half-written files of a killed process are swept, other files are left alone", async () => {
+test("load removes half-written files of a killed process and leaves other files alone", async () => {
   const { folder, quarantined } = await loadFolder({
     ".env-a-1.json.0123456789abcdef.tmp": '{"ver',
     ".gitkeep": "",
@@ -132,7 +132,7 @@ test("half-written files of a killed process are swept, other files are left alo
   expect(await readdir(folder)).toEqual([".gitkeep", "README.txt"]);
 });
 
-test("a probe file left by a killed check is no state file", async () => {
+test("load takes no probe file of a killed check for a state file", async () => {
   const { folder, quarantined, store } = await loadFolder({ ".write-check": "" });
   expect(quarantined).toEqual([]);
   expect(await store.check()).toMatchObject({ ok: true });
@@ -148,7 +148,7 @@ test("a state folder that is removed under the store is made anew by the next wr
   expect(await createDiskEnvironmentStore({ folder }).load()).toEqual({ loaded: 1, quarantined: [] });
 });
 
-test("restoreSentinel writes the sentinel file as it was at the start, where it is gone and where there was one", async () => {
+test("restoreSentinel writes the sentinel of the start where it is gone, and leaves another one alone", async () => {
   const { folder, store } = await loadFolder({ ".sentinel": "as it was" });
   await rm(folder, { recursive: true });
   await store.save(aRecord());
@@ -163,7 +163,7 @@ test("restoreSentinel writes the sentinel file as it was at the start, where it 
   expect(await readdir(without.folder)).toEqual([]);
 });
 
-test("two hundred environments are saved at once and loaded again", async () => {
+test("two hundred environments saved at once are loaded again", async () => {
   const folder = await temporaryFolder();
   const ids = Array.from({ length: 200 }, (_, index) => `env-many-${String(index).padStart(3, "0")}`);
   const store = createDiskEnvironmentStore({ folder });
@@ -173,7 +173,7 @@ test("two hundred environments are saved at once and loaded again", async () => 
   expect(later.all().map(({ id }) => id)).toEqual(ids);
 });
 
-test("damaged() tells files that are gone or no records any more, and not those that were edited", async () => {
+test("damaged names files that are gone or hold no record any more, and no edited ones", async () => {
   const { folder, store } = await loadFolder({});
   for (const id of ["env-fine-1", "env-edited-1", "env-removed-1", "env-cut-1", "env-empty-1"]) {
     await store.save(aRecord({ id }));

@@ -96,7 +96,7 @@ test("another subnet pool is saved where a state file is in quarantine for longe
   expect((await read(place)).sentinel).toMatchObject(OTHER_POOL);
 });
 
-test("a sentinel that cannot be read is no missing one: the start fails", async () => {
+test("a start fails where the sentinel cannot be read: it may not be missing", async () => {
   const place = await aPlace();
   await mkdir(place.folder);
   await symlink(".sentinel", sentinelOf(place.folder));

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { aRecord } from "../../test/support/record.ts";
 import { formatStateFile, parseStateFile } from "./state-file.ts";
 
-test("a record written is the record read", () => {
+test("parse reads the record that format wrote", () => {
   const record = aRecord({
     outage: { mode: "pause", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null },
   });
@@ -32,7 +32,7 @@ test("a version without a migration is not read", () => {
   expect(parseStateFile(aRecord().id, old)).toEqual({ reason: "has version 0; this platform reads version 2" });
 });
 
-test("prototype keys in a file change nothing", () => {
+test("a __proto__ key in a file changes nothing", () => {
   const text = formatStateFile(aRecord()).replace("{", '{"__proto__":{"polluted":true},');
   expect(parseStateFile(aRecord().id, text)).toEqual({ record: aRecord() });
   expect({}).not.toHaveProperty("polluted");

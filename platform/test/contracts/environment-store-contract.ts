@@ -43,7 +43,7 @@ export function describeEnvironmentStoreContract(
       expect(store.all().map(({ id }) => id)).toEqual(["env-old-1", "env-b-1", "env-young-1"]);
     });
 
-    test("all() gives one and the same array until a record has changed", async () => {
+    test("all() gives the same array until a record has changed", async () => {
       const { store } = await makeSubject();
       const arrays = [store.all()];
       for (const change of [
@@ -65,7 +65,7 @@ export function describeEnvironmentStoreContract(
       expect(store.all().map(({ status }) => status)).toEqual(["running"]);
     });
 
-    test("removing is final, also after a restart, and removing nothing is fine", async () => {
+    test("remove is final, also after a restart, and succeeds where there is no record", async () => {
       const { store, reopen } = await makeSubject();
       const record = aRecord();
       await store.save(record);
@@ -91,7 +91,7 @@ export function describeEnvironmentStoreContract(
       expect(store.get(aRecord().id)).not.toBeNull();
     });
 
-    test("saves of one environment end in the order of the calls, in memory and stored", async () => {
+    test("saves of one environment end in the order of the calls, in memory and on disk", async () => {
       const { store, reopen } = await makeSubject();
       const ttls = Array.from({ length: 30 }, (_, index) => index + 1);
       await Promise.all(ttls.map((ttl) => store.save(aRecord({ ttl }))));
@@ -107,7 +107,7 @@ export function describeEnvironmentStoreContract(
       expect(later.get(aRecord().id)?.ttl).toBe(7);
     });
 
-    test("what is handed out cannot be changed, nor does the caller's own copy change it later", async () => {
+    test("a record cannot be changed by its reader, nor later by the caller that saved it", async () => {
       const { store } = await makeSubject();
       const record = aRecord();
       await store.save(record);
@@ -127,7 +127,7 @@ export function describeEnvironmentStoreContract(
       expect(store.all()).toEqual([]);
     });
 
-    test("check() tells whether it can be written to", async () => {
+    test("check() tells whether the store can be written to", async () => {
       const { store, failNextWrite } = await makeSubject();
       expect(await store.check()).toMatchObject({ ok: true });
       await failNextWrite();

@@ -42,7 +42,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await store.read(ID, { lines: 10 })).toEqual(["2030-01-01T00:00:00.123456789Z app stderr   two  spaces "]);
     });
 
-    test("any text is one line: empty, unicode, control characters, carriage returns, line breaks", async () => {
+    test("any text is read as one line: empty, unicode, control characters, carriage returns, line breaks", async () => {
       const store = await makeStore();
       const given = [
         "",
@@ -62,7 +62,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(read).toHaveLength(given.length + 1);
     });
 
-    test("the last lines come, oldest first, and no more than there are or were asked for", async () => {
+    test("read gives the last lines asked for, oldest first", async () => {
       const store = await makeStore();
       for (let second = 0; second < 20; second++) await store.append(ID, [aLine(second, `line ${second}`)]);
       expect(textsOf(await store.read(ID, { lines: 3 }))).toEqual(["line 17", "line 18", "line 19"]);
@@ -70,7 +70,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await store.read(ID, { lines: 10_000 })).toHaveLength(20);
     });
 
-    test("lines are chosen by service, by time to the millisecond, and by text whatever its case", async () => {
+    test("read filters by service, by time to the millisecond, and by text of any letter case", async () => {
       const store = await makeStore();
       await store.append(ID, [
         aLine(1, "first ERROR"),
@@ -93,7 +93,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await store.read(ID, { lines: 9, service: "stdout" })).toEqual([]);
     });
 
-    test("an environment without logs reads as null, and so does what is no id", async () => {
+    test("read gives null for an environment without logs and for a text that is no id", async () => {
       const store = await makeStore();
       await store.append(ID, []);
       for (const id of [ID, ...HOSTILE]) {
@@ -105,7 +105,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await store.list()).toEqual([]);
     });
 
-    test("nothing is written for what is no id", async () => {
+    test("every write for a text that is no id is refused", async () => {
       const store = await makeStore();
       const check = { timestamp: "2030-01-01T00:00:00.000Z", status: 200, latency_ms: 1, ok: true };
       for (const id of HOSTILE) {
@@ -125,7 +125,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect((await store.list()).sort()).toEqual([ID, OTHER]);
     });
 
-    test("appends made at once end in the order of the calls", async () => {
+    test("appends at the same time end in the order of the calls", async () => {
       const store = await makeStore();
       const numbers = Array.from({ length: 200 }, (_, index) => index);
       await Promise.all(
@@ -164,7 +164,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(point?.streams.stdout).toEqual({ timestamp: aLine(4, "").timestamp, count: 1 });
     });
 
-    test("a stream that has been silent for long has no entry: nothing of it is asked for again", async () => {
+    test("the resume point has no entry for a stream that has long been silent", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "long ago", { stream: "stderr" }), aLine(100, "b"), aLine(3600, "c")]);
       const point = await store.resumePoint(ID, "app");
@@ -184,7 +184,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
     });
 
-    test("archived logs are still read, as live ones no longer listed, and archiving again is fine", async () => {
+    test("archived logs can be read, are not listed as live, and can be archived again", async () => {
       const store = await makeStore();
       const check = {
         timestamp: "2030-01-01T00:00:00.000Z",
@@ -203,7 +203,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(store.archivePath(ID)).toBe(`logs/archived/${ID}`);
     });
 
-    test("an archive tells whose it is, also after it was archived once more", async () => {
+    test("an archive has its owner, also after it was archived once more", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "kept")]);
       expect(await store.archivedOwner(ID)).toBeNull();
@@ -217,14 +217,14 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["kept"]);
     });
 
-    test("archiving what never wrote leaves nothing", async () => {
+    test("archive leaves nothing of an environment that wrote nothing", async () => {
       const store = await makeStore();
       await store.archive(ID);
       expect(await store.read(ID, { lines: 1 })).toBeNull();
       expect(await store.list()).toEqual([]);
     });
 
-    test("discarded logs are gone for good", async () => {
+    test("discard removes the logs for good", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "x")]);
       await store.discard(ID);
@@ -233,7 +233,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await store.list()).toEqual([]);
     });
 
-    test("what arrives after the end begins no logs anew", async () => {
+    test("a late line or check does not begin archived or discarded logs anew", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "x")]);
       await store.archive(ID);
@@ -246,7 +246,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(textsOf(await store.read(ID, { lines: 9 }))).toEqual(["x"]);
     });
 
-    test("the last health checks come, oldest first", async () => {
+    test("readHealth gives the last checks, oldest first", async () => {
       const store = await makeStore();
       const checks = Array.from({ length: 15 }, (_, index) => ({
         timestamp: `2030-01-01T00:00:${index + 10}.000Z`,
@@ -270,7 +270,7 @@ export function describeLogStoreContract(name: string, makeSubject: () => Promis
       expect(await cleanupLines()).toMatchObject([{ action: "expired", env_id: ID }, { action: "destroyed" }]);
     });
 
-    test("nothing is appended after close, and closing again is fine", async () => {
+    test("append is refused after close, and close can be called again", async () => {
       const store = await makeStore();
       await store.append(ID, [aLine(1, "x")]);
       await store.close();

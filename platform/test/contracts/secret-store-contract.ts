@@ -9,7 +9,7 @@ const ID = "env-hello-1";
 /** What every SecretStore does; run against the fake and the one on disk. */
 export function describeSecretStoreContract(name: string, makeSubject: () => Promise<SecretStoreSubject>): void {
   describe(`SecretStore contract: ${name}`, () => {
-    test("what was saved is read as it was, also after a restart", async () => {
+    test("secrets are read as they were saved, also after a restart", async () => {
       const { store, reopen } = await makeSubject();
       const secrets = { PASSWORD: 'pa"ss\\word', KEY: "line 1\nline 2\n", EMPTY: "", EMOJI: "\u{1f4a5}" };
       await store.save(ID, secrets);
@@ -18,13 +18,13 @@ export function describeSecretStoreContract(name: string, makeSubject: () => Pro
       expect(await reopen().list()).toEqual([ID]);
     });
 
-    test("an environment without secrets has none, and there is nothing to list", async () => {
+    test("read gives null for an environment without secrets, and list gives none", async () => {
       const { store } = await makeSubject();
       expect(await store.read(ID)).toBeNull();
       expect(await store.list()).toEqual([]);
     });
 
-    test("removing is final, and removing nothing is fine", async () => {
+    test("remove is final, and succeeds where there are no secrets", async () => {
       const { store, reopen } = await makeSubject();
       await store.save(ID, { A: "b" });
       await store.remove(ID);
@@ -33,14 +33,14 @@ export function describeSecretStoreContract(name: string, makeSubject: () => Pro
       expect(await store.list()).toEqual([]);
     });
 
-    test("what is handed out is the reader's own", async () => {
+    test("a reader that changes its secrets does not change the saved ones", async () => {
       const { store } = await makeSubject();
       await store.save(ID, { A: "b" });
       Object.assign((await store.read(ID)) ?? {}, { A: "changed" });
       expect(await store.read(ID)).toEqual({ A: "b" });
     });
 
-    test("what is no id reaches no path", async () => {
+    test("a text that is no id is refused", async () => {
       const { store } = await makeSubject();
       await expect(store.save("../outside", {})).rejects.toMatchObject({ code: "internal_error" });
       await expect((async () => store.read("../outside"))()).rejects.toMatchObject({ code: "internal_error" });
