@@ -40,7 +40,7 @@ remove_stopped_nginx() {
 # Without this check a platform that refuses its settings would restart for ever.
 stage_settings() {
   cd "$ROOT"
-  "$(node_package_dir)/bin/node" scripts/check-settings.ts || stage_fail "Correct .env, then run make up again."
+  "$(node_package_dir)/bin/node" scripts/check-settings.ts || stage_fail "Do as it says, then run make up again."
   note "the platform accepts them"
 }
 
