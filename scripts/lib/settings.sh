@@ -41,14 +41,6 @@ load_settings() {
   export INSTANCE="${INSTANCE:-sandbox}"
   export PLATFORM_HOST="${PLATFORM_HOST:-127.0.0.1}" PLATFORM_PORT="${PLATFORM_PORT:-8080}"
   export NGINX_BIND="${NGINX_BIND:-127.0.0.1}" NGINX_PORT="${NGINX_PORT:-80}"
-  # Connections from elsewhere need what the machine's owner chose for them; those within the machine need none, and every
-  # kernel has reno.
-  NGINX_CONGESTION_CONTROL=reno
-  case "$NGINX_BIND" in
-    127.* | ::1 | localhost) ;;
-    *) NGINX_CONGESTION_CONTROL="$(cat /proc/sys/net/ipv4/tcp_congestion_control)" ;;
-  esac
-  export NGINX_CONGESTION_CONTROL
   export BASE_DOMAIN="${BASE_DOMAIN:-localhost}"
   export DOCKER_SOCKET="${DOCKER_SOCKET:-/var/run/docker.sock}"
   export ENVS_DIR="${ENVS_DIR:-envs}" LOGS_DIR="${LOGS_DIR:-logs}"
