@@ -1,13 +1,14 @@
 #!/bin/sh
-# Starts Nginx where nginx.conf finds what it listens on: its address in the platform's own network, which is a setting.
-# Not a name in /etc/hosts: Docker empties that file and writes it anew whenever the container joins or leaves a network.
+# Starts Nginx on its address in the platform's own network, which is a setting; with -t it tests the configuration instead.
+# Not on a name in /etc/hosts: Docker empties that file and writes it anew whenever the container joins or leaves a network.
 set -eu
-mkdir -p /run/front-door /var/log/front-door /run/sandbox
+mkdir -p /run/edge /var/log/front-door
 for port in 80 8081; do
-  echo "listen ${NGINX_ADDRESS:?}:$port default_server;" >"/run/front-door/$port.conf"
+  echo "listen ${NGINX_ADDRESS:?}:$port default_server;" >"/run/edge/$port.conf"
 done
+[ "${1:-}" != -t ] || exec nginx -t
 
-# Keeps the access log at 10 MB and what was before. Nginx opens its files anew on SIGUSR1 (nginx.org/en/docs/control.html);
+# Keeps the access log at 10 MB, and the former one. Nginx opens its files anew on SIGUSR1 (nginx.org/en/docs/control.html);
 # while it is only just starting the signal is lost, and sent again.
 log=/var/log/front-door/access.log
 while sleep 1 || true; do
@@ -15,13 +16,6 @@ while sleep 1 || true; do
   [ -e "$log" ] || kill -USR1 1
 done &
 
-# Tests and reloads Nginx, which is process 1, when the API asks. Where it cannot, it is tried ever more seldom.
-pause=1
-while true; do
-  sh /etc/nginx/desk.sh /run/sandbox 1 || true
-  sleep "$pause" || true
-  [ "$pause" -ge 60 ] || pause=$((pause * 2))
-done &
 # Half of the processors: the applications behind it run on the same ones, and a worker for each made them wait for one another
 # (docs/performance.md, "front door").
 exec nginx -g "daemon off; worker_processes $((($(nproc) + 1) / 2));"

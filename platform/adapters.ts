@@ -13,7 +13,6 @@ import { createFailpoint } from "./kernel/failpoint.ts";
 import { createIdleQueue } from "./kernel/idle-queue.ts";
 import type { Logger } from "./kernel/logger.ts";
 import { createEdgeProbe } from "./probes/edge-probe.ts";
-import { createNginxDesk } from "./routing/nginx/nginx-desk.ts";
 import { createNginxRouter } from "./routing/nginx/nginx-router.ts";
 import type { EventLog } from "./store/journal/event-log.ts";
 import { createDiskArchiveStore } from "./store/archive/disk-archive-store.ts";
@@ -32,8 +31,8 @@ import { createDockerWorkloads } from "./workloads/docker/docker-workloads.ts";
 import type { Engine } from "./workloads/docker/engine.ts";
 import { createNginxControl } from "./workloads/docker/nginx-control.ts";
 
-/** A busy engine takes long to run `nginx -t`, and a busy machine to take a configuration up. */
-const RELOAD_TIMEOUT_MS = 30_000;
+/** A busy engine takes long to run `nginx -t`. */
+const NGINX_TEST_LIMIT_MS = 30_000;
 const NGINX_INTERNAL_PORT = 8081;
 /**
  * How long after SIGTERM further steps may begin. The last of them, and the 15 s that a creation may still wait for
@@ -117,15 +116,11 @@ function createRouter(config: Config, parts: RouterParts) {
     control: createNginxControl({
       container,
       containers: engine.containers,
-      // Where compose puts it for Nginx's container.
-      desk: createNginxDesk(resolve(".cache/nginx", config.INSTANCE)),
-      testLimitMs: RELOAD_TIMEOUT_MS,
-      cutOff: shutdownDeadline,
-      logger,
+      testLimitMs: NGINX_TEST_LIMIT_MS,
+      shutdownDeadline,
     }),
     logger,
-    reloadTimeoutMs: RELOAD_TIMEOUT_MS,
-    cutOff: shutdownDeadline,
+    shutdownDeadline,
     onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
     onRestarted(reason) {
       const steps = [`restart-container ${container}`];

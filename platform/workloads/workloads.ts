@@ -169,10 +169,8 @@ export interface NetworkPool {
 export interface EdgeContainer {
   /**
    * Gets the container going again: reconnected to the platform's network, unpaused, started. Returns what it did, in
-   * words. Throws when the container is gone, which only `make up` mends.
+   * words. `beforeStart` runs where it has to be started. Throws when the container is gone, which only `make up` mends.
    */
-  repair(): Promise<string[]>;
-  /** Starts it, also where a network went that it was on. Returns what had to be done first. */
-  start(): Promise<string[]>;
+  repair(options: { beforeStart(): Promise<unknown> }): Promise<string[]>;
   hasExited(): Promise<boolean>;
 }

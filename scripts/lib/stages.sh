@@ -8,7 +8,7 @@ api_source_hash() {
     cat - "$ROOT/package-lock.json" | sha256sum | cut -c1-16
 }
 
-nginx_source_hash() { cat "$ROOT"/nginx/{nginx.conf,start.sh,desk.sh} | sha256sum | cut -c1-16; }
+nginx_source_hash() { cat "$ROOT"/nginx/{nginx.conf,start.sh} | sha256sum | cut -c1-16; }
 
 # The stages that `make up` and `make test` share. Each changes only what is missing or outdated.
 setup_stages() {

@@ -11,19 +11,19 @@ const MODULE = resolve(import.meta.dirname, "conf-folder.ts");
 
 const modeOf = async (path: string): Promise<string> => ((await stat(path)).mode & 0o7777).toString(8);
 
-test("what a strict umask has made is opened to Nginx's workers, and what is open stays as it is", async () => {
+test("a folder that a strict umask has made is opened to Nginx's workers, and an open one stays as it is", async () => {
   const path = await temporaryFolder();
-  const gates = join(path, ENABLED_FOLDER);
-  await mkdir(gates);
-  for (const folder of [path, gates]) await chmod(folder, 0o700);
+  const flags = join(path, ENABLED_FOLDER);
+  await mkdir(flags);
+  for (const folder of [path, flags]) await chmod(folder, 0o700);
   openConfFolder(path);
-  expect([await modeOf(path), await modeOf(gates)]).toEqual(["755", "755"]);
-  for (const folder of [path, gates]) await chmod(folder, 0o2775);
+  expect([await modeOf(path), await modeOf(flags)]).toEqual(["755", "755"]);
+  for (const folder of [path, flags]) await chmod(folder, 0o2775);
   openConfFolder(path);
-  expect([await modeOf(path), await modeOf(gates)]).toEqual(["2775", "2775"]);
+  expect([await modeOf(path), await modeOf(flags)]).toEqual(["2775", "2775"]);
 });
 
-test("what is made under a strict umask is open to Nginx's workers", async () => {
+test("a folder that is made under a strict umask is open to Nginx's workers", async () => {
   const path = join(await temporaryFolder(), "conf.d");
   // A umask is its whole process's.
   const script = `process.umask(0o077);

@@ -11,24 +11,31 @@ import {
 
 const NOW = Date.UTC(2030, 0, 1);
 
-describe("a version's file", () => {
+describe("a config version's file", () => {
+  const LISTENER = { address: "10.171.0.2", denied: ["10.172.0.0/16"] };
+  const TEXT = renderVersion(NOW, LISTENER, PORTS);
+
   it("can be read back, holds its port, and denies the environments' subnets", () => {
-    const text = renderVersion(NOW, { address: "10.171.0.2", denied: ["10.172.0.0/16"] }, PORTS);
-    expect(parseVersion(text)).toBe(NOW);
-    expect(text).toContain(`listen 10.171.0.2:${versionPort(NOW, PORTS)};`);
-    expect(text).toContain("deny 10.172.0.0/16;\nallow all;");
+    expect(parseVersion(TEXT, LISTENER, PORTS)).toBe(NOW);
+    expect(TEXT).toContain(`listen 10.171.0.2:${versionPort(NOW, PORTS)};`);
+    expect(TEXT).toContain("deny 10.172.0.0/16;\nallow all;");
   });
 
   it("is no environment's file", () => {
     expect(isEnvironmentId(VERSION_FILE.replace(".conf", ""))).toBe(false);
   });
 
-  it.each([null, "", "server {}", "add_header x-sandbox-config-version evil;"])(
-    "reads as none when it holds %j",
-    (text) => {
-      expect(parseVersion(text)).toBe(null);
-    },
-  );
+  it.each([
+    ["no file", null],
+    ["nothing", ""],
+    ["another configuration", "server {}"],
+    ["a part of it", TEXT.slice(0, -3)],
+    ["another port", TEXT.replace(/:81\d\d;/, ":9000;")],
+    ["a number that is none", TEXT.replace(String(NOW), "evil")],
+    ["other subnets", renderVersion(NOW, { ...LISTENER, denied: [] }, PORTS)],
+  ])("reads as no version where there is %s", (_what, text) => {
+    expect(parseVersion(text, LISTENER, PORTS)).toBe(null);
+  });
 
   it("refuses a subnet that is none", () => {
     expect(() => renderVersion(1, { address: "10.171.0.2", denied: ["all; }"] }, PORTS)).toThrow(

@@ -4,22 +4,22 @@ import { expect, test } from "vitest";
 import { renderServerBlock } from "./server-block.ts";
 import { DEFAULT_VERSION_PORTS, renderVersion } from "./config-version.ts";
 
-const DOOR = { address: "10.171.0.2", denied: [] };
+const LISTENER = { address: "10.171.0.2", denied: [] };
 const fromRoot = (file: string) => readFile(resolve(import.meta.dirname, "../../..", file), "utf8");
 const listened = (text: string) => [...text.matchAll(/^\s*listen\s+([^\s;]+)/gm)].map(([, place = ""]) => place);
 
-test("whatever listens does so on Nginx's address in the platform's network", async () => {
+test("every server of Nginx listens on its address in the platform's network", async () => {
   const route = { id: "env-a-1", host: "env-a-1.localhost", address: "10.172.0.3", port: 3000 };
   const nginx = await fromRoot("nginx/nginx.conf");
   expect(listened(nginx)).toEqual([]);
-  expect([...nginx.matchAll(/include (\/run\/front-door\/.+);/g)].map(([, file]) => file)).toEqual([
-    "/run/front-door/80.conf",
-    "/run/front-door/8081.conf",
+  expect([...nginx.matchAll(/include (\/run\/edge\/.+);/g)].map(([, file]) => file)).toEqual([
+    "/run/edge/80.conf",
+    "/run/edge/8081.conf",
   ]);
   expect(await fromRoot("nginx/start.sh")).toContain('"listen ${NGINX_ADDRESS:?}:$port default_server;"');
   // By no name: names are looked up in a file that Docker writes anew while others are created.
-  expect(listened(renderServerBlock(route, DOOR))).toEqual(["10.171.0.2:80", "10.171.0.2:8081"]);
-  expect(listened(renderVersion(1, DOOR, DEFAULT_VERSION_PORTS))).toEqual(["10.171.0.2:8081", "10.171.0.2:8101"]);
+  expect(listened(renderServerBlock(route, LISTENER))).toEqual(["10.171.0.2:80", "10.171.0.2:8081"]);
+  expect(listened(renderVersion(1, LISTENER, DEFAULT_VERSION_PORTS))).toEqual(["10.171.0.2:8081", "10.171.0.2:8101"]);
 });
 
 test("compose gives Nginx's container that address, and has it listen also where it is cut off that network", async () => {

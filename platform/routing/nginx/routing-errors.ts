@@ -1,21 +1,22 @@
 import { describeError, isPlatformError, PlatformError } from "../../kernel/errors.ts";
-import type { Change } from "./sift-changes.ts";
+import type { Change } from "./change-queue.ts";
 
-/** Why a change was not made live, as whoever asked for it is told; `isCutOff`: the platform has no time left to wait for Nginx. */
-export function refusalOf(change: Change, cause: unknown, isCutOff: boolean): unknown {
-  if (isTold(cause)) return cause;
-  return isCutOff ? shuttingDown(change, cause) : unavailable(change, cause);
+/** Why a change was not applied, as its caller is told; `isShuttingDown`: the platform has no time left to wait for Nginx. */
+export function routingError(change: Change, cause: unknown, isShuttingDown: boolean): unknown {
+  // Of the disk, or of the engine: its own words say what to do.
+  if (isPlatformError(cause, "storage_failed") || isPlatformError(cause, "engine_unavailable")) return cause;
+  return isShuttingDown ? shuttingDown(change, cause) : unavailable(change, cause);
 }
 
-/** What is on record is finished or undone by the next start. */
+/** The next start finishes or undoes what is on record. */
 export function shuttingDown(change: Change, cause?: unknown): PlatformError {
   const detail = `Cannot ${verbOf(change)} "${change.file}": the platform is shutting down. Try again once it is back.`;
   return new PlatformError("shutting_down", detail, { cause });
 }
 
-/** A failure whose own words say what to do: of the disk, or of the engine that Nginx is told things through. */
-function isTold(cause: unknown): boolean {
-  return isPlatformError(cause, "storage_failed") || isPlatformError(cause, "engine_unavailable");
+/** Nginx refuses the file; `reason` is its error. */
+export function rejected({ file }: Change, reason: string): PlatformError {
+  return new PlatformError("ingress_rejected", `Cannot route "${file}": Nginx refuses the configuration: ${reason}`);
 }
 
 function unavailable(change: Change, cause: unknown): PlatformError {
@@ -25,4 +26,13 @@ function unavailable(change: Change, cause: unknown): PlatformError {
 
 function verbOf({ text }: Change): string {
   return text === null ? "unroute" : "route";
+}
+
+/** The line of `nginx -t` that says why; warnings and the closing summary are left out. */
+export function nginxErrorOf(output: string): string {
+  const lines = output
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  return lines.find((line) => /\[(?:emerg|alert|crit)\]/.test(line)) ?? lines.at(-1) ?? "no reason given";
 }

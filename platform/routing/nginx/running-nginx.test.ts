@@ -18,7 +18,7 @@ async function askBroken(after: (socket: Socket) => void) {
   return createRunningNginx(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, DEFAULT_VERSION_PORTS);
 }
 
-test("an answer that is cut off in its midst is none, and nobody waits for the rest", async () => {
+test("an answer that is cut off in its midst counts as none, and is not waited for", async () => {
   const nginx = await askBroken((socket) => socket.destroy());
   expect(await nginx.ask()).toMatchObject({ answers: false });
   expect(await nginx.check()).toMatchObject({ ok: false });
@@ -31,7 +31,7 @@ test("an answer that never ends is waited for as long as an answer may take", as
   expect(await nginx.ask()).toMatchObject({ answers: false, reason: expect.stringContaining("within 2000 ms") });
 });
 
-test("old workers, which Nginx keeps for a while at every reload, are not asked for on and on meanwhile", async () => {
+test("old workers, which Nginx keeps for 100 ms at every reload, are not polled during that time", async () => {
   let asked = 0;
   const old = createServer((socket) => {
     asked++;

@@ -8,32 +8,31 @@ import { VERSION_HEADER, VERSION_HOST, versionPort, type VersionPorts } from "./
 
 /** How long one question on the internal port may take. */
 const ANSWER_LIMIT_MS = 2_000;
-/** Who asks what it is doing is in a hurry. */
+/** How long it may take to tell its counters: a delete waits for them. */
 const COUNTERS_LIMIT_MS = 200;
 /** For so long Nginx's master lets its old workers be once it has begun new ones (`ngx_msleep(100)` in its ngx_process_cycle.c). */
 const OLD_WORKERS_STAY_MS = 100;
-/** Between two looks at a reload after that. */
+/** Between two questions after that. */
 const POLL_MS = 3;
 
-/** What the internal port says; `version` is null for a configuration without one. */
+/** What the internal port says; `version` is null for a configuration without a config version. */
 type NginxAnswer = { answers: true; version: number | null } | { answers: false; reason: string };
 
 /** Connections on which a request's head is coming in, a request is under way, or the next request is waited for. */
 export type NginxCounters = { reading: number; answering: number; kept: number };
 
-/** The running Nginx as seen from outside: which version it serves, and when a reload is complete. */
+/** The running Nginx as seen from outside: which config version it serves, and when a reload is complete. */
 export type RunningNginx = {
-  /** Whether it answers at all, and with which version. Never throws. */
+  /** Whether it answers at all, and with which config version. Never throws. */
   ask(): Promise<NginxAnswer>;
-  /** Whether it finds a file of this name in its conf.d; null where it does not say. Never throws. */
-  sees(name: string): Promise<boolean | null>;
-  /** What all its workers, old and new, have in hand. Null where it does not say, within 0.2 s. Never throws. */
+  /** What all its workers, old and new, have in hand; null where it does not answer within 0.2 s. Never throws. */
   counters(): Promise<NginxCounters | null>;
   /** `/up` on the internal port, at most 2 s. Never throws. */
   check(): Promise<{ ok: boolean; detail: string }>;
   /**
-   * Waits until every new connection, on whatever port, is answered with `version`: no worker of
-   * the `former` versions accepts any more, and a new one answers. False when `timeoutMs` passed; throws the reason of `signal` once that aborts.
+   * Waits until every new connection, on any port, is answered with `version`: no worker of the `former` versions
+   * accepts any more, and a new one answers. False when `timeoutMs` passed; throws the reason of `signal` once that
+   * aborts.
    */
   awaitVersion(version: number, former: Iterable<number>, timeoutMs: number, signal?: AbortSignal): Promise<boolean>;
 };
@@ -54,11 +53,6 @@ export function createRunningNginx(internalUrl: string, ports: VersionPorts): Ru
 
   return {
     ask,
-
-    async sees(name) {
-      const { status } = await get(url, `/sees/${name}`, url.host).catch(() => ({ status: 0 }));
-      return status === 204 ? true : status === 410 ? false : null;
-    },
 
     async counters() {
       const { body } = await get(url, "/up", url.host, COUNTERS_LIMIT_MS).catch(() => ({ body: "" }));

@@ -1,23 +1,21 @@
-import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { createEdgeProbe } from "../../probes/edge-probe.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { describeProbeContract } from "./probe-contract.ts";
 
 describeProbeContract("the front door", async () => {
   const nginx = await startNginxContainer();
-  const { confDir, internalUrl, control } = nginx;
-  const ingress = createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] });
+  const router = nginx.makeRouter();
   const unused = await nginx.listen(() => undefined);
   await new Promise((done) => unused.server.close(done));
   let counter = 0;
 
   return {
-    probe: createEdgeProbe({ internalUrl }),
+    probe: createEdgeProbe({ internalUrl: nginx.internalUrl }),
     async serve(behaviour) {
       const id = `env-probe-${++counter}`;
       const host = `${id}.localhost`;
       const port = behaviour === "unreachable" ? unused.port : (await nginx.listen(answering(behaviour))).port;
-      await ingress.upsert({ id, host, address: nginx.gateway, port });
+      await router.upsert({ id, host, address: nginx.gateway, port });
       return host;
     },
     stop: nginx.stop,

@@ -6,22 +6,21 @@ import type { Duplex } from "node:stream";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxRouter, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
+import type { NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { startSteadyClients } from "../support/steady-clients.ts";
 import { upgrade, upload } from "../support/stream-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxRouter;
+let router: NginxRouter;
 let port = 0;
 let connections = 0;
 let route: Route;
 
 beforeAll(async () => {
   nginx = await startNginxContainer();
-  const { confDir, internalUrl, control, environments } = nginx;
-  ingress = createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+  router = nginx.makeRouter();
   const listening = await nginx.listen((incoming, response) => {
     const status = Number(/^\/status\/(\d+)/.exec(incoming.url ?? "")?.[1] ?? 200);
     let received = 0;
@@ -35,8 +34,8 @@ beforeAll(async () => {
     socket.on("error", () => undefined).pipe(socket);
   });
   route = makeRoute("env-drain-1");
-  await ingress.upsert(route);
-  await ingress.enable(route.id);
+  await router.upsert(route);
+  await router.enable(route.id);
 });
 afterEach(() => rm(join(nginx.confDir, RELOAD_MARK), { force: true }));
 afterAll(() => nginx?.dispose());
@@ -48,13 +47,13 @@ function makeRoute(id: string): Route {
 const KEEP = { headers: { connection: "keep-alive" } };
 
 describe("kept connections", () => {
-  it("lose no request while others come and go, and are in fact kept", async () => {
+  it("lose no request while other routes come and go, and are in fact kept", async () => {
     const common = { address: nginx.address, port: 80, host: route.host, keepAlive: true };
     const clients = [0, 10, 50].map((pauseMs) => startSteadyClients({ ...common, clients: 4, pauseMs }));
     const other = makeRoute("env-drain-2");
-    for (let n = 0; n < 20; n++) await (n % 2 === 0 ? ingress.upsert(other) : ingress.remove(other.id));
+    for (let n = 0; n < 20; n++) await (n % 2 === 0 ? router.upsert(other) : router.remove(other.id));
     const seen = clients.map(({ tally }) => tally.reused);
-    // Nobody reloads now, so that connections are kept again.
+    // No reload is under way now, so connections are kept again.
     await waitUntil("connections to be kept", () =>
       clients.every(({ tally }, index) => tally.reused > (seen[index] ?? 0) + 10),
     );
@@ -88,7 +87,7 @@ describe("kept connections", () => {
 });
 
 describe("while Nginx reloads", () => {
-  it("whatever is asked comes to the environment as it was sent, and answers come back as they were given", async () => {
+  it("every request comes to the environment as it was sent, and every answer back as it was given", async () => {
     await writeFile(join(nginx.confDir, RELOAD_MARK), "");
     for (const path of ["/a%2fb//c?d=%20&e", "/status/418", "/status/421", "/status/502", "/status/404?x"]) {
       const status = Number(/\d{3}/.exec(path)?.[0] ?? 200);
@@ -110,8 +109,8 @@ describe("while Nginx reloads", () => {
     const gone = await nginx.listen(() => undefined);
     await new Promise((done) => gone.server.close(done));
     const silent = { ...makeRoute("env-drain-3"), port: gone.port };
-    await ingress.upsert(silent);
-    await ingress.enable(silent.id);
+    await router.upsert(silent);
+    await router.enable(silent.id);
     await writeFile(join(nginx.confDir, RELOAD_MARK), "");
     expect(await nginx.get(silent.host)).toMatchObject({
       status: 502,

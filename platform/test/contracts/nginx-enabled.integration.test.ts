@@ -4,37 +4,27 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ENABLED_FOLDER, RELOAD_MARK } from "../../routing/nginx/conf-folder.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxRouter, type NginxControl, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
+import type { NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxRouter;
+let router: NginxRouter;
 let port = 0;
 let counter = 0;
 
 beforeAll(async () => {
   nginx = await startNginxContainer();
   ({ port } = await nginx.listen((_, response) => response.end("mine")));
-  ingress = makeIngress();
+  router = nginx.makeRouter();
 });
 afterEach(() => rm(mark(), { force: true }));
 afterAll(() => nginx?.dispose());
 
 const mark = (): string => join(nginx.confDir, RELOAD_MARK);
 
-function makeIngress(control: Partial<NginxControl> = {}): NginxRouter {
-  const { confDir, internalUrl, environments } = nginx;
-  return createNginxRouter({
-    confDir,
-    internalUrl,
-    control: { ...nginx.control, ...control },
-    deniedSubnets: [environments.subnet, nginx.intruder.subnet],
-  });
-}
-
 function makeRoute(): Route {
-  const id = `env-gate-${(++counter).toString(36)}`;
+  const id = `env-enabled-${(++counter).toString(36)}`;
   return { id, host: `${id}.localhost`, address: nginx.gateway, port };
 }
 
@@ -48,7 +38,7 @@ async function ask(host: string, options: Parameters<NginxContainer["get"]>[1] =
 describe.each([
   ["", false],
   [" while Nginx reloads", true],
-])("a closed route%s", (_, reloading) => {
+])("a disabled route%s", (_, reloading) => {
   it.each([
     ["GET", { headers: { connection: "keep-alive" } }],
     ["GET of some path", { path: "/any/thing?x=1" }],
@@ -57,7 +47,7 @@ describe.each([
     ["OPTIONS", { method: "OPTIONS" }],
   ])("answers a %s as an unknown host does", async (_, request) => {
     const route = makeRoute();
-    await ingress.upsert(route);
+    await router.upsert(route);
     await waitUntil("the end of its own reload", () => !existsSync(mark()), 1_000, 5);
     if (reloading) await writeFile(mark(), "");
     const unknown = await ask("nobody.localhost", request);
@@ -69,12 +59,12 @@ describe.each([
     });
   });
 
-  it("is to whoever is denied what an open one and an unknown host are: forbidden", async () => {
-    const [open, closed] = [makeRoute(), makeRoute()];
-    await Promise.all([open, closed].map((route) => ingress.upsert(route)));
-    await ingress.enable(open.id);
+  it("answers a denied client as an enabled route and an unknown host do: forbidden", async () => {
+    const [enabled, disabled] = [makeRoute(), makeRoute()];
+    await Promise.all([enabled, disabled].map((route) => router.upsert(route)));
+    await router.enable(enabled.id);
     if (reloading) await writeFile(mark(), "");
-    const requests = [open.host, closed.host, "nobody.localhost"].map(
+    const requests = [enabled.host, disabled.host, "nobody.localhost"].map(
       (host) =>
         `exec 3<>/dev/tcp/${nginx.address}/80; printf 'GET / HTTP/1.1\\r\\nHost: ${host}\\r\\n\\r\\n' >&3; timeout 1 cat <&3; echo "<end>"`,
     );
@@ -86,44 +76,46 @@ describe.each([
   });
 });
 
-describe("a gate", () => {
-  it("opens for every new request, and takes no reload", async () => {
+describe("an enabled flag", () => {
+  it("lets every new request through, and takes no reload", async () => {
     const routes = Array.from({ length: 10 }, () => makeRoute());
-    await Promise.all(routes.map((route) => ingress.upsert(route)));
-    const before = ingress.stats().reloads;
+    await Promise.all(routes.map((route) => router.upsert(route)));
+    const before = router.stats().reloads;
     for (const route of routes) {
-      await ingress.enable(route.id);
+      await router.enable(route.id);
       const answers = await Promise.all(Array.from({ length: 20 }, () => nginx.get(route.host)));
       expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
     }
-    expect(ingress.stats().reloads).toBe(before);
+    expect(router.stats().reloads).toBe(before);
   });
 
-  it("closes with the removal, before Nginx is told of anything", async () => {
+  it("goes with the removal, before Nginx is signalled", async () => {
     const route = makeRoute();
-    await ingress.upsert(route);
-    await ingress.enable(route.id);
-    let go = (): void => undefined;
-    const held = makeIngress({ test: () => new Promise((done) => (go = () => done({ ok: true, output: "" }))) });
+    await router.upsert(route);
+    await router.enable(route.id);
+    const go = Promise.withResolvers<void>();
+    const held = nginx.makeRouter({
+      control: { ...nginx.control, reload: () => go.promise.then(nginx.control.reload) },
+    });
     const removed = held.remove(route.id);
-    await waitUntil("the gate to go", () => !existsSync(join(nginx.confDir, ENABLED_FOLDER, route.id)));
+    await waitUntil("the flag to go", () => !existsSync(join(nginx.confDir, ENABLED_FOLDER, route.id)));
     expect((await nginx.get(route.host)).status).toBe(404);
     expect((await nginx.get(route.host, { port: 8081 })).status).toBe(200);
-    await waitUntil("the test", () => (go(), held.stats().reloads > 0));
+    go.resolve();
     await removed;
     expect((await nginx.get(route.host, { port: 8081 })).status).toBe(404);
   });
 
   it("is as it was after a restart of Nginx and of the platform", async () => {
-    const [open, closed] = [makeRoute(), makeRoute()];
-    await Promise.all([open, closed].map((route) => ingress.upsert(route)));
-    await ingress.enable(open.id);
+    const [enabled, disabled] = [makeRoute(), makeRoute()];
+    await Promise.all([enabled, disabled].map((route) => router.upsert(route)));
+    await router.enable(enabled.id);
     await nginx.stop();
     await nginx.start();
-    const listed = await makeIngress().list();
-    expect(listed).toContainEqual(expect.objectContaining({ id: open.id, enabled: true }));
-    expect(listed).toContainEqual(expect.objectContaining({ id: closed.id, enabled: false }));
-    expect((await nginx.get(open.host)).status).toBe(200);
-    expect((await nginx.get(closed.host)).status).toBe(404);
+    const listed = await nginx.makeRouter().list();
+    expect(listed).toContainEqual(expect.objectContaining({ id: enabled.id, enabled: true }));
+    expect(listed).toContainEqual(expect.objectContaining({ id: disabled.id, enabled: false }));
+    expect((await nginx.get(enabled.host)).status).toBe(200);
+    expect((await nginx.get(disabled.host)).status).toBe(404);
   });
 });

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 
 const run = promisify(execFile);
@@ -18,11 +17,11 @@ beforeAll(async () => {
 afterAll(() => nginx?.dispose());
 
 test("Nginx takes its configuration while its container joins and leaves networks", async () => {
-  const { confDir, internalUrl, control, environments, instance } = nginx;
-  const ingress = createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [environments.subnet] });
+  const { control, environments, instance } = nginx;
+  const router = nginx.makeRouter();
   const ids = Array.from({ length: ROUTES }, (_, index) => `env-hosts-${index}`);
   await Promise.all(
-    ids.map((id) => ingress.upsert({ id, host: `${id}.localhost`, address: nginx.gateway, port: 3000 })),
+    ids.map((id) => router.upsert({ id, host: `${id}.localhost`, address: nginx.gateway, port: 3000 })),
   );
 
   const ended = new AbortController();

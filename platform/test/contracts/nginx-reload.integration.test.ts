@@ -1,50 +1,40 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { DEFAULT_VERSION_PORTS } from "../../routing/nginx/config-version.ts";
+import type { NginxRouter, NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 import type { Route } from "../../routing/router.ts";
-import { createNginxRouter, type NginxRouter, type NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const run = promisify(execFile);
 let nginx: NginxContainer;
-let ingress: NginxRouter;
+let router: NginxRouter;
 let rejected: { file: string; reason: string }[] = [];
+let restarts: string[] = [];
 let upstreamPort = 0;
 let counter = 0;
 
 beforeAll(async () => {
   nginx = await startNginxContainer();
   upstreamPort = (await nginx.listen((_, response) => response.end("hello"))).port;
-  ingress = makeIngress();
+  router = makeRouter();
 });
 afterEach(async () => {
-  await ingress.removeStrays(new Set());
+  await router.removeStrays(new Set());
   rejected = [];
+  restarts = [];
 });
 afterAll(() => nginx?.dispose());
 
-function makeIngress(changes: Partial<NginxRouterOptions> = {}): NginxRouter {
-  const { confDir, internalUrl, control, environments } = nginx;
-  return createNginxRouter({
-    confDir,
-    internalUrl,
-    control,
-    deniedSubnets: [environments.subnet],
-    onRejected: noteRejected,
+function makeRouter(changes: Partial<NginxRouterOptions> = {}): NginxRouter {
+  return nginx.makeRouter({
+    onRejected: (file, reason) => void rejected.push({ file, reason }),
+    onRestarted: (reason) => void restarts.push(reason),
     ...changes,
   });
-}
-
-function portsOf(listen: (port: number) => string): string {
-  const { first, count } = DEFAULT_VERSION_PORTS;
-  return Array.from({ length: count }, (_, n) => `listen ${listen(first + n)};`).join(" ");
-}
-
-function noteRejected(file: string, reason: string): void {
-  rejected.push({ file, reason });
 }
 
 function makeRoute(): Route {
@@ -52,17 +42,21 @@ function makeRoute(): Route {
   return { id, host: `${id}.localhost`, address: nginx.gateway, port: upstreamPort };
 }
 
-async function putOpen(by: NginxRouter, route: Route): Promise<void> {
-  await by.upsert(route);
-  await by.enable(route.id);
+async function putEnabled(by: NginxRouter, ...routes: Route[]): Promise<void> {
+  await Promise.all(routes.map((route) => by.upsert(route)));
+  await Promise.all(routes.map(({ id }) => by.enable(id)));
 }
 
-/** After each put 200 new connections must all meet the new route, and after each remove 50 the old state. */
+async function statusesOf(...routes: Route[]): Promise<number[]> {
+  return Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
+}
+
+/** After each upsert 200 new connections must all meet the new route, and after each removal 50 must not. */
 async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: number[] }> {
   let wrong = 0;
   let signalled = 0;
   const reloadMs: number[] = [];
-  const timed = makeIngress({
+  const timed = makeRouter({
     control: {
       ...nginx.control,
       async reload() {
@@ -81,7 +75,7 @@ async function changeAndAsk(times: number): Promise<{ wrong: number; reloadMs: n
       wrong += answers.filter(({ status }) => status !== 200).length;
     }
     await timed.remove(route.id);
-    // The internal port, since the front door is closed long before Nginx has unloaded anything.
+    // The internal port, since the route is disabled long before Nginx has unloaded anything.
     const answers = await Promise.all(Array.from({ length: 50 }, () => nginx.get(route.host, { port: 8081 })));
     wrong += answers.filter(({ status }) => status !== 404).length;
   }
@@ -102,6 +96,7 @@ describe("a change of routes on a real Nginx", () => {
     );
     try {
       expect((await changeAndAsk(10)).wrong).toBe(0);
+      expect(restarts).toEqual([]);
     } finally {
       for (const child of busy) child.kill("SIGKILL");
     }
@@ -109,33 +104,33 @@ describe("a change of routes on a real Nginx", () => {
 
   it("shares reloads: 50 at once take three at most", async () => {
     const routes = Array.from({ length: 50 }, () => makeRoute());
-    const before = ingress.stats().reloads;
-    await Promise.all(routes.map((route) => putOpen(ingress, route)));
-    expect(ingress.stats().reloads - before).toBeLessThanOrEqual(3);
+    const before = router.stats().reloads;
+    await Promise.all(routes.map((route) => putEnabled(router, route)));
+    expect(router.stats().reloads - before).toBeLessThanOrEqual(3);
     const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
     expect(new Set(statuses)).toEqual(new Set([200]));
   });
 
   it("takes no reload when nothing changes", async () => {
     const route = makeRoute();
-    await ingress.upsert(route);
-    const before = ingress.stats().reloads;
-    await ingress.upsert(route);
-    await ingress.remove("env-never-there");
-    expect(ingress.stats().reloads).toBe(before);
+    await router.upsert(route);
+    const before = router.stats().reloads;
+    await router.upsert(route);
+    await router.remove("env-never-there");
+    expect(router.stats().reloads).toBe(before);
   });
 
   it("is told apart from former ones after a restart of the platform, of Nginx, and after the folder was wiped", async () => {
     const route = makeRoute();
-    await ingress.upsert(route);
-    const restarted = makeIngress();
+    await router.upsert(route);
+    const restarted = makeRouter();
     await restarted.upsert(route);
     expect(restarted.stats().reloads).toBe(1);
 
     await nginx.stop();
     await nginx.start();
     const next = makeRoute();
-    await putOpen(restarted, next);
+    await putEnabled(restarted, next);
     expect((await nginx.get(next.host)).status).toBe(200);
 
     await Promise.all(
@@ -144,101 +139,89 @@ describe("a change of routes on a real Nginx", () => {
         .map((name) => rm(join(nginx.confDir, name))),
     );
     const another = makeRoute();
-    await putOpen(makeIngress(), another);
+    await putEnabled(makeRouter(), another);
     expect((await nginx.get(another.host)).status).toBe(200);
     expect((await nginx.get(route.host, { port: 8081 })).status).toBe(404);
   });
 
-  it("is undone when Nginx does not take it up in time", async () => {
-    // A second time in a row one would restart Nginx.
-    const makeDeaf = () =>
-      makeIngress({ control: { ...nginx.control, reload: async () => undefined }, reloadTimeoutMs: 300 });
+  it("is undone where its config version does not come and Nginx cannot be restarted", async () => {
+    const unreachable = makeRouter({
+      control: { ...nginx.control, reload: async () => undefined, restart: () => Promise.reject(new Error("not now")) },
+      reloadTimeoutMs: 300,
+    });
     const [route, former] = [makeRoute(), makeRoute()];
-    await putOpen(ingress, former);
-    await expect(makeDeaf().upsert(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
-    await expect(makeDeaf().remove(former.id)).rejects.toMatchObject({ code: "ingress_unavailable" });
-    expect(await ingress.list()).toEqual([]);
-    // The file went, but Nginx has it still, closed: whoever asks again gets the reload that is owed.
+    await putEnabled(router, former);
+    await expect(unreachable.upsert(route)).rejects.toMatchObject({ code: "ingress_unavailable" });
+    await expect(unreachable.remove(former.id)).rejects.toMatchObject({ code: "ingress_unavailable" });
+    expect(await unreachable.check()).toEqual({ ok: false, detail: expect.stringContaining("make up") });
+    expect(await router.list()).toEqual([]);
+    // The file went, but Nginx has it still, disabled: the next removal gets the reload that is due.
     expect((await nginx.get(former.host)).status).toBe(404);
     expect((await nginx.get(former.host, { port: 8081 })).status).toBe(200);
-    await ingress.remove(former.id);
+    await router.remove(former.id);
     expect((await nginx.get(former.host, { port: 8081 })).status).toBe(404);
+    expect(await router.check()).toMatchObject({ ok: true });
+  });
+
+  it("is applied for all routes but the one that Nginx refuses, also where Nginx names no file", async () => {
+    const routes = Array.from({ length: 6 }, () => makeRoute());
+    const refused = { ...makeRoute(), host: `${"a".repeat(60)}.`.repeat(4) + "b" };
+    const results = await Promise.allSettled([...routes, refused].map((route) => putEnabled(router, route)));
+    expect(results.map(({ status }) => status)).toEqual([...routes.map(() => "fulfilled"), "rejected"]);
+    expect(results.at(-1)).toMatchObject({
+      reason: { code: "ingress_rejected", message: expect.stringContaining("server_names_hash") },
+    });
+    expect(new Set(await statusesOf(...routes))).toEqual(new Set([200]));
+    expect(rejected).toEqual([{ file: `${refused.id}.conf`, reason: expect.stringContaining("[emerg]") }]);
+    expect(restarts).toEqual([]);
+  });
+
+  it("leaves a worker for every two processors", async () => {
+    const workers = async () => {
+      const { stdout } = await run("docker", ["top", `${nginx.instance}-nginx`, "-eo", "pid,args"]);
+      return stdout.split("\n").filter((line) => line.endsWith("nginx: worker process")).length;
+    };
+    await putEnabled(router, makeRoute());
+    await waitUntil("old workers to be gone", async () => (await workers()) === Math.ceil(availableParallelism() / 2));
   });
 });
 
-describe("a broken file in conf.d", () => {
-  it.each([
-    ["an unfinished block", "broken.conf", "server {"],
-    [
-      "an upstream that does not resolve",
-      "upstream.conf",
-      "server { listen 80; server_name x; location / { proxy_pass http://nobody.invalid; } }",
-    ],
-    ["a second default server", "default.conf", "server { listen ADDRESS:80 default_server; }"],
-    ["an environment's own name", "env-tampered.conf", "server { listen 80; evil on; }"],
-    ["a space in its name", "not ours.conf", "}"],
-  ])("with %s is set aside and reported, and everybody's routes go on", async (_, file, text) => {
-    const route = makeRoute();
-    await putOpen(ingress, route);
-    await writeFile(join(nginx.confDir, file), text.replaceAll("ADDRESS", nginx.address));
-    const next = makeRoute();
-    await putOpen(ingress, next);
-    expect((await nginx.get(route.host)).status).toBe(200);
-    expect((await nginx.get(next.host)).status).toBe(200);
-    expect(rejected).toEqual([{ file, reason: expect.stringContaining("[emerg]") }]);
-    expect((await readdir(nginx.confDir)).filter((name) => name === file)).toEqual([]);
-    expect(
-      (await readdir(join(nginx.confDir, "rejected"))).filter((name) => name.startsWith(`${file}.2`)),
-    ).toHaveLength(1);
-    // What is there now, Nginx can start with.
-    expect((await nginx.control.test()).ok).toBe(true);
-  });
-
-  it("that is a folder is set aside too", async () => {
-    await mkdir(join(nginx.confDir, "folder.conf", "full"), { recursive: true });
-    const route = makeRoute();
-    await putOpen(ingress, route);
-    expect((await nginx.get(route.host)).status).toBe(200);
-    expect(rejected).toHaveLength(1);
-  });
-
-  it("that is a pipe, which Nginx would wait for ever to read, is set aside before anybody reads it", async () => {
-    await run("mkfifo", [join(nginx.confDir, "aa.conf")]);
-    const route = makeRoute();
-    await putOpen(ingress, route);
-    expect((await nginx.get(route.host)).status).toBe(200);
-    expect(rejected.map(({ file }) => file)).toEqual(["aa.conf"]);
-  });
-
-  it.each([
-    ["the ports by which reloads are told apart", portsOf((port) => `${port}`)],
-    ["the same at the platform's own address", portsOf((port) => `ADDRESS:${port}`)],
-    ["the front door's port on every address", "listen 80; server_name theirs.localhost;"],
-  ])("that passes the test, but takes %s, is set aside, and the change is made after all", async (_, inside) => {
-    const brisk = makeIngress({ reloadTimeoutMs: 5_000 });
+describe("a foreign file in conf.d", () => {
+  it.each<[string, string, (path: string) => Promise<unknown>]>([
+    ["that Nginx refuses", "not ours.conf", (path) => writeFile(path, "server {")],
+    ["that Nginx accepts", "theirs.conf", (path) => writeFile(path, "# harmless\n")],
+    ["under an environment's name", "env-tampered.conf", (path) => writeFile(path, "server { listen 80; evil on; }")],
+    ["that is a folder", "folder.conf", (path) => mkdir(join(path, "full"), { recursive: true })],
+    ["that is a pipe, which Nginx would wait for ever to read", "aa.conf", (path) => run("mkfifo", [path])],
+  ])("%s is quarantined with the next change, which is applied", async (_, file, put) => {
     const [route, next] = [makeRoute(), makeRoute()];
-    await putOpen(brisk, route);
-    await writeFile(join(nginx.confDir, "theirs.conf"), `server { ${inside} }\n`.replaceAll("ADDRESS", nginx.address));
+    await putEnabled(router, route);
+    await put(join(nginx.confDir, file));
+    await putEnabled(router, next);
+    expect(await statusesOf(route, next)).toEqual([200, 200]);
+    expect(rejected).toEqual([{ file, reason: expect.stringContaining("nginx/extra.d") }]);
+    expect(await readdir(nginx.confDir)).not.toContain(file);
+    const inQuarantine = await readdir(join(nginx.confDir, "rejected"));
+    expect(inQuarantine.filter((name) => name.startsWith(`${file}.2`))).toHaveLength(1);
+    // Nginx can start with what is left.
     expect(await nginx.control.test()).toMatchObject({ ok: true });
-    await putOpen(brisk, next);
-    expect((await nginx.get(route.host)).status).toBe(200);
-    expect((await nginx.get(next.host)).status).toBe(200);
-    expect(rejected).toEqual([{ file: "theirs.conf", reason: expect.stringContaining("does not take up") }]);
   });
 
-  it("is the only one to be refused among routes put at the same time", async () => {
-    const routes = Array.from({ length: 6 }, () => makeRoute());
-    const results = await Promise.allSettled(
-      routes.map((route, index) =>
-        putOpen(ingress, index === 3 ? { ...route, host: `${"a".repeat(60)}.`.repeat(4) + "b" } : route),
-      ),
-    );
-    expect(results.map(({ status }) => status)).toEqual(
-      routes.map((_, index) => (index === 3 ? "rejected" : "fulfilled")),
-    );
-    const statuses = await Promise.all(routes.map(async ({ host }) => (await nginx.get(host)).status));
-    expect(statuses).toEqual(routes.map((_, index) => (index === 3 ? 404 : 200)));
-    expect(rejected.map(({ file }) => file)).toEqual([`${routes[3]?.id}.conf`]);
+  it("that took every address when Nginx started has Nginx restarted once it is quarantined", async () => {
+    const [route, next] = [makeRoute(), makeRoute()];
+    await putEnabled(router, route);
+    await nginx.stop();
+    await writeFile(join(nginx.confDir, "theirs.conf"), "server { listen 80; server_name theirs.localhost; }\n");
+    await nginx.start();
+    const isEverywhere = async () =>
+      (await run("docker", ["exec", `${nginx.instance}-nginx`, "cat", "/proc/net/tcp"])).stdout.includes(
+        " 00000000:0050 ",
+      );
+    expect(await isEverywhere()).toBe(true);
+    await putEnabled(router, next);
+    expect(await statusesOf(route, next)).toEqual([200, 200]);
+    expect(await isEverywhere()).toBe(false);
+    expect(restarts).toHaveLength(1);
   });
 });
 
@@ -246,20 +229,17 @@ describe("a conf.d that was replaced on the machine", () => {
   it.each([
     ["removed", () => rm(nginx.confDir, { recursive: true })],
     ["removed and made anew", () => rm(nginx.confDir, { recursive: true }).then(() => mkdir(nginx.confDir))],
-    ["moved away, and made anew", () => rename(nginx.confDir, `${nginx.confDir}-old`).then(() => mkdir(nginx.confDir))],
-  ])("(%s) is given to Nginx with the next change, by a restart that is told", async (_, replace) => {
-    const restarts: string[] = [];
-    const repairing = makeIngress({ onRestarted: (reason) => restarts.push(reason) });
+    ["moved away and made anew", () => rename(nginx.confDir, `${nginx.confDir}-old`).then(() => mkdir(nginx.confDir))],
+  ])("(%s) is given to Nginx with the next change, by one restart that is reported", async (_, replace) => {
     const [route, next] = [makeRoute(), makeRoute()];
-    await putOpen(repairing, route);
+    await putEnabled(router, route);
     await replace();
-    expect(await repairing.list()).toEqual([]);
-    expect(await repairing.check()).toEqual({ ok: false, detail: expect.stringContaining("removed or replaced") });
-    await putOpen(repairing, next);
-    await putOpen(repairing, route);
-    const statuses = await Promise.all([route, next].map(async ({ host }) => (await nginx.get(host)).status));
-    expect(statuses).toEqual([200, 200]);
+    expect(await router.list()).toEqual([]);
+    expect(await router.check()).toEqual({ ok: false, detail: expect.stringContaining("conf.d holds none") });
+    await putEnabled(router, next);
+    await putEnabled(router, route);
+    expect(await statusesOf(route, next)).toEqual([200, 200]);
     expect(restarts).toEqual([expect.stringContaining("removed or replaced")]);
-    expect(await repairing.check()).toMatchObject({ ok: true });
+    expect(await router.check()).toMatchObject({ ok: true });
   });
 });

@@ -1,15 +1,15 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
-import { createNginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer } from "../support/nginx-container.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { describeIngressContract } from "./router-contract.ts";
+import { describeRouterContract } from "./router-contract.ts";
 
 /** Longer than an entry of nginx.conf's name table may be, and yet a valid host name: Nginx refuses it without naming a file. */
-const UNBEARABLE_DOMAIN = `${"a".repeat(60)}.`.repeat(3) + "b".repeat(50);
+const UNACCEPTABLE_DOMAIN = `${"a".repeat(60)}.`.repeat(3) + "b".repeat(50);
 
-describeIngressContract("Nginx", async () => {
+describeRouterContract("Nginx", async () => {
   const nginx = await startNginxContainer();
   const held: ServerResponse[] = [];
   const upstreams = await Promise.all(
@@ -23,16 +23,15 @@ describeIngressContract("Nginx", async () => {
   );
   const [first, second] = upstreams;
   if (first === undefined || second === undefined) throw new TypeError("two upstreams were made");
-  const { confDir, internalUrl, control } = nginx;
 
   return {
-    ingress: createNginxRouter({ confDir, internalUrl, control, deniedSubnets: [nginx.environments.subnet] }),
+    router: nginx.makeRouter(),
     upstreams: [first, second],
-    async ask(host, door) {
-      const { status, body } = await nginx.get(host, { port: door === "internal" ? 8081 : 80 });
+    async ask(host, port) {
+      const { status, body } = await nginx.get(host, { port: port === "internal" ? 8081 : 80 });
       return status === 200 ? body : null;
     },
-    refusable: (route) => ({ ...route, host: `${route.id}.${UNBEARABLE_DOMAIN}` }),
+    refusable: (route) => ({ ...route, host: `${route.id}.${UNACCEPTABLE_DOMAIN}` }),
     async occupy(host) {
       const answer = nginx.get(host, { path: "/hold" });
       await waitUntil("the request", async () => held.length > 0);
@@ -43,7 +42,8 @@ describeIngressContract("Nginx", async () => {
         },
       };
     },
-    addStray: (file) => writeFile(join(confDir, file), "# harmless\n"),
+    addForeign: (file) => writeFile(join(nginx.confDir, file), "# harmless\n"),
+    hasForeign: async (file) => existsSync(join(nginx.confDir, file)),
     stop: nginx.stop,
     start: nginx.start,
     dispose: nginx.dispose,

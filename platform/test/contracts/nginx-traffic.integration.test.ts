@@ -1,26 +1,20 @@
 import type { Duplex } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Route } from "../../routing/router.ts";
-import { createNginxRouter, type NginxRouter } from "../../routing/nginx/nginx-router.ts";
+import type { NginxRouter } from "../../routing/nginx/nginx-router.ts";
 import { startNginxContainer, type NginxContainer } from "../support/nginx-container.ts";
 import { follow, upgrade, upload } from "../support/stream-clients.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 let nginx: NginxContainer;
-let ingress: NginxRouter;
+let router: NginxRouter;
 let echoPort = 0;
 let counter = 0;
 
 beforeAll(async () => {
   nginx = await startNginxContainer();
   echoPort = (await nginx.listen((incoming, response) => response.end(JSON.stringify(incoming.headers)))).port;
-  const { confDir, internalUrl, control, environments, intruder } = nginx;
-  ingress = createNginxRouter({
-    confDir,
-    internalUrl,
-    control,
-    deniedSubnets: [environments.subnet, intruder.subnet],
-  });
+  router = nginx.makeRouter();
 });
 afterAll(() => nginx?.dispose());
 
@@ -29,30 +23,30 @@ function makeRoute(port = echoPort): Route {
   return { id, host: `${id}.localhost`, address: nginx.gateway, port };
 }
 
-async function putOpen(route: Route): Promise<Route> {
-  await ingress.upsert(route);
-  await ingress.enable(route.id);
+async function putEnabled(route: Route): Promise<Route> {
+  await router.upsert(route);
+  await router.enable(route.id);
   return route;
 }
 
 async function serve(listener: Parameters<NginxContainer["listen"]>[0]): Promise<Route> {
-  return putOpen(makeRoute((await nginx.listen(listener)).port));
+  return putEnabled(makeRoute((await nginx.listen(listener)).port));
 }
 
 /** Other people's creates and destroys: each one a reload of its own. */
 async function reloadTimes(times: number): Promise<void> {
-  const before = ingress.stats().reloads;
+  const before = router.stats().reloads;
   for (let n = 0; n < times; n += 2) {
     const other = makeRoute();
-    await ingress.upsert(other);
-    await ingress.remove(other.id);
+    await router.upsert(other);
+    await router.remove(other.id);
   }
-  expect(ingress.stats().reloads - before).toBe(times);
+  expect(router.stats().reloads - before).toBe(times);
 }
 
-describe("what passes through the front door", () => {
-  it("tells the environment who asked and for what, and answers the same on both ports", async () => {
-    const route = await putOpen(makeRoute());
+describe("a request through Nginx", () => {
+  it("tells the environment the client and the host, and is answered the same on both ports", async () => {
+    const route = await putEnabled(makeRoute());
     const { body, headers } = await nginx.get(route.host, { port: 80 });
     expect(JSON.parse(body)).toMatchObject({
       host: route.host,
@@ -66,7 +60,7 @@ describe("what passes through the front door", () => {
     expect((await nginx.get(route.host, { port: 8081 })).headers).toMatchObject({ "x-sandbox-upstream-status": "200" });
   });
 
-  it("says which environment does not answer, and passes an application's own errors as they are", async () => {
+  it("is answered with the id of an environment that does not answer, and with an application's own errors as they are", async () => {
     const route = await serve((_, response) =>
       response.writeHead(502, { "x-sandbox-upstream-status": "200", "x-app": "1" }).end("my own 502"),
     );
@@ -77,7 +71,7 @@ describe("what passes through the front door", () => {
     const { server, port } = await nginx.listen(() => undefined);
     await new Promise((done) => server.close(done));
     const gone = makeRoute(port);
-    await putOpen(gone);
+    await putEnabled(gone);
     expect(await nginx.get(gone.host)).toMatchObject({
       status: 502,
       body: `Environment ${gone.id} does not answer (502).\n`,
@@ -85,7 +79,7 @@ describe("what passes through the front door", () => {
     expect((await nginx.get(gone.host)).headers["content-type"]).toBe("text/plain");
   });
 
-  it("answers 404 for a host that no environment claims, whatever the method", async () => {
+  it("is answered 404 for a host that no environment claims, on either port", async () => {
     expect(await nginx.get("nobody.localhost", { path: "/any/thing?x=1" })).toMatchObject({
       status: 404,
       body: "No environment found\n",
@@ -96,7 +90,7 @@ describe("what passes through the front door", () => {
     });
   });
 
-  it("takes an upload of 200 MB without a length, as it arrives", async () => {
+  it("carries an upload of 200 MB without a length, as it arrives", async () => {
     let received = 0;
     let firstChunkAt = 0;
     const route = await serve((incoming, response) => {
@@ -112,7 +106,7 @@ describe("what passes through the front door", () => {
     expect(firstChunkAt).toBeLessThan(endedAt);
   });
 
-  it("carries a WebSocket and an event stream on through ten reloads for others", async () => {
+  it("carries a WebSocket and an event stream on through ten reloads for other routes", async () => {
     const streams: NodeJS.Timeout[] = [];
     const { server, port } = await nginx.listen((_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
@@ -123,7 +117,7 @@ describe("what passes through the front door", () => {
       socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
       socket.on("data", (chunk: Buffer) => socket.write(chunk));
     });
-    const route = await putOpen(makeRoute(port));
+    const route = await putEnabled(makeRoute(port));
     const socket = await upgrade(nginx.address, route.host);
     const events = await follow(nginx.address, route.host);
     let echoed = "";
@@ -145,8 +139,8 @@ describe("what passes through the front door", () => {
     }
   });
 
-  it("loses no request of one environment while others come and go", async () => {
-    const route = await putOpen(makeRoute());
+  it("is not lost while other routes come and go", async () => {
+    const route = await putEnabled(makeRoute());
     const done = new AbortController();
     const statuses: number[] = [];
     const steady = Promise.all(
@@ -179,15 +173,15 @@ function askEverything(address: string, hosts: string[]): string {
 }
 
 describe("an environment's container", () => {
-  it("finds nobody at Nginx's address in its network, on whatever port", async () => {
-    const route = await putOpen(makeRoute());
+  it("is refused at Nginx's address in its network, on every port", async () => {
+    const route = await putEnabled(makeRoute());
     const said = await nginx.runAsNeighbour(askEverything(nginx.environments.nginxAddress, [route.host]));
     expect(said.trim().split("\n")).toEqual(PORTS.map((port) => `${port} Connection refused`));
     expect((await nginx.get(route.host)).status).toBe(200);
   });
 
-  it("is forbidden everything even where it gets to Nginx's own address, whatever host it names and on whatever port", async () => {
-    const route = await putOpen(makeRoute());
+  it("is forbidden everything even where it gets to Nginx's own address, for every host and on every port", async () => {
+    const route = await putEnabled(makeRoute());
     const hosts = [route.host, "nobody.localhost", "config-version.sandbox.internal"];
     const said = (await nginx.intruder.run(askEverything(nginx.address, hosts))).trim().split("\n");
     const answered = said.filter((line) => !line.endsWith("Connection refused"));
@@ -200,7 +194,7 @@ describe("an environment's container", () => {
 
 describe("an Nginx that is cut off the platform's network", () => {
   it("takes configurations and starts all the same, and answers again once it is back, without a restart", async () => {
-    const route = await putOpen(makeRoute());
+    const route = await putEnabled(makeRoute());
     for (const meanwhile of [() => nginx.control.reload(), () => nginx.stop().then(() => nginx.startUnseen())]) {
       await nginx.cutOff();
       try {
@@ -210,7 +204,7 @@ describe("an Nginx that is cut off the platform's network", () => {
         await nginx.reconnect();
       }
       await waitUntil("Nginx to answer", async () => (await nginx.get(route.host)).status === 200);
-      await putOpen(makeRoute());
+      await putEnabled(makeRoute());
     }
     const said = await nginx.runAsNeighbour(askEverything(nginx.environments.nginxAddress, [route.host]));
     expect(said.trim().split("\n")).toEqual(PORTS.map((port) => `${port} Connection refused`));

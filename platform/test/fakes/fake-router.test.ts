@@ -1,4 +1,4 @@
-import { describeIngressContract } from "../contracts/router-contract.ts";
+import { describeRouterContract } from "../contracts/router-contract.ts";
 import { createFakeRouter } from "./fake-router.ts";
 
 const UPSTREAMS = [
@@ -6,26 +6,27 @@ const UPSTREAMS = [
   { name: "second", address: "10.191.0.4", port: 8080 },
 ] as const;
 
-describeIngressContract("the fake", async () => {
-  const ingress = createFakeRouter();
+describeRouterContract("The fake router", async () => {
+  const router = createFakeRouter();
   return {
-    ingress,
+    router,
     upstreams: UPSTREAMS,
-    async ask(host, door) {
-      const address = ingress.routeOf(host, door)?.address;
+    async ask(host, port) {
+      const address = router.routeOf(host, port)?.address;
       return UPSTREAMS.find((upstream) => upstream.address === address)?.name ?? null;
     },
     refusable(route) {
-      ingress.rejectNext("[emerg] refused");
+      router.rejectNext("[emerg] refused");
       return route;
     },
     async occupy() {
-      ingress.setBusy(true);
-      return { end: async () => ingress.setBusy(false) };
+      router.setBusy(true);
+      return { end: async () => router.setBusy(false) };
     },
-    addStray: async (file) => ingress.addStray(file),
-    stop: async () => ingress.setDown(true),
-    start: async () => ingress.setDown(false),
+    addForeign: async (file) => router.addForeign(file),
+    hasForeign: async (file) => router.hasForeign(file),
+    stop: async () => router.setDown(true),
+    start: async () => router.setDown(false),
     dispose: async () => undefined,
   };
 });

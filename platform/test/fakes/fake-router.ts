@@ -5,32 +5,33 @@ import { renderServerBlock } from "../../routing/nginx/server-block.ts";
 
 export type FakeRouter = Router & {
   /**
-   * Where a request for this host goes now; null: no environment found, or the front door is down. Probes come
-   * in by the internal door, which has no gate.
+   * Where a request for this host goes now; null: no environment found, or Nginx is down. Probes come in on the internal
+   * port, where no route is disabled.
    */
-  routeOf(host: string, door?: "front" | "internal"): Route | null;
-  /** The next put is refused, as Nginx refuses a configuration. */
+  routeOf(host: string, port?: "public" | "internal"): Route | null;
+  /** The next upsert is refused, as Nginx refuses a configuration. */
   rejectNext(reason: string): void;
   /** Whether it carries a request. */
   setBusy(busy: boolean): void;
   /** Whether Nginx runs. Starting again, it reads the files that are there then. */
   setDown(down: boolean): void;
-  /** Puts a file in the folder behind everybody's back. */
-  addStray(file: string): void;
+  /** Puts a foreign file into the folder. */
+  addForeign(file: string): void;
+  hasForeign(file: string): boolean;
 };
 
-/** A front door in memory: the same checks and the same outcomes, without Nginx or files. */
+/** A router in memory: the same checks and the same outcomes, without Nginx or files. */
 export function createFakeRouter(): FakeRouter {
-  const files = new Map<string, Route | null>();
-  const gates = new Set<string>();
+  const routes = new Map<string, Route>();
+  const foreign = new Set<string>();
+  const enabled = new Set<string>();
   let serving = new Map<string, Route>();
   let rejection: string | null = null;
   let down = false;
   let busy = false;
 
   function serve(): void {
-    if (down) return;
-    serving = new Map([...files.values()].filter((route) => route !== null).map((route) => [route.host, route]));
+    if (!down) serving = new Map([...routes.values()].map((route) => [route.host, route]));
   }
 
   return {
@@ -39,52 +40,44 @@ export function createFakeRouter(): FakeRouter {
       await Promise.resolve();
       const reason = rejection;
       rejection = null;
-      if (reason !== null) throw new PlatformError("ingress_rejected", `Cannot route "${fileOf(route.id)}": ${reason}`);
+      if (reason !== null) throw new PlatformError("ingress_rejected", `Cannot route "${route.id}.conf": ${reason}`);
       if (down)
-        throw new PlatformError("ingress_unavailable", `Cannot route "${fileOf(route.id)}": Nginx does not answer.`);
-      files.set(fileOf(route.id), route);
+        throw new PlatformError("ingress_unavailable", `Cannot route "${route.id}.conf": Nginx does not answer.`);
+      routes.set(route.id, route);
       serve();
     },
     async enable(id) {
       await Promise.resolve();
-      if (isEnvironmentId(id)) gates.add(id);
+      if (isEnvironmentId(id)) enabled.add(id);
     },
     async disable(id) {
-      gates.delete(id);
+      enabled.delete(id);
       return down || busy ? "busy" : "idle";
     },
     async remove(id) {
-      gates.delete(id);
+      enabled.delete(id);
       await Promise.resolve();
-      files.delete(fileOf(id));
+      routes.delete(id);
       serve();
     },
-    async list() {
-      const routes = [...files.values()].filter((route) => route !== null);
-      return routes.map((route) => ({ ...route, enabled: gates.has(route.id) }));
-    },
+    list: async () => [...routes.values()].map((route) => ({ ...route, enabled: enabled.has(route.id) })),
     async removeStrays(known) {
-      const strays = [...files.keys()].filter((file) => {
-        const id = file.slice(0, -".conf".length);
-        return isEnvironmentId(id) && !known.has(id);
-      });
-      for (const file of strays) files.delete(file);
-      for (const id of gates) if (!known.has(id)) gates.delete(id);
+      foreign.clear();
+      const strays = [...routes.keys()].filter((id) => !known.has(id));
+      for (const id of strays) routes.delete(id);
+      for (const id of enabled) if (!known.has(id)) enabled.delete(id);
       serve();
-      return strays;
+      return strays.map((id) => `${id}.conf`);
     },
-    async rescue(helps) {
-      const foreign = [...files.keys()].filter((file) => !isEnvironmentId(file.slice(0, -".conf".length)));
-      for (const file of foreign) files.delete(file);
-      if (foreign.length === 0) return foreign;
-      const isHelped = await helps();
-      if (!isHelped) for (const file of foreign) files.set(file, null);
-      return isHelped ? foreign : [];
+    async quarantineForeign() {
+      const found = [...foreign];
+      foreign.clear();
+      return found;
     },
     check: async () => ({ ok: !down, detail: down ? "Nginx does not answer" : "Nginx answers" }),
-    routeOf(host, door = "front") {
+    routeOf(host, port = "public") {
       const route = down ? undefined : serving.get(host);
-      return route !== undefined && (door === "internal" || gates.has(route.id)) ? route : null;
+      return route !== undefined && (port === "internal" || enabled.has(route.id)) ? route : null;
     },
     rejectNext(reason) {
       rejection = reason;
@@ -96,12 +89,7 @@ export function createFakeRouter(): FakeRouter {
       down = value;
       serve();
     },
-    addStray(file) {
-      files.set(file, null);
-    },
+    addForeign: (file) => void foreign.add(file),
+    hasForeign: (file) => foreign.has(file),
   };
-}
-
-function fileOf(id: string): string {
-  return `${id}.conf`;
 }

@@ -21,7 +21,7 @@ const NOWHERE = "127.0.0.1:1/nothing:1";
 const OURS: Record<string, RegExp> = {
   envs: /^(?:env-[a-z0-9-]+\.json|secrets|quarantine|\.sandbox)$/,
   logs: /^(?:env-[a-z0-9-]+|archived|events\.jsonl|audit\.jsonl|cleanup\.log)(?:\.\d)?$/,
-  "conf.d": /^(?:env-[a-z0-9-]+\.conf|00-config-version\.conf|rejected|enabled|\.reloading|\.seen-[0-9a-f]+)$/,
+  "conf.d": /^(?:env-[a-z0-9-]+\.conf|00-config-version\.conf|rejected|enabled|\.reloading)$/,
 };
 
 describePlatform(

@@ -83,16 +83,15 @@ describePlatform(
       await docker("restart", `${name}-firewall`);
       await waitUntil("the firewall's word", () => rulesStand(name));
       await mkdir(join(folder, "envs/secrets"), { recursive: true });
-      const closed = join(folder, "conf.d/closed.conf");
-      await writeFile(closed, "# for its owner's eyes\n", { mode: 0o600 });
-      // Nginx's workers, who are nobody, look into conf.d too.
-      const modes = { "envs/secrets": 0o755, envs: 0o700, logs: 0o700, "conf.d": 0o755, "conf.d/closed.conf": 0o600 };
+      await platform.createDemo();
+      // Nginx's workers, whose user is `nobody`, look into conf.d too; its master reads the files.
+      const version = "conf.d/00-config-version.conf";
+      const modes = { "envs/secrets": 0o755, envs: 0o700, logs: 0o700, "conf.d": 0o755, [version]: 0o600 };
       for (const [part, mode] of Object.entries(modes)) {
         await chown(join(folder, part), 12_345, 12_345);
         await chmod(join(folder, part), mode);
       }
       await docker("exec", `${name}-nginx`, "nginx", "-t");
-      await rm(closed);
       const { id } = await platform.createDemo({ secrets: { TOKEN: "not to be told" } });
       expectStatus(await visit(platform.instance, hostOf(id)), 200);
       expectStatus(await platform.api.destroy(id), 200);

@@ -7,7 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseEnv, promisify } from "node:util";
-import type { NginxControl } from "../../routing/nginx/nginx-router.ts";
+import type { NginxControl } from "../../routing/nginx/nginx-control.ts";
+import { createNginxRouter, type NginxRouter, type NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
@@ -24,12 +25,14 @@ export type NginxContainer = {
   internalUrl: string;
   confDir: string;
   control: NginxControl;
+  /** A router on it, which denies the environments and the intruder. */
+  makeRouter(changes?: Partial<NginxRouterOptions>): NginxRouter;
   /** Another network that Nginx is attached to, as an environment's is; a client there is a neighbour. */
-  environments: { network: string; subnet: string; nginxAddress: string };
+  environments: { network: string; nginxAddress: string };
   /** Runs a shell script in a container on the environments' network and returns what it prints. */
   runAsNeighbour(script: string): Promise<string>;
   /** An address in the platform's own network, where Nginx listens, and a container that has it. */
-  intruder: { subnet: string; run(script: string): Promise<string> };
+  intruder: { run(script: string): Promise<string> };
   /** Cuts Nginx off the platform's network; `reconnect` puts it back. */
   cutOff(): Promise<void>;
   reconnect(): Promise<void>;
@@ -42,7 +45,7 @@ export type NginxContainer = {
   ): Promise<{ status: number; headers: IncomingMessage["headers"]; body: string }>;
   stop(): Promise<void>;
   start(): Promise<void>;
-  /** Starts it without waiting for an answer: cut off it has nobody to answer. */
+  /** Starts it without waiting for an answer: cut off it cannot be asked. */
   startUnseen(): Promise<void>;
   dispose(): Promise<void>;
 };
@@ -84,10 +87,7 @@ export async function startNginxContainer(): Promise<NginxContainer> {
     const platform = await createNetwork(instance, label);
     const environments = await createNetwork(environmentsNetwork, label);
     const address = `${platform}.2`;
-    const files = ["nginx.conf", "start.sh", "desk.sh"].flatMap((file) => [
-      "-v",
-      `${ROOT}/nginx/${file}:/etc/nginx/${file}:ro`,
-    ]);
+    const files = ["nginx.conf", "start.sh"].flatMap((file) => ["-v", `${ROOT}/nginx/${file}:/etc/nginx/${file}:ro`]);
     const mounts = [...files, "-v", `${confDir}:/etc/nginx/conf.d:ro`];
     const image = nginxImage();
     const options = [
@@ -118,19 +118,20 @@ export async function startNginxContainer(): Promise<NginxContainer> {
     const answers = (): Promise<boolean> => get("up", { port: 8081, path: "/up" }).then(({ status }) => status === 200);
     await waitUntil("Nginx to answer", answers, 20_000, 20);
 
+    const [internalUrl, control] = [`http://${address}:8081`, dockerControl(container)];
+    const deniedSubnets = [`${environments}.0/24`, `${platform}.200/32`];
+
     return {
       instance,
       address,
       gateway: `${platform}.1`,
-      internalUrl: `http://${address}:8081`,
+      internalUrl,
       confDir,
-      control: dockerControl(container),
-      environments: { network: environmentsNetwork, subnet: `${environments}.0/24`, nginxAddress },
+      control,
+      makeRouter: (changes) => createNginxRouter({ confDir, internalUrl, control, deniedSubnets, ...changes }),
+      environments: { network: environmentsNetwork, nginxAddress },
       runAsNeighbour: (script) => runScript(script, environmentsNetwork),
-      intruder: {
-        subnet: `${platform}.200/32`,
-        run: (script) => runScript(script, instance, "--ip", `${platform}.200`),
-      },
+      intruder: { run: (script) => runScript(script, instance, "--ip", `${platform}.200`) },
       cutOff: async () => void (await run("docker", ["network", "disconnect", "-f", instance, container])),
       reconnect: async () => void (await run("docker", ["network", "connect", "--ip", address, instance, container])),
       async listen(listener) {
@@ -176,7 +177,7 @@ async function createNetwork(name: string, label: string[]): Promise<string> {
   }
 }
 
-/** What main builds on the engine, built on the docker command instead. */
+/** The control that main builds on the engine, built on the docker command instead. */
 function dockerControl(container: string): NginxControl {
   return {
     async test() {

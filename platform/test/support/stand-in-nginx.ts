@@ -1,39 +1,34 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { VERSION_FILE, parseVersion } from "../../routing/nginx/config-version.ts";
-import {
-  createNginxRouter,
-  type NginxControl,
-  type NginxRouter,
-  type NginxRouterOptions,
-} from "../../routing/nginx/nginx-router.ts";
+import { VERSION_FILE, VERSION_HEADER, VERSION_HOST } from "../../routing/nginx/config-version.ts";
+import type { NginxControl } from "../../routing/nginx/nginx-control.ts";
+import { createNginxRouter, type NginxRouter, type NginxRouterOptions } from "../../routing/nginx/nginx-router.ts";
 
-/** What answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
+/** Answers in Nginx's place, and has files loaded and a folder mounted as Nginx does; it accepts everything. */
 export type StandInNginx = {
   confDir: string;
   /** The files there were at its last reload. */
   live: Map<string, string>;
   /** Calls of its control, in order. */
   log: string[];
-  /** Files set aside and restarts, as they were told. */
+  /** Quarantined files and restarts, as they were reported. */
   told: string[];
   control: NginxControl;
-  /** The folder that it was given when it was started. */
+  /** The folder that its container was given when it was started. */
   mount(folder: string): void;
   /** How many requests it has under way, and connections that clients keep. */
   carry(requests: number, connections: number): void;
   /** How often it was asked for that. */
   looks(): number;
-  makeIngress(control?: Partial<NginxControl>, options?: Partial<NginxRouterOptions>): NginxRouter;
+  makeRouter(control?: Partial<NginxControl>, options?: Partial<NginxRouterOptions>): NginxRouter;
   remove(): Promise<void>;
 };
 
 export async function startStandInNginx(): Promise<StandInNginx> {
-  const confDir = await mkdtemp(join(tmpdir(), "nginx-ingress-"));
+  const confDir = await mkdtemp(join(tmpdir(), "nginx-router-"));
   const live = new Map<string, string>();
   const log: string[] = [];
   const told: string[] = [];
@@ -41,11 +36,8 @@ export async function startStandInNginx(): Promise<StandInNginx> {
   let [writing, waiting, looks] = [0, 0, 0];
 
   const server = createServer((incoming, response) => {
-    const version = parseVersion(live.get(VERSION_FILE) ?? null);
-    if (incoming.headers.host?.startsWith("config-version") && version !== null)
-      response.setHeader("x-sandbox-config-version", version);
-    const sign = /^\/sees\/(.+)$/.exec(incoming.url ?? "")?.[1];
-    if (sign !== undefined) response.statusCode = existsSync(join(mounted, sign)) ? 204 : 410;
+    const version = /x-sandbox-config-version (\d+);/.exec(live.get(VERSION_FILE) ?? "")?.[1];
+    if (incoming.headers.host === VERSION_HOST && version !== undefined) response.setHeader(VERSION_HEADER, version);
     if (incoming.url === "/up") looks++;
     response.end(incoming.url === "/up" ? `Reading: 0 Writing: ${writing + 1} Waiting: ${waiting} ` : "");
   });
@@ -85,7 +77,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
     mount: (folder) => void (mounted = folder),
     carry: (requests, connections) => void ([writing, waiting] = [requests, connections]),
     looks: () => looks,
-    makeIngress: (changes = {}, options = {}) =>
+    makeRouter: (changes = {}, options = {}) =>
       createNginxRouter({
         confDir,
         internalUrl: `http://127.0.0.1:${port}`,
@@ -94,7 +86,7 @@ export async function startStandInNginx(): Promise<StandInNginx> {
         reloadTimeoutMs: 200,
         onRejected: (file, reason) => told.push(`${file}: ${reason}`),
         onRestarted: (reason) => told.push(reason),
-        // Ports that nobody listens on: this stand-in's old workers are gone at once.
+        // Ports without a listener: this stand-in's old workers are gone at once.
         versionPorts: { first: 2, count: 4 },
         ...options,
       }),

@@ -224,14 +224,14 @@ describe("the front door", () => {
     ]);
   });
 
-  test("that does not answer after a start is rescued from files that are not ours", async () => {
-    platform.router.addStray("broken.conf");
+  test("that does not start because of a foreign file starts once that is quarantined", async () => {
+    platform.router.addForeign("broken.conf");
     await platform.engine.containers.kill(nginx, "SIGKILL");
     platform.router.setDown(true);
-    const rescue = platform.router.rescue.bind(platform.router);
-    platform.router.rescue = async (helps) => {
-      platform.router.setDown(false);
-      return rescue(helps);
+    const start = platform.engine.containers.start.bind(platform.engine.containers);
+    platform.engine.containers.start = async (name) => {
+      await start(name);
+      platform.router.setDown(platform.router.hasForeign("broken.conf"));
     };
     await pass();
     expect(told("platform.repaired")).toHaveLength(1);

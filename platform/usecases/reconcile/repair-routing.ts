@@ -38,21 +38,12 @@ export function createRepairRouting({ edge, router, events, logger, stopping }: 
     }
   }
 
-  /** Whether Nginx answers once the files that keep it from starting are out of the way. */
-  async function rescue(): Promise<boolean> {
-    if (stopping.aborted) return false;
-    const found = await router.rescue(async () => {
-      await edge.start();
-      return answers();
-    });
-    return found.length > 0;
-  }
-
   return async () => {
     try {
-      const steps = await edge.repair();
+      // A foreign file may be what keeps Nginx from starting.
+      const steps = await edge.repair({ beforeStart: () => router.quarantineForeign() });
       if (steps.length === 0) return false;
-      if (!(await answers()) && !(await rescue())) {
+      if (!(await answers())) {
         // A platform that was told to stop while it waited knows nothing of Nginx.
         if (stopping.aborted) return false;
         throw new Error("it does not start, or does not answer; its log tells why: docker logs");

@@ -6,6 +6,7 @@ type Options = { engine: Engine; instance: string; container: string; address: s
 
 /** Nginx's container. Its place in the platform's own network, named after the instance, is `address`. */
 export function createEdgeContainer({ engine, instance, container: name, address }: Options): EdgeContainer {
+  /** Starts it, also where a network went that it was on. Returns what had to be done first. */
   async function start(): Promise<string[]> {
     try {
       await engine.containers.start(name);
@@ -25,8 +26,7 @@ export function createEdgeContainer({ engine, instance, container: name, address
   }
 
   return {
-    start,
-    async repair() {
+    async repair({ beforeStart }) {
       const facts = await engine.containers.inspect(name);
       if (facts === null) throw new Error("its container is gone; run `make up`, which makes it anew");
       const steps: string[] = [];
@@ -40,6 +40,7 @@ export function createEdgeContainer({ engine, instance, container: name, address
         await engine.containers.unpause(name);
         steps.push(`unpause-container ${name}`);
       } else if (facts.state !== "running") {
+        await beforeStart();
         steps.push(...(await start()), `start-container ${name}`);
       }
       return steps;
