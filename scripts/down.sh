@@ -72,11 +72,8 @@ stage_files() {
   # folder without its sentinel would be refused.
   rm -rf "$CACHE_DIR/state/$INSTANCE"
   rm -f "$envs/.sentinel"
-  # Files of other names are somebody's own.
-  rm -f "$conf"/env-*.conf "$conf/00-config-version.conf"
-  # Enabled flags and the mark of a reload: a later route of the same id would be enabled too early.
-  rm -rf "$conf/enabled"
-  rm -f "$conf/.reloading"
+  # Enabled flags and the reload mark too: a later route of the same id would be enabled before its time.
+  rm -rf "$conf"/env-*.conf "$conf/00-config-version.conf" "$conf/enabled" "$conf/.reloading"
   rm -rf "$CACHE_DIR/nginx/$INSTANCE"
   note "removed: leftover state files $count"
 }

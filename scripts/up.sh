@@ -8,8 +8,8 @@ stage_start() {
   API_SOURCE_HASH="$(api_source_hash)"
   NGINX_SOURCE_HASH="$(nginx_source_hash)"
   export API_SOURCE_HASH NGINX_SOURCE_HASH
-  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")" "$CACHE_DIR"/{nginx,state}/"$INSTANCE"
-  # Nginx's workers, who are nobody, look into it; a checkout made with a strict umask would keep them out.
+  mkdir -p "$(in_root "$NGINX_CONF_DIR")" "$(in_root "$ENVS_DIR")" "$(in_root "$LOGS_DIR")" "$CACHE_DIR/state/$INSTANCE"
+  # Nginx's workers read it as the user nobody, also after a checkout with a strict umask.
   chmod a+rx "$(in_root "$NGINX_CONF_DIR")"
   clear_outdated_routes
   remove_stopped_nginx
@@ -28,7 +28,7 @@ clear_outdated_routes() {
   local label='{{index .Config.Labels "sandbox.source"}}' conf
   [ "$(docker inspect --format "$label" "$INSTANCE-nginx" 2>/dev/null)" != "$NGINX_SOURCE_HASH" ] || return 0
   conf="$(in_root "$NGINX_CONF_DIR")"
-  rm -f "$conf"/env-*.conf "$conf/00-config-version.conf"
+  rm -rf "$conf"/env-*.conf "$conf"/00-*.conf "$conf/live"
 }
 
 # A stopped Nginx may wait for networks that are gone and would not start; a new one is connected to all that exist.
@@ -60,6 +60,7 @@ run_stage ports stage_ports
 setup_stages
 run_stage settings stage_settings
 run_stage firewall stage_firewall
+run_stage extra.d stage_extra_conf
 run_stage start stage_start
 run_stage healthz stage_health
 

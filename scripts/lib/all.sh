@@ -10,7 +10,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 
 SCRIPTS_LIB="$(dirname "${BASH_SOURCE[0]}")"
-for part in common settings apt preflight engine packages base-image images firewall browser stages; do
+for part in common settings apt preflight engine packages base-image images firewall extra-conf browser stages; do
   # shellcheck source=/dev/null
   source "$SCRIPTS_LIB/$part.sh"
 done
