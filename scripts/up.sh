@@ -64,12 +64,12 @@ run_stage extra.d stage_extra_conf
 run_stage start stage_start
 run_stage healthz stage_health
 
-door="http://<id>.$BASE_DOMAIN"
-[ "$NGINX_PORT" = 80 ] || door="$door:$NGINX_PORT"
+site="http://<id>.$BASE_DOMAIN"
+[ "$NGINX_PORT" = 80 ] || site="$site:$NGINX_PORT"
 cat <<END
 
   API          $(api_url)
-  Front door   $door
+  Front door   $site
 
   Try          curl -sX POST $(api_url)/envs -H 'content-type: application/json' -d '{"name":"hello"}'
                make help

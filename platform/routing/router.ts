@@ -25,7 +25,7 @@ export interface Router {
    * files go even where Nginx is down. `shutting_down` as above: the next start finishes it.
    */
   remove(id: string): Promise<void>;
-  /** The routes whose file holds what was written into it. */
+  /** The routes whose file holds just the text that was written into it. */
   list(): Promise<RouteState[]>;
   /**
    * Removes the routes of environments that are not `known` and returns their files' names. Foreign files are

@@ -6,8 +6,8 @@ stage_extra_conf() {
   local new="$copy.new"
   rm -rf "$new"
   mkdir -p "$new" "$copy"
-  # With their modes: keys may be among them.
-  find "$ROOT/nginx/extra.d" -mindepth 1 -maxdepth 1 ! -name README.md -exec cp -Rp {} "$new" \;
+  # With their modes, since keys may be among them; links are followed, since the container would not find their targets.
+  find "$ROOT/nginx/extra.d" -mindepth 1 -maxdepth 1 ! -name README.md -exec cp -RLp {} "$new" \;
   refused="$(refused_extra_conf "$new")"
   while IFS= read -r name; do [ -z "$name" ] || rm "$new/$name"; done <<<"$refused"
   if ! diff -r "$new" "$copy" >/dev/null; then

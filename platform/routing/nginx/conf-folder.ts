@@ -39,7 +39,7 @@ export type ConfFolder = {
   write(name: string, text: string): Promise<void>;
   /** Replaces a text by one of about its length, in place where the disk is too full for a second file. */
   rewrite(name: string, text: string): Promise<void>;
-  /** Makes an empty file. What is in the place of its folder is quarantined. Needs next to no disk space. */
+  /** Makes an empty file, and quarantines a file in the place of its folder. Needs next to no disk space. */
   touch(name: string): Promise<void>;
   /** Removes a file; a folder in its place is quarantined. Absent is fine. */
   remove(name: string): Promise<void>;
@@ -163,7 +163,7 @@ export function openConfFolder(folder: string): ConfFolder {
         const entries = readdirSync(at(ENABLED_FOLDER), { withFileTypes: true });
         return entries.filter((entry) => entry.isFile() && isEnvironmentId(entry.name)).map(({ name }) => name);
       } catch (error) {
-        // What is in the folder's place makes way with the next flag: until then no route is enabled.
+        // The next flag has a file in the folder's place quarantined: until then no route is enabled.
         if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
         throw storageError("list folder", at(ENABLED_FOLDER), error);
       }

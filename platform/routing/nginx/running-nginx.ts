@@ -123,7 +123,7 @@ function get(
   });
 }
 
-/** Whether nobody listens there. Any other outcome, a reset or silence, proves nothing. */
+/** Whether the port refuses connections. Any other outcome, a reset or silence, proves nothing. */
 function refuses(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });

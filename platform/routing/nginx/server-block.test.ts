@@ -147,7 +147,7 @@ describe("renderServerBlock", () => {
     },
   );
 
-  it("renders exactly one upstream and one server block of the expected shape, or refuses, whatever it is given", () => {
+  it("renders exactly one upstream and one server block of the expected shape, or refuses, for every input", () => {
     const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
     const poison = fc.constantFrom(
       ";",

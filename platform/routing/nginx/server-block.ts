@@ -31,7 +31,7 @@ const ALWAYS_THERE = "/etc/nginx/nginx.conf";
 
 /**
  * The configuration of one environment: an upstream, so that connections to it are kept, and a server
- * block. What is the same for every environment (proxy headers, time limits) is inherited from nginx.conf.
+ * block. Everything that all environments share (proxy headers, time limits) is inherited from nginx.conf.
  *
  * Two files are looked for with every request: the enabled flag, without which the route answers as an unknown host
  * does, and the reload mark, with which every answer is its connection's last. Both lead by codes to named locations,
