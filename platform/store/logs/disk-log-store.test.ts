@@ -1,7 +1,7 @@
 import { appendFile, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { createFakeClock } from "../../kernel/clock.ts";
+import { createFakeClock } from "../../test/fakes/fake-clock.ts";
 import { describeLogStoreContract } from "../../test/contracts/log-store-contract.ts";
 import { aLine, appendNumbers, collectAll, numbersOf, range } from "../../test/support/log-lines.ts";
 import { openFilesBelow } from "../../test/support/open-files.ts";

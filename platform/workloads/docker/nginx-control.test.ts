@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { NginxControl } from "../../routing/nginx/nginx-control.ts";
 import type { FakeEngine } from "../../test/fakes/fake-engine.ts";
-import { createFakeContext } from "../../test/support/fake-context.ts";
+import { createFakePlatform } from "../../test/support/fake-platform.ts";
 import { createNginxControl } from "./nginx-control.ts";
 
 let engine: FakeEngine;
@@ -9,11 +9,10 @@ let deadline: AbortController;
 let control: NginxControl;
 
 beforeEach(async () => {
-  const { settings, ...context } = await createFakeContext();
-  ({ engine } = context);
+  ({ engine } = await createFakePlatform());
   deadline = new AbortController();
   control = createNginxControl({
-    container: settings.nginxContainer,
+    container: "sandbox-nginx",
     containers: engine.containers,
     testLimitMs: 60_000,
     shutdownDeadline: deadline.signal,
