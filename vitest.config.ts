@@ -20,6 +20,8 @@ export default defineConfig({
           exclude: [INTEGRATION],
           testTimeout: 10_000,
           maxWorkers: 2,
+          // Loading the same modules anew for each file takes as long as the tests themselves, which share no state.
+          isolate: false,
         },
       },
       {

@@ -22,11 +22,6 @@ const STRESS_IMAGE = process.env["STRESS_IMAGE"] || "sandbox-stress-ng:latest";
 /** Ends as soon as a file says with which code; everything else comes through exec. */
 const IDLE = ["/bin/sh", "-c", "rm -f /tmp/exit; while [ ! -s /tmp/exit ]; do sleep 0.05; done; exit $(cat /tmp/exit)"];
 
-/** Right after an `unpause` a busy engine may take a container for paused, and refuse to run a command in it. */
-async function untilAccepted(command: () => Promise<unknown>): Promise<void> {
-  await waitUntil("the engine to run a command", () => command().then(() => true));
-}
-
 describeEngineContract("Docker", () => {
   const instance = testInstanceName();
   let foreign = 0;
@@ -51,10 +46,12 @@ describeEngineContract("Docker", () => {
     async print(container, stream, text) {
       // What the main process's own streams lead to, not a file that a shell could hand over.
       const script = `process.stdin.pipe(require("fs").createWriteStream("/proc/1/fd/${stream === "stdout" ? 1 : 2}"))`;
-      await untilAccepted(() => dockerWithInput(text, "exec", "-i", container, "node", "-e", script));
+      const write = () => dockerWithInput(text, "exec", "-i", container, "node", "-e", script);
+      // Right after an `unpause` a busy engine may take the container for paused, and refuse to run a command in it.
+      await waitUntil(`a command in ${container}`, () => write().then(() => true));
     },
     async exit(container, code) {
-      await untilAccepted(() => docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/exit`));
+      await docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/exit`);
     },
     async hasFile(container, path) {
       return (await docker("cp", "-q", `${container}:${path}`, "-").catch(() => "")).length > 0;

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
 import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
 import { describePlatform } from "../support/describe-platform.ts";
-import { docker } from "../support/docker.ts";
+import { docker, pauseContainer } from "../support/docker.ts";
 import { expectStatus } from "../support/expect-status.ts";
 import { TABLES } from "../support/firewall-machine.ts";
 import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
@@ -73,7 +73,7 @@ describePlatform(
       const logged = (await firewallLog(name())).length;
 
       // Paused, so that the damage lasts until it was seen.
-      await docker("pause", firewall());
+      await pauseContainer(firewall());
       try {
         for (const command of damage()) await iptables(...command);
         expect(await attempt()).toBe("connected");
@@ -91,7 +91,7 @@ describePlatform(
       const addresses = ["255.255.255.255", await broadcastOf(network)];
       await withDatagramListener(async (port, heard) => {
         const all = addresses.map((host) => ({ host, port, toAll: true }));
-        await docker("pause", firewall());
+        await pauseContainer(firewall());
         try {
           await iptables("-D", "INPUT", ...jump());
           await sendFromInside(container, all, "without");

@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { apiClient } from "./api-client.ts";
 import { BRIEF_S, SECRETS, type Operations, type Scenario } from "./crash-scenarios.ts";
 import { docker } from "./docker.ts";
+import { expectStatus } from "./expect-status.ts";
 import { createTestInstance, labelledObjects } from "./test-instance.ts";
 import { waitUntil } from "./wait-until.ts";
 import { expectWholeOrGone } from "./whole-or-gone.ts";
@@ -81,7 +82,8 @@ export async function createCrashLane(): Promise<CrashLane> {
 
   async function living(): Promise<string> {
     const [existing] = (await api.list()).body;
-    return existing?.id ?? (await api.create({ name: "living", secrets: SECRETS })).body.id;
+    if (existing !== undefined) return existing.id;
+    return expectStatus(await api.create({ name: "living", secrets: SECRETS }), 201).body.id;
   }
 
   return {

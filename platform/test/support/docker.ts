@@ -6,6 +6,7 @@ import { parseEnv, promisify } from "node:util";
 import { environmentLabels, LABEL_ENV } from "../../domain/environment/labels.ts";
 import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/network/subnets.ts";
 import type { ContainerSpec, Engine } from "../../workloads/docker/engine.ts";
+import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -35,6 +36,11 @@ export async function dockerWithInput(input: string, ...args: string[]): Promise
   const running = run("docker", args);
   running.child.stdin?.end(input);
   await running;
+}
+
+/** Pauses a container. On a busy machine the engine may fail to stop every process in time: then it is asked again. */
+export async function pauseContainer(container: string): Promise<void> {
+  await waitUntil(`${container} to be paused`, () => docker("pause", container).then(() => true));
 }
 
 /** A container's address in one of its networks. */
