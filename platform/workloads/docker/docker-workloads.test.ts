@@ -87,6 +87,14 @@ test("a restart finds out which environment has a network of the pool", async ()
   expect(restarted.workloads.capacity()).toEqual({ environments: 4 });
 });
 
+test("a restarted platform ends a network outage, in which the engine knows no address of the service", async () => {
+  const { id } = await platform.make();
+  await platform.injectOutage(id, { mode: "network" });
+  const restarted = await createFakePlatform({ killed: platform });
+  expect(await restarted.reconcile({ startup: true })).toEqual(NO_CHANGE);
+  expect(await restarted.recover(id)).toMatchObject({ status: "running", outage: null });
+});
+
 test("the network of a protected environment stays, and its subnet is given to no other", async () => {
   await fillPoolsOnce(platform, { networks: 1 });
   const { id } = await platform.make({ name: "mine" });
