@@ -263,7 +263,7 @@ function actual(found: FoundEnvironment, reservation: Reservation | undefined): 
   const services = [...found.services].map(([service, container]) => {
     const network = reservation?.network.name ?? container.homeNetwork;
     const address = reservation?.addresses.get(service) ?? container.fixedAddresses[network] ?? "";
-    const placement = { node: NODE, address, port: null, run: container.id };
+    const placement = address === "" ? null : { node: NODE, address, port: null, run: container.id };
     return [service, { state: container.state, connected: isAt(container, network, address), placement }] as const;
   });
   const prepared = reservation !== undefined && reservation.isMade && reservation.isEdgeAttached;

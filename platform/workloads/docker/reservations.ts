@@ -41,6 +41,8 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
   const reservations = new Map<string, Reservation>();
   /** Environments that `learn` found, and that no `reserve` has asked for since. */
   const learned = new Set<string>();
+  /** Of every environment, as `learn` found them last. */
+  let leftovers = new Map<string, ReadonlyMap<string, string>>();
 
   function takeSubnet() {
     const subnet = subnets.take();
@@ -92,7 +94,7 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
         const network = ready ?? environmentNetwork(networkName(instance, env), takeSubnet());
         const isPooled = ready !== null;
         const known = { isPooled, isMade: isPooled, isEdgeAttached: isPooled };
-        reservation = { env, network, ...known, addresses: new Map(), leftovers: new Map() };
+        reservation = { env, network, ...known, addresses: new Map(), leftovers: leftovers.get(env) ?? new Map() };
         reservations.set(env, reservation);
       }
       const { network, addresses } = reservation;
@@ -104,12 +106,12 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
     release,
     learn(found, networks) {
       for (const env of learned) if (!found.has(env)) release(env);
+      leftovers = new Map([...found].map(([env, environment]) => [env, environment.leftovers]));
       for (const environment of found.values()) if (!reservations.has(environment.env)) learnOne(environment);
       for (const reservation of reservations.values()) {
-        const environment = found.get(reservation.env);
         reservation.isMade = networks.has(reservation.network.name);
         reservation.isEdgeAttached = reservation.isMade && networks.isEdgeAttached(reservation.network);
-        reservation.leftovers = environment?.leftovers ?? new Map();
+        reservation.leftovers = leftovers.get(reservation.env) ?? new Map();
       }
     },
   };
