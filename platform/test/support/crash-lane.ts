@@ -60,7 +60,7 @@ export async function createCrashLane(): Promise<CrashLane> {
       await docker("network", "rm", network);
     },
     dieCreating: () => dieIn("before:upsert-route", operations.create),
-    dieDestroying: (id) => dieIn("before:remove-network", () => operations.destroy(id)),
+    dieDestroying: (id) => dieIn("before:kill-container", () => operations.destroy(id)),
     async dieAndLoseContainer(id) {
       const { container } = (await api.show(id)).body;
       await stopped(() => docker("rm", "-f", container));
