@@ -77,6 +77,7 @@ export type Platform = ReturnType<typeof composePlatform>;
 /** Makes every use-case with what it needs. State that lives in memory stays inside of them. */
 export function composePlatform(adapters: Adapters, instance: string, settings: Settings) {
   const { workloads, environments, logs, secrets, clock, logger } = adapters;
+  const { networkPool } = workloads;
   const locks = createKeyedLock();
   const tasks = createTaskTracker();
   const operations = createOperations();
@@ -96,7 +97,7 @@ export function composePlatform(adapters: Adapters, instance: string, settings: 
   const admission = createAdmission({ environments, settings, protectedIds: () => protectedEnvironments.counted() });
   const draft = createDraft(shared);
   const rollBack = createRollBack({ environments, steps, logger });
-  const pool = createWarmPool({ ...shared, admission, draft, steps, gate, health, rollBack });
+  const pool = createWarmPool({ ...shared, networkPool, admission, draft, steps, gate, health, rollBack });
 
   const bringUp = createBringUp({ ...shared, steps, gate, health });
   const idempotency = createIdempotency(shared);
@@ -125,7 +126,7 @@ export function composePlatform(adapters: Adapters, instance: string, settings: 
   return {
     ...shared,
     pool,
-    networkPool: workloads.networkPool,
+    networkPool,
     health,
     create,
     destroy: destruction.destroy,
@@ -137,6 +138,6 @@ export function composePlatform(adapters: Adapters, instance: string, settings: 
     endOutages: createOutageExpiry({ ...shared, recover }),
     reconcile,
     handleEngineEvents: createEngineEvents({ ...shared, health, pool, reconcile }),
-    readPlatformHealth: createPlatformHealth({ ...shared, pool, networkPool: workloads.networkPool, instance }),
+    readPlatformHealth: createPlatformHealth({ ...shared, pool, networkPool, instance }),
   };
 }

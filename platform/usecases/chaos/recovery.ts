@@ -1,8 +1,10 @@
 import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
 import { planRecovery } from "../../domain/plan/plan.ts";
+import type { Observed } from "../../domain/plan/observed.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { KeyedLock } from "../../kernel/keyed-lock.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { Probe } from "../../probes/probe.ts";
@@ -50,6 +52,7 @@ export function createRecovery(deps: RecoveryDeps): RecoverEnvironment {
       ...record.services.map(({ name }) => workloads.inspect({ env: record.id, service: name })),
     ]);
     const observed = actual.observedOf(record);
+    assertNodesAnswer(record, observed);
     const plan = planRecovery(record, observed, clock.now());
     const recovered: EnvironmentRecord = { ...record, outage: null };
     // Saved first, so that the reconciler finishes a recovery that a kill cuts off. It sees no stress, which would then
@@ -89,4 +92,14 @@ export function createRecovery(deps: RecoveryDeps): RecoverEnvironment {
     await settle(id);
     return findLiving(environments, id);
   };
+}
+
+/** Nothing can be undone on a node that is silent: the outage stays on record until the node answers. */
+function assertNodesAnswer({ id, services }: EnvironmentRecord, observed: Observed): void {
+  const silent = services.find(({ name }) => observed.services[name]?.state === "unknown");
+  if (silent === undefined) return;
+  throw new PlatformError(
+    "engine_unavailable",
+    `Cannot recover service "${silent.name}" of "${id}": its node does not answer. Try again once it does.`,
+  );
 }

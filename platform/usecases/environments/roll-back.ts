@@ -14,9 +14,9 @@ export type RollBackDeps = {
 /**
  * Takes down whatever was made of an environment that did not come up. The reconciler finishes what fails here; it
  * would bring up a record that is on disk as running, so that is corrected first. `what` names the environment in the
- * log. Never throws.
+ * log. Returns whether all of it is gone. Never throws.
  */
-export type RollBack = (record: EnvironmentRecord, what: string) => Promise<void>;
+export type RollBack = (record: EnvironmentRecord, what: string) => Promise<boolean>;
 
 export function createRollBack({ environments, steps, logger }: RollBackDeps): RollBack {
   return async (record, what) => {
@@ -26,8 +26,10 @@ export function createRollBack({ environments, steps, logger }: RollBackDeps): R
       if (saved !== null && saved.status !== "creating")
         await persistIntent({ environments, logger }, unfinished, "rolling back");
       await steps.apply(planDown(unfinished));
+      return true;
     } catch (error) {
       logger.error({ err: error, env_id: record.id }, `cannot take down ${what}; the reconciler will`);
+      return false;
     }
   };
 }

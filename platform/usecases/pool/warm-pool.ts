@@ -13,9 +13,8 @@ import type { TaskTracker } from "../../kernel/task-tracker.ts";
 import type { Probe } from "../../probes/probe.ts";
 import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { EventLog } from "../../store/journal/event-log.ts";
-import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
+import type { ImageFacts, NetworkPool, Workloads } from "../../workloads/workloads.ts";
 import type { Admission } from "../environments/admission.ts";
-import type { DiskPressure } from "../environments/disk-pressure.ts";
 import { lease, type Creator, type Draft } from "../environments/draft.ts";
 import type { RollBack } from "../environments/roll-back.ts";
 import type { StepExecutor } from "../environments/step-executor.ts";
@@ -36,7 +35,8 @@ export type WarmPoolDeps = {
   gate: HealthGate;
   health: Pick<HealthChecks, "record">;
   rollBack: RollBack;
-  disk: Pick<DiskPressure, "shortage">;
+  /** The pool that warm environments take their networks from; what keeps it from growing keeps this one, too. */
+  networkPool: Pick<NetworkPool, "refusal">;
   probe: Pick<Probe, "check">;
   events: Pick<EventLog, "emit">;
   locks: KeyedLock;
@@ -83,12 +83,12 @@ export type WarmPool = {
   whenIdle(): Promise<void>;
 };
 
-/** Only a `ready` one is given away; its maker or remover owns one in another state. */
+/** Only a `ready` one is given away; a `stuck` one could not be removed. Its maker or remover owns one in another state. */
 type Entry = {
   record: EnvironmentRecord;
   /** The image's id when the environment was made: a tag may move on. */
   imageId: string;
-  state: "making" | "ready" | "leaving";
+  state: "making" | "ready" | "leaving" | "stuck";
 };
 
 type Outcome = "given" | "discarded" | "edge fails";
@@ -197,7 +197,8 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
   async function makeOne(image: string): Promise<boolean> {
     const { resources } = specOf(image);
     const present = [...admission.committed(), ...unclaimed().map(({ record }) => record)];
-    const refusal = checkMachine(present, resources, settings.quota) === null ? await deps.disk.shortage() : NO_ROOM;
+    const refusal =
+      checkMachine(present, resources, settings.quota) === null ? await deps.networkPool.refusal() : NO_ROOM;
     if (refusal !== null) {
       lastError = refusal;
       return false;
@@ -234,11 +235,11 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
     if (entry.state === "ready") await discard(entry);
   }
 
-  /** What cannot be removed now has no record, and the reconciler removes it. Never throws. */
+  /** One that cannot be removed now is tried again by the next pass. Never throws. */
   async function discard(entry: Entry): Promise<void> {
     entry.state = "leaving";
-    await rollBack(entry.record, "a warm environment");
-    entries = entries.filter((other) => other !== entry);
+    if (await rollBack(entry.record, "a warm environment")) entries = entries.filter((other) => other !== entry);
+    else entry.state = "stuck";
   }
 
   async function isIntact({ record, imageId }: Entry, actual: ActualState): Promise<boolean> {
@@ -257,7 +258,7 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
   }
 
   function refill(): void {
-    if (images().length === 0) return;
+    if (images().length === 0 || stopping.aborted) return;
     filling ??= fill().finally(() => {
       filling = null;
     });
@@ -268,6 +269,7 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
     refill,
     evict,
     async reconcile(ready, actual) {
+      for (const entry of entries.filter(({ state }) => state === "stuck")) await discard(entry);
       for (const entry of entries.filter(({ record }) => ready.includes(record.id)))
         if (entry.state === "ready" && !(await isIntact(entry, actual))) await discardReady(entry);
       refill();

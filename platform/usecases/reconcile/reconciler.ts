@@ -140,8 +140,8 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     if (startup) for (const { id } of environments.all()) pending.add(id);
     // Read before the state is observed: what becomes ready later may not be in it.
     const ready = pool.ready();
-    await deps.repairRouting();
-    const actual = await observe();
+    const before = await observe();
+    const actual = (await deps.repairRouting()) ? await observe() : before;
     const known = new Set(environments.all().map(({ id }) => id));
     // Environments that come to it at once, as all do at a start, share one look.
     const pass = { actual, lookAgain: shareNextRun(observe), report };
