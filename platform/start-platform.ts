@@ -1,6 +1,6 @@
 import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdapters, settingsOf } from "./adapters.ts";
+import { createAdapters } from "./adapters.ts";
 import { claimInstance, stateDirOf } from "./claim-instance.ts";
 import { composePlatform, type Platform } from "./compose.ts";
 import { splitList, type Config } from "./config.ts";
@@ -40,8 +40,7 @@ export async function startPlatform(
   const ready = Promise.withResolvers<RequestListener>();
   const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
   const machine = thisMachine();
-  const adapters = await createAdapters(config, logger, stopping.signal);
-  const platform = composePlatform(adapters, config.INSTANCE, settingsOf(config, machine));
+  const platform = composePlatform(await createAdapters(config, machine, logger, stopping.signal));
   const { events, tasks } = platform;
   await claimStateDir(stateDirOf(config));
   await loadState(platform);

@@ -1,12 +1,6 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { planDown } from "../../domain/plan/plan.ts";
-import type { IdleQueue } from "../../kernel/idle-queue.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { Needs } from "../deps.ts";
 import type { HealthChecks } from "../health/health-checks.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 import { findEnvironment } from "./find-environment.ts";
@@ -15,19 +9,13 @@ import { persistIntent } from "./persist-intent.ts";
 import { assertNotStopping } from "./shutting-down.ts";
 import type { StepExecutor } from "./step-executor.ts";
 
-export type DestructionDeps = {
-  environments: EnvironmentStore;
-  router: Pick<Router, "disable">;
+type DestructionDeps = Needs<
+  "environments" | "router" | "events" | "logs" | "locks" | "idle" | "logger" | "stopping"
+> & {
   steps: StepExecutor;
-  events: Pick<EventLog, "emit">;
-  logs: Pick<LogStore, "archivePath">;
   health: Pick<HealthChecks, "forget">;
   pool: Pick<WarmPool, "refill">;
   operations: Operations;
-  locks: KeyedLock;
-  idle: Pick<IdleQueue, "busyWhile">;
-  logger: Pick<Logger, "warn">;
-  stopping: AbortSignal;
 };
 
 export type Destruction = {
@@ -46,10 +34,7 @@ export type Destruction = {
 export function createDestruction(deps: DestructionDeps): Destruction {
   const { environments, router, steps, events, logs, health, pool, operations, locks, idle, logger, stopping } = deps;
 
-  async function destroyUnless(
-    id: string,
-    objects: (record: EnvironmentRecord) => boolean,
-  ): Promise<DestroyedEnvironment | null> {
+  const destroyUnless: Destruction["destroyUnless"] = async (id, objects) => {
     const present = operations.destruction(id);
     if (present !== undefined) return present;
     const found = findEnvironment(environments, id);
@@ -69,7 +54,7 @@ export function createDestruction(deps: DestructionDeps): Destruction {
       operations.endDestruction(id);
       pool.refill();
     }
-  }
+  };
 
   async function takeDown(record: EnvironmentRecord): Promise<DestroyedEnvironment> {
     const { id } = record;
@@ -92,8 +77,8 @@ export function createDestruction(deps: DestructionDeps): Destruction {
     return { id, status: "destroyed", archived_logs: status === "creating" ? null : logs.archivePath(id) };
   }
 
+  /** Goes on where the call joined a destruction that was called off: the reason is not this caller's. */
   async function destroy(id: string): Promise<DestroyedEnvironment> {
-    // Null: the call joined a destruction that was called off for a reason that is not this caller's.
     return (await destroyUnless(id, () => false)) ?? destroy(id);
   }
 

@@ -2,22 +2,14 @@ import PQueue from "p-queue";
 import { isUp, primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
 import { FAILURES_TO_DEGRADE, judgeHealth } from "../../domain/health-rule.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
 import { describeError } from "../../kernel/errors.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { Probe, ProbeResult } from "../../probes/probe.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { ProbeResult } from "../../probes/probe.ts";
+import type { Needs } from "../deps.ts";
 
-/** Quick probes are started so far apart, without waiting for each other's answer. */
-const QUICK_PROBE_GAP_MS = 1_000;
 const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
-
 /**
- * The probes of a sweep begin so far apart, within this share of one probe's time limit at most: all at once they
+ * The probes of a sweep begin so far apart, and all within this share of one probe's time limit: begun at once they
  * would wake every application at once, and every other caller would wait for a core.
  */
 const SWEEP_GAP_MS = 5;
@@ -26,16 +18,11 @@ const SWEEP_SHARE = 0.15;
 /** What a verdict does while another operation holds the environment's lock; the next check gives one that is left. */
 type WhenBusy = "wait" | "leave";
 
-export type HealthChecksDeps = {
-  environments: EnvironmentStore;
-  probe: Pick<Probe, "check">;
-  logs: Pick<LogStore, "appendHealth">;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  clock: Pick<Clock, "timestamp">;
-  logger: Pick<Logger, "info" | "warn" | "error">;
-  settings: { publicAddress: { baseDomain: string }; healthTimeout: number; healthConcurrency: number };
-  stopping: AbortSignal;
+type HealthChecksDeps = Needs<
+  "environments" | "probe" | "logs" | "events" | "locks" | "clock" | "logger" | "settings" | "stopping"
+> & {
+  /** Quick probes begin so far apart, without waiting for each other's answer. */
+  quickProbeGapMs?: number;
 };
 
 /** Probes environments and applies the three-failures rule. A restart forgets the counts, and counting begins anew. */
@@ -56,7 +43,7 @@ export type HealthChecks = {
 };
 
 export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
-  const { environments, probe, logs, events, locks, clock, logger, settings, stopping } = deps;
+  const { environments, probe, logs, events, locks, clock, logger, settings, stopping, quickProbeGapMs = 1_000 } = deps;
   /** Consecutive failed probes, by environment. */
   const failures = new Map<string, number>();
   const watches = new Map<string, AbortController>();
@@ -118,7 +105,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
     let hasEnded = false;
     for (let probes = 0; probes < QUICK_PROBES && !signal.aborted; probes++) {
       void check(id).then(() => (hasEnded = true));
-      await delay(QUICK_PROBE_GAP_MS, signal);
+      await delay(quickProbeGapMs, signal);
       const isHealthy = failures.get(id) === 0 && environments.get(id)?.status === "running";
       if (hasEnded && isHealthy) return;
     }
