@@ -41,11 +41,11 @@ export async function startPlatform(
   const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
   const machine = thisMachine();
   const platform = composePlatform(await createAdapters(config, machine, logger, stopping.signal));
-  const { events, tasks } = platform;
+  const { events } = platform;
   await claimStateDir(stateDirOf(config));
   await loadState(platform);
-  // Requests are answered from memory meanwhile: an engine that hangs must not hide that it does.
-  await Promise.race([tasks.track(firstReconcile(platform)), delay(START_LIMIT_MS, stopping.signal)]);
+  // An engine that hangs must not keep the API from telling so: it answers from memory meanwhile.
+  await Promise.race([platform.tasks.track(firstReconcile(platform)), delay(START_LIMIT_MS, stopping.signal)]);
 
   const loops = startLoops(platform, {
     cleanup: config.CLEANUP_SCHEDULE,
@@ -60,13 +60,8 @@ export async function startPlatform(
     rateLimit: config.RATE_LIMIT,
     changesLimit: config.CHANGES_LIMIT,
   };
-  ready.resolve(
-    createApp(
-      httpDeps(platform, () => loops.health()),
-      limits,
-      access,
-    ),
-  );
+  const deps = httpDeps(platform, () => loops.health());
+  ready.resolve(createApp(deps, limits, access));
   const { port } = server.address() as AddressInfo;
   events.emit({ type: "platform.started", env_id: null, data: { instance: config.INSTANCE } });
 
