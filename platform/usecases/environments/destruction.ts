@@ -18,23 +18,16 @@ type DestructionDeps = Needs<
   operations: Operations;
 };
 
-export type Destruction = {
-  /**
-   * Destroys an environment, cutting a creation in progress short. Two calls at once share one destruction and one
-   * answer. A step that fails is thrown; the reconciler finishes the rest. `environment_not_found`; `shutting_down`
-   * where it has not begun when the platform stops: the next start finishes it.
-   */
-  destroy(id: string): Promise<DestroyedEnvironment>;
-  /** The same, unless `objects`, asked once the lock is held, calls the destruction off: null then. */
-  destroyUnless(id: string, objects: (record: EnvironmentRecord) => boolean): Promise<DestroyedEnvironment | null>;
-  /** Takes an environment down whose lock the caller holds. */
-  takeDown(record: EnvironmentRecord): Promise<DestroyedEnvironment>;
-};
+export type Destruction = ReturnType<typeof createDestruction>;
 
-export function createDestruction(deps: DestructionDeps): Destruction {
+export function createDestruction(deps: DestructionDeps) {
   const { environments, router, steps, events, logs, health, pool, operations, locks, idle, logger, stopping } = deps;
 
-  const destroyUnless: Destruction["destroyUnless"] = async (id, objects) => {
+  /** As `destroy`, unless `objects`, asked once the lock is held, calls the destruction off: null then. */
+  async function destroyUnless(
+    id: string,
+    objects: (record: EnvironmentRecord) => boolean,
+  ): Promise<DestroyedEnvironment | null> {
     const present = operations.destruction(id);
     if (present !== undefined) return present;
     const found = findEnvironment(environments, id);
@@ -54,8 +47,9 @@ export function createDestruction(deps: DestructionDeps): Destruction {
       operations.endDestruction(id);
       pool.refill();
     }
-  };
+  }
 
+  /** Takes an environment down whose lock the caller holds. */
   async function takeDown(record: EnvironmentRecord): Promise<DestroyedEnvironment> {
     const { id } = record;
     // A creation that was cut off keeps its status: planDown then leaves no archive of an environment that never ran.
@@ -77,8 +71,13 @@ export function createDestruction(deps: DestructionDeps): Destruction {
     return { id, status: "destroyed", archived_logs: status === "creating" ? null : logs.archivePath(id) };
   }
 
-  /** Goes on where the call joined a destruction that was called off: the reason is not this caller's. */
+  /**
+   * Destroys an environment, cutting a creation in progress short. Two calls at once share one destruction and one
+   * answer. A step that fails is thrown; the reconciler finishes the rest. `environment_not_found`; `shutting_down`
+   * where it has not begun when the platform stops: the next start finishes it.
+   */
   async function destroy(id: string): Promise<DestroyedEnvironment> {
+    // Null: the call joined a destruction that was called off for a reason that is not this caller's.
     return (await destroyUnless(id, () => false)) ?? destroy(id);
   }
 

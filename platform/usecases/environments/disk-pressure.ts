@@ -9,22 +9,10 @@ type DiskPressureDeps = Needs<"events" | "clock" | "logger" | "settings"> & {
   disk: DiskSpace;
 };
 
-/** Keeps MIN_FREE_DISK free for the environments that run. */
-export type DiskPressure = {
-  /** Drops archived logs by age, by size, and while the logs' disk has less free than MIN_FREE_DISK. */
-  prune(): Promise<void>;
-  /**
-   * Throws `disk_full` while less than MIN_FREE_DISK is free: a new environment would bring logs, and the running
-   * environments need the room. Old archives make way first.
-   */
-  assertSpace(): Promise<void>;
-  /** Why there is too little room, with the numbers; null while there is enough. */
-  shortage(): Promise<string | null>;
-  /** The disk's part of `/healthz`. */
-  health(): Promise<{ ok: boolean; detail: string }>;
-};
+export type DiskPressure = ReturnType<typeof createDiskPressure>;
 
-export function createDiskPressure(deps: DiskPressureDeps): DiskPressure {
+/** Keeps MIN_FREE_DISK free for the environments that run. */
+export function createDiskPressure(deps: DiskPressureDeps) {
   const { archives, disk, events, clock, logger } = deps;
   const { minFreeDisk, archiveMaxAge: maxAge, archiveMaxSize: maxSize } = deps.settings;
 
@@ -37,8 +25,10 @@ export function createDiskPressure(deps: DiskPressureDeps): DiskPressure {
     return { least, shortage: `the disk of the ${where} has ${numbers}` };
   }
 
+  /** Why there is too little room, with the numbers; null while there is enough. */
   const shortage = async () => (await look()).shortage;
 
+  /** Drops archived logs by age, by size, and while the logs' disk has less free than MIN_FREE_DISK. */
   async function prune(): Promise<void> {
     const [present, { logs }] = await Promise.all([archives.list(), disk.free()]);
     for (const { archive, reason } of chooseArchives(present, { maxAge, maxSize }, minFreeDisk - logs, clock.now())) {
@@ -56,7 +46,11 @@ export function createDiskPressure(deps: DiskPressureDeps): DiskPressure {
   return {
     prune,
     shortage,
-    async assertSpace() {
+    /**
+     * Throws `disk_full` while less than MIN_FREE_DISK is free: a new environment would bring logs, and the running
+     * environments need the room. Old archives make way first.
+     */
+    async assertSpace(): Promise<void> {
       if ((await shortage()) === null) return;
       await prune();
       const lack = await shortage();
@@ -64,7 +58,8 @@ export function createDiskPressure(deps: DiskPressureDeps): DiskPressure {
       const advice = "Free space there, destroy environments, or lower ARCHIVE_MAX_SIZE or MIN_FREE_DISK";
       throw new PlatformError("disk_full", `Cannot create an environment: ${lack}. ${advice}; then try again.`);
     },
-    async health() {
+    /** The disk's part of `/healthz`. */
+    async health(): Promise<{ ok: boolean; detail: string }> {
       const { least, shortage: lack } = await look();
       if (lack !== null) return { ok: false, detail: `${lack}; new environments are refused` };
       return { ok: true, detail: `${mebibytes(least)} MiB free` };

@@ -13,15 +13,7 @@ type Adapters = Needs<"workloads" | "router" | "logs" | "secrets" | "environment
 type StepExecutorDeps = Adapters &
   Needs<"settings" | "failpoint" | "shutdownDeadline" | "logger"> & { shippers: LogShippers };
 
-export type StepExecutor = {
-  /**
-   * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended when this returns
-   * or throws, so that no step runs beside an undo. Throws the first failure of the first stage that has one, and
-   * `shutting_down` for a step that the platform has no time left to begin. `observed` tells where services are that
-   * the plan does not place.
-   */
-  apply(plan: Plan, observed?: Pick<Observed, "services">): Promise<void>;
-};
+export type StepExecutor = ReturnType<typeof createStepExecutor>;
 
 /** Where the services of one plan are, as far as it is known by now. */
 type Placements = Map<string, Placement>;
@@ -29,7 +21,7 @@ type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
 type Executors = { [K in StepKind]: (step: StepOf<K>, placements: Placements) => Promise<unknown> };
 
 /** The one place where a step becomes a call of an adapter. */
-export function createStepExecutor(deps: StepExecutorDeps): StepExecutor {
+export function createStepExecutor(deps: StepExecutorDeps) {
   const { workloads, router, shippers, logs, secrets, environments, settings } = deps;
   const { publicAddress, stressImage } = settings;
 
@@ -89,7 +81,13 @@ export function createStepExecutor(deps: StepExecutorDeps): StepExecutor {
   }
 
   return {
-    async apply(plan, observed = { services: {} }) {
+    /**
+     * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended when this returns
+     * or throws, so that no step runs beside an undo. Throws the first failure of the first stage that has one, and
+     * `shutting_down` for a step that the platform has no time left to begin. `observed` tells where services are that
+     * the plan does not place.
+     */
+    async apply(plan: Plan, observed: Pick<Observed, "services"> = { services: {} }): Promise<void> {
       const found = Object.entries(observed.services).flatMap(([name, { placement }]) =>
         placement === null ? [] : [[name, placement] as const],
       );

@@ -25,29 +25,16 @@ type HealthChecksDeps = Needs<
   quickProbeGapMs?: number;
 };
 
-/** Probes environments and applies the three-failures rule. A restart forgets the counts, and counting begins anew. */
-export type HealthChecks = {
-  /** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or is locked holds up no other. */
-  checkAll(): Promise<void>;
-  /** Probes one environment, logs the result and judges it. Never throws. */
-  check(id: string, whenBusy?: WhenBusy): Promise<void>;
-  /**
-   * Probes an environment once a second until its status is settled, after an event that may have changed it. A newer
-   * event replaces the probes of an older one. Returns at once.
-   */
-  watch(id: string): void;
-  /** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
-  record(id: string, timestamp: string, result: ProbeResult): Promise<void>;
-  /** Drops what is known of an environment that was destroyed. */
-  forget(id: string): void;
-};
+export type HealthChecks = ReturnType<typeof createHealthChecks>;
 
-export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
+/** Probes environments and applies the three-failures rule. A restart forgets the counts, and counting begins anew. */
+export function createHealthChecks(deps: HealthChecksDeps) {
   const { environments, probe, logs, events, locks, clock, logger, settings, stopping, quickProbeGapMs = 1_000 } = deps;
   /** Consecutive failed probes, by environment. */
   const failures = new Map<string, number>();
   const watches = new Map<string, AbortController>();
 
+  /** Probes one environment, logs the result and judges it. Never throws. */
   async function check(id: string, whenBusy: WhenBusy = "wait"): Promise<void> {
     const found = environments.get(id);
     if (found === null || !isUp(found)) return;
@@ -67,6 +54,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
     }
   }
 
+  /** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
   async function record(id: string, timestamp: string, result: ProbeResult): Promise<void> {
     const { status, latency_ms, ok, error } = result;
     try {
@@ -114,7 +102,8 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
   return {
     check,
     record,
-    async checkAll() {
+    /** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or is locked holds up no other. */
+    async checkAll(): Promise<void> {
       const queue = new PQueue({ concurrency: settings.healthConcurrency });
       const living = environments.all().filter(isUp);
       const gap = Math.min(SWEEP_GAP_MS, (SWEEP_SHARE * settings.healthTimeout * 1000) / living.length);
@@ -124,7 +113,11 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
       };
       await Promise.all(living.map(checkInTurn));
     },
-    watch(id) {
+    /**
+     * Probes an environment once a second until its status is settled, after an event that may have changed it. A newer
+     * event replaces the probes of an older one. Returns at once.
+     */
+    watch(id: string): void {
       watches.get(id)?.abort();
       const watch = new AbortController();
       watches.set(id, watch);
@@ -132,6 +125,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
         if (watches.get(id) === watch) watches.delete(id);
       });
     },
-    forget: (id) => void failures.delete(id),
+    /** Drops what is known of an environment that was destroyed. */
+    forget: (id: string) => void failures.delete(id),
   };
 }

@@ -78,11 +78,7 @@ export function createReconciler(deps: ReconcilerDeps) {
     }
   }
 
-  async function reconcileLocked(
-    found: EnvironmentRecord,
-    actual: ActualState,
-    report: ReconcileReport,
-  ): Promise<void> {
+  async function reconcileLocked(found: EnvironmentRecord, actual: ActualState, report: ReconcileReport) {
     const { id } = found;
     const isFirst = pending.has(id);
     const observed = actual.observedOf(found);
@@ -99,8 +95,9 @@ export function createReconciler(deps: ReconcilerDeps) {
     const repairs = stepsOf(wanted).filter((step) => !isRoutine(step, isFirst));
     if (repairs.length === 0) return;
     report.repaired.push(id);
-    logger.warn({ env_id: id, steps: repairs.map(describeStep) }, "environment repaired");
-    events.emit({ type: "environment.repaired", env_id: id, data: { steps: repairs.map(describeStep) } });
+    const described = repairs.map(describeStep);
+    logger.warn({ env_id: id, steps: described }, "environment repaired");
+    events.emit({ type: "environment.repaired", env_id: id, data: { steps: described } });
   }
 
   /** The record without an outage that is over by itself. */
@@ -136,11 +133,7 @@ export function createReconciler(deps: ReconcilerDeps) {
     // Environments that come to it at once, as all do at a start, share one look.
     const pass = { actual, lookAgain: shareNextRun(observe), report };
     await Promise.all(environments.all().map(({ id }) => reconcileOne(id, pass)));
-    await inPart(report, "look at the state files", async () => {
-      const { repaired, failed } = await deps.repairStateFiles();
-      report.repaired.push(...repaired.filter((id) => !report.repaired.includes(id)));
-      report.failed.push(...failed);
-    });
+    await inPart(report, "look at the state files", () => deps.repairStateFiles(report));
     // Where the protected environments are not known, nothing counts as an orphan.
     await inPart(report, "remove orphans", async () => {
       const protectedIds = await deps.protectedEnvironments.refresh(actual);
