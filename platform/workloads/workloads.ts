@@ -162,6 +162,8 @@ export interface Workloads {
 export interface NetworkPool {
   /** Makes what is missing, in the background. */
   refill(): void;
+  /** Why no network may be made now, such as a full disk or few subnets left; null when one may. */
+  refusal(): Promise<string | null>;
   stats(): { ready: number; wanted: number; lastError: string | null };
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { aRecord } from "../../test/support/record.ts";
-import { extendLifetime, isExpired, isOutageOver, remainingSeconds } from "./lifetime.ts";
+import { extendLifetime, isExpired, isOutageOver, remainingSeconds, wasClockSetBackSince } from "./lifetime.ts";
 
 const CREATED = Date.parse("2030-01-01T00:00:00.000Z");
 const record = aRecord({ ttl: 1800 });
@@ -58,4 +58,11 @@ test("an outage with an end is over when the clock was set back to before it beg
   expect(isOutageOver(broken, CREATED + 56_000)).toBe(false); // it was merely kept right
   expect(isOutageOver(broken, CREATED)).toBe(true);
   expect(isOutageOver({ ...record, outage: { ...outage, ends_at: null } }, CREATED)).toBe(false);
+});
+
+test("a clock counts as set back when a known moment is more than 5 s ahead of it", () => {
+  const now = Date.parse("2030-01-01T12:00:00Z");
+  expect(wasClockSetBackSince([], now)).toBe(false);
+  expect(wasClockSetBackSince(["2030-01-01T11:00:00.000000001Z", "2030-01-01T12:00:04.999999999Z"], now)).toBe(false);
+  expect(wasClockSetBackSince(["2030-01-01T11:00:00.000000001Z", "2030-01-01T12:00:06.000000000Z"], now)).toBe(true);
 });

@@ -82,10 +82,7 @@ export async function createFakePlatform({
   killed,
 }: FakePlatformOptions = {}): Promise<FakePlatform> {
   const fakes: Fakes = killed ?? (await createFakes(failpoint));
-  const { engine, clock, events, diskSpace, networkPoolSize, environments, router, probe, logs, secrets, audit } =
-    fakes;
-  const { firewall, archives } = fakes;
-  const { log, ids } = fakes;
+  const { engine, clock, events, archives, diskSpace, networkPoolSize, log, ids } = fakes;
   const sink = new Writable({ write: (chunk, _, done) => (log.to?.write(chunk), done()) });
   const logger = createLogger("debug", sink);
   const [stop, timeUp] = [new AbortController(), new AbortController()];
@@ -102,29 +99,23 @@ export async function createFakePlatform({
     failpoint,
     logger,
   });
-  const signals = { stopping: stop.signal, shutdownDeadline: timeUp.signal };
+  const { environments, router, probe, logs, secrets, audit, firewall } = fakes;
   const adapters = { workloads, router, probe, environments, logs, events, secrets, audit, firewall, disk, clock };
-  const platform = composePlatform(
-    { ...adapters, ...signals, logger, idle, failpoint, tokens: null, makeId: (name, now) => ids.make(name, now) },
-    INSTANCE,
+  const platform = composePlatform({
+    ...adapters,
+    instance: INSTANCE,
     settings,
-  );
-  return {
-    ...fakes,
-    ...platform,
-    environments,
-    router,
-    probe,
-    logs,
-    events,
-    secrets,
-    audit,
-    firewall,
-    clock,
-    stop,
-    timeUp,
-    make: (request = {}, options = {}) => platform.create(resolveSpec(request, settings), { ...options, request }),
-  };
+    logger,
+    idle,
+    failpoint,
+    tokens: null,
+    makeId: (name, now) => ids.make(name, now),
+    stopping: stop.signal,
+    shutdownDeadline: timeUp.signal,
+  });
+  const make: FakePlatform["make"] = (request = {}, options = {}) =>
+    platform.create(resolveSpec(request, settings), { ...options, request });
+  return Object.assign({}, fakes, platform, { stop, timeUp, make });
 }
 
 const SETTINGS: Settings = {

@@ -1,9 +1,9 @@
-import { describeError, isPlatformError } from "../../kernel/errors.ts";
-import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
-import type { LogLine, Workloads } from "../../workloads/workloads.ts";
+import { wasClockSetBackSince } from "../../domain/environment/lifetime.ts";
 import { delay } from "../../kernel/delay.ts";
+import { describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { LogStore, ResumePoint } from "../../store/logs/log-store.ts";
+import type { LogLine, Workloads } from "../../workloads/workloads.ts";
 
 /** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
 export type LogShippers = {
@@ -19,7 +19,7 @@ export type LogShippers = {
   stopAll(): Promise<void>;
 };
 
-export type LogShipperOptions = {
+type LogShipperOptions = {
   workloads: Pick<Workloads, "logs">;
   logs: Pick<LogStore, "resumePoint" | "append">;
   logger: Pick<Logger, "info" | "warn">;
@@ -42,7 +42,7 @@ type Shipper = Source & {
 };
 
 const BACKOFF = { first: 250, longest: 10_000 };
-/** Writing one line costs as much as writing hundreds: with 200 applications at 25 lines a second that was half a core. */
+/** Writing one line costs as much as writing hundreds. */
 const LINGER_MS = 200;
 /** A batch of more tells of a flood: the engine drops what is not read in time, so that nothing waits then. */
 const MANY_LINES = 64;
@@ -72,8 +72,7 @@ export function createLogShippers({
     for await (const batch of workloads.logs({ env, service }, options)) {
       // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
       if (reading.aborted) return;
-      // Masked before those that are shipped are left out: of a long line in pieces the last one shipped may hold the
-      // beginning of a secret.
+      // Masked before the shipped ones are left out: the last piece that was shipped may hold the beginning of a secret.
       const lines = mask(batch)
         .filter(isNew)
         .map(({ timestamp, stream, text }) => ({ timestamp, service, stream, text }));
@@ -100,7 +99,7 @@ export function createLogShippers({
         if (!shipper.again) return;
       } catch (error) {
         if (signal.aborted) return;
-        // The container is gone, or its logs are archived: nothing will ever come of another try.
+        // The container is gone, or its logs are archived: no other try would succeed.
         if (isPlatformError(error, "conflict")) {
           if (!shipper.again) return;
         } else if (failures === 0) {
@@ -109,17 +108,8 @@ export function createLogShippers({
             "log shipping interrupted; trying again, nothing is lost meanwhile",
           );
         }
-        await delay(Math.min(backoff.first * 2 ** failures, backoff.longest), signal);
-        failures++;
+        await delay(Math.min(backoff.first * 2 ** failures++, backoff.longest), signal);
       }
-    }
-  }
-
-  async function shipUntilEnd(key: string, shipper: Shipper): Promise<void> {
-    try {
-      await shipRuns(shipper);
-    } finally {
-      shippers.delete(key);
     }
   }
 
@@ -140,15 +130,9 @@ export function createLogShippers({
         }
         await stopThese([running]);
       }
-      const shipper: Shipper = {
-        env,
-        service,
-        stopping: new AbortController(),
-        again: false,
-        ended: Promise.resolve(),
-      };
+      const shipper = { env, service, stopping: new AbortController(), again: false, ended: Promise.resolve() };
       shippers.set(key, shipper);
-      shipper.ended = shipUntilEnd(key, shipper);
+      shipper.ended = shipRuns(shipper).finally(() => shippers.delete(key));
     },
     stop: (env) => stopThese(ofEnvironment(env)),
     active: (env) =>
@@ -167,8 +151,8 @@ function afterThisTurn(signal: AbortSignal): AbortSignal {
 }
 
 /**
- * By a clock that was set back new lines are older than the last one shipped, and nothing tells them from those that
- * are: all that the engine still has is shipped then, since a line that is there twice is better than none.
+ * After the clock was set back new lines are older than the last shipped one, and look as if they were shipped. Then all
+ * that the engine still has is shipped: a line that is there twice is better than none.
  */
 function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
   const last = [resume?.streams.stdout, resume?.streams.stderr].flatMap((line) => line?.timestamp ?? []);
@@ -176,9 +160,9 @@ function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
 }
 
 /**
- * Tells the lines that are not shipped yet from those that are, of what the engine repeats from the
- * resume point's `since` on. Within a stream timestamps never descend, so that everything before the
- * last one shipped is known, and as many lines of its very timestamp as were counted.
+ * Tells new lines from shipped ones, where the engine repeats lines from the resume point's `since` on. Within a stream
+ * timestamps never descend: everything before the last shipped line is shipped, and as many lines of its very timestamp
+ * as were counted.
  */
 export function createSkipper(resume: ResumePoint): (line: LogLine) => boolean {
   const left = { stdout: resume?.streams.stdout?.count ?? 0, stderr: resume?.streams.stderr?.count ?? 0 };

@@ -272,3 +272,34 @@ test("somebody else's container under our name does not keep an environment from
   expect(await stateOf(containerOf(id))).toBe("running");
   expect(platform.environments.all()).toEqual([]);
 });
+
+test("a pass that cannot reach the engine is rejected and does not blame Nginx", async () => {
+  platform.engine.setAvailable(false);
+  await expect(pass()).rejects.toMatchObject({ code: "engine_unavailable" });
+  expect(platform.events.emitted).toEqual([]);
+});
+
+describe("an environment on a node that is silent", () => {
+  async function silence(): Promise<string> {
+    const { id } = await platform.make({});
+    const { observe } = platform.workloads;
+    platform.workloads.observe = async () => {
+      const found = await observe();
+      for (const service of Object.values(found.get(id)?.services ?? {})) service.state = "unknown";
+      return found;
+    };
+    return id;
+  }
+
+  test("is left alone by a pass", async () => {
+    await silence();
+    expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  });
+
+  test("keeps its outage on record when it cannot be recovered", async () => {
+    const id = await silence();
+    await platform.injectOutage(id, { mode: "stress" });
+    await expect(platform.recover(id)).rejects.toMatchObject({ code: "engine_unavailable" });
+    expect(platform.environments.get(id)?.outage).toMatchObject({ mode: "stress" });
+  });
+});

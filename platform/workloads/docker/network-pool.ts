@@ -84,6 +84,7 @@ export function createNetworkPool({
         filling = null;
       });
     },
+    refusal,
     async whenIdle() {
       await filling;
     },
