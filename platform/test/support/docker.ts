@@ -15,7 +15,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const TEST_POOL = parseSubnet("10.190.0.0/16");
 const TEST_PREFIX = 28;
 
-/** Marks what tests make in the name of somebody else, so that it is found again without being ours. */
+/** Marks objects that tests make as another owner would, so that they are found again without being ours. */
 export const TEST_LABEL = "sandbox.test";
 
 export const DOCKER_SOCKET = process.env["DOCKER_SOCKET"] || "/var/run/docker.sock";
@@ -25,7 +25,7 @@ export function testInstanceName(): string {
   return `sandbox-ct-${process.pid}-${randomBytes(3).toString("hex")}`;
 }
 
-/** Runs Docker's own client and returns what it prints. */
+/** Runs Docker's own client and returns its output. */
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run("docker", args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.trim();
@@ -46,6 +46,11 @@ export async function pauseContainer(container: string): Promise<void> {
 /** A container's address in one of its networks. */
 export async function addressOf(container: string, network: string): Promise<string> {
   return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
+}
+
+/** The subnet of one of Docker's networks. */
+export async function subnetOf(network: string): Promise<Subnet> {
+  return parseSubnet(await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network));
 }
 
 /** The image with Node and a shell that set-up chose, or the one named by NODE_IMAGE. */
@@ -81,7 +86,7 @@ export async function freeSubnet(): Promise<{ subnet: string; gateway: string; a
   }
 }
 
-/** Removes every container, network and volume of an instance, and what was made beside it under TEST_LABEL. */
+/** Removes every container, network and volume of an instance, and the objects made beside it under TEST_LABEL. */
 export async function removeTestObjects(instance: string): Promise<void> {
   for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
     const filter = ["-q", "--filter", `label=${label}`];
@@ -92,7 +97,7 @@ export async function removeTestObjects(instance: string): Promise<void> {
   }
 }
 
-/** Names of what is left of an instance. */
+/** Names of the objects that are left of an instance. */
 export async function testObjects(instance: string): Promise<string[]> {
   const names: string[] = [];
   for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
@@ -118,7 +123,7 @@ export async function runContainer(
   return container;
 }
 
-/** A container of an environment of its own, of which nothing exists yet. */
+/** The plan of a container in an environment of its own; nothing of it exists yet. */
 export async function plannedContainer(
   instance: string,
   command: string[] | null,
