@@ -12,7 +12,7 @@ const printed = (at: string, text: string): LogLine => ({
   text,
 });
 
-/** A shipper of all that a container has printed, begun at this time of the clock, and what is logged in the end. */
+/** Ships the lines of a container at this time of the clock; returns the logs and their lines. */
 async function shipAt(at: string, lines: LogLine[], logs = createFakeLogStore()) {
   async function* read(_ref: ServiceRef, { since = "", signal }: LogOptions) {
     yield lines.filter(({ timestamp }) => timestamp >= since);

@@ -8,7 +8,7 @@ useFakePlatform((fresh) => (platform = fresh));
 
 const containers = async () => (await platform.engine.observe()).containers.map(({ name }) => name);
 
-test("what is committed leaves no room for a warm environment, and healthz says so", async () => {
+test("no warm environment is made when the committed resources leave no room, and healthz says so", async () => {
   platform.settings.quota.memoryMb = 511;
   await platform.make({ name: "mine" });
   platform.settings.warmPoolSize = 1;
