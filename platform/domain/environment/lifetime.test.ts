@@ -15,7 +15,7 @@ test("the remaining time is never negative", () => {
   expect(remainingSeconds(record, CREATED + 3_600_000)).toBe(0);
 });
 
-test("extending moves the end later and tells the new lifetime", () => {
+test("extending moves the end later and sets the new lifetime", () => {
   const extended = extendLifetime(record, 600, 86_400, CREATED + 1000);
   expect(extended.expires_at).toBe("2030-01-01T00:40:00.000Z");
   expect(extended.ttl).toBe(2400);
@@ -29,7 +29,7 @@ test("extending never makes the end sooner, even above the cap", () => {
   expect(extendLifetime(record, 1, 60, CREATED).expires_at).toBe(record.expires_at);
 });
 
-test("extending what is over already, and not yet destroyed, moves the end on from now", () => {
+test("extending an expired environment that is not destroyed yet counts from now", () => {
   const overdue = CREATED + 1_800_000 + 60_000;
   const extended = extendLifetime(record, 30, 86_400, overdue);
   expect(Date.parse(extended.expires_at)).toBe(overdue + 30_000);
@@ -37,7 +37,7 @@ test("extending what is over already, and not yet destroyed, moves the end on fr
   expect(isExpired(extended, overdue)).toBe(false);
 });
 
-test("an outage without an end is never over; one with an end is over at that moment", () => {
+test("an outage without an end is never over, and an outage with an end is over at that moment", () => {
   const outage = { mode: "pause", service: "app", started_at: "2030-01-01T00:00:00.000Z", ends_at: null } as const;
   expect(isOutageOver(record, CREATED)).toBe(false);
   expect(isOutageOver({ ...record, outage }, CREATED + 1e9)).toBe(false);

@@ -13,14 +13,14 @@ const NEVER = "0 0 1 1 *";
 
 /** A platform that is killed and started again and again. */
 export type CrashLane = {
-  /** Kills it at a boundary of a scenario, starts it, and asserts that every environment is whole or gone. */
-  run(scenario: Scenario, boundary: string): Promise<void>;
-  /** Removes it, and asserts that nothing of it is left. */
+  /** Kills it at a failpoint of a scenario, starts it, and asserts that every environment is whole or gone. */
+  run(scenario: Scenario, failpoint: string): Promise<void>;
+  /** Removes the platform, and asserts that nothing is left. */
   remove(): Promise<void>;
 };
 
 export async function createCrashLane(): Promise<CrashLane> {
-  // Whatever is found whole or gone was made so by the one reconcile at the start.
+  // Only the reconcile at the start may repair or remove anything.
   const instance = await createTestInstance({
     RECONCILE_SCHEDULE: NEVER,
     CLEANUP_SCHEDULE: NEVER,
@@ -31,12 +31,12 @@ export async function createCrashLane(): Promise<CrashLane> {
   const api = apiClient(instance);
   const start = () => instance.startApi({ FAILPOINT_FILE: crashFile });
 
-  /** Runs an operation in which the platform dies at the boundary, and waits for its death. */
-  async function dieIn(boundary: string, operation: () => Promise<unknown>): Promise<void> {
-    writeFileSync(crashFile, boundary);
+  /** Runs an operation in which the platform dies at the failpoint, and waits for its death. */
+  async function dieIn(failpoint: string, operation: () => Promise<unknown>): Promise<void> {
+    writeFileSync(crashFile, failpoint);
     const answer = await operation().catch(() => "none: the platform died");
     expect(answer).toBe("none: the platform died");
-    await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 5_000, 10);
+    await waitUntil(`the death at ${failpoint}`, () => instance.endedBy() === "SIGKILL", 5_000, 10);
     expect(existsSync(crashFile)).toBe(false);
   }
 
@@ -87,11 +87,11 @@ export async function createCrashLane(): Promise<CrashLane> {
   }
 
   return {
-    async run(scenario, boundary) {
+    async run(scenario, failpoint) {
       if (instance.pid() === null || instance.endedBy() !== null) await start();
       const id = scenario.living ? await living() : "";
       await scenario.prepare?.(operations, id);
-      await dieIn(boundary, () => scenario.act(operations, id));
+      await dieIn(failpoint, () => scenario.act(operations, id));
       await start();
       await expectWholeOrGone(instance);
       for (const folder of ["envs", "conf.d"])

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { afterEach, beforeEach } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import { composePlatform, type Platform } from "../../compose.ts";
 import { createIdMaker } from "../../domain/environment/ids.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
@@ -185,6 +185,28 @@ export function createFakeApp(platform: Platform, access?: AccessSettings): Retu
     limits,
     access,
   );
+}
+
+/** The name of the container of an environment's one service. */
+export function containerOf(id: string): string {
+  return `${INSTANCE}-${id}-app`;
+}
+
+/** Holds an environment's lock, as an operation in progress does, until the returned function is called. */
+export function holdLock({ locks }: Pick<Platform, "locks">, id: string): () => Promise<void> {
+  const held = Promise.withResolvers<void>();
+  const operation = locks.run(id, () => held.promise);
+  return () => (held.resolve(), operation);
+}
+
+/** Expects that of all environments neither objects, routes, records nor reserved networks are left. */
+export async function expectNothingLeft({ engine, router, environments, workloads }: FakePlatform): Promise<void> {
+  const { containers, networks } = await engine.observe();
+  expect(containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+  expect(networks.map(({ name }) => name)).toEqual([INSTANCE]);
+  expect(await router.list()).toEqual([]);
+  expect(environments.all()).toEqual([]);
+  expect(workloads.capacity()).toEqual({ environments: 4 });
 }
 
 function healthyUnlessSet(probe: FakeProbe): FakeProbe {

@@ -2,6 +2,7 @@ import request from "supertest";
 import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import {
+  containerOf,
   createFakeApp,
   createFakePlatform,
   DEMO_IMAGE,
@@ -13,17 +14,13 @@ import { fillPools, fillPoolsOnce } from "../../test/support/fill-pools.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const NO_CHANGE = { repaired: [], retired: [], orphans: [], failed: [] };
 const WELL = { ok: true, detail: "" };
 const pass = () => platform.reconcile({ startup: false });
 const ready = () => platform.pool.ready();
 const containers = async () => (await platform.engine.observe()).containers.map(({ name }) => name);
-const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
 const routeOf = (id: string) => platform.router.routeOf(`${id}.localhost`);
 const usedNetworks = () => 4 - platform.workloads.capacity().environments;
 

@@ -5,10 +5,7 @@ import { pooledNetworkName } from "../../workloads/docker/names.ts";
 import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const away = () => new PlatformError("engine_unavailable", "away");
 const callsOf = (method: string) => platform.engine.calls.filter((call) => call.method === method);
@@ -27,7 +24,7 @@ async function leaveNetwork(subnet: string, gateway: string): Promise<string> {
   return name;
 }
 
-test("a helper container goes, whichever pass is the first to get to it", async () => {
+test("the first pass that reaches the engine removes the helper container of a killed platform", async () => {
   const name = `${INSTANCE}-helper-1`;
   await platform.engine.containers.create({
     name,
@@ -45,7 +42,7 @@ test("a helper container goes, whichever pass is the first to get to it", async 
   expect(await platform.engine.containers.inspect(name)).toBeNull();
 });
 
-test("routes are put again once, by the first pass that can, and no repair is reported", async () => {
+test("the first pass that reaches the engine loads every route anew, once, and reports no repair", async () => {
   const { id } = await platform.make({});
   const put: string[] = [];
   const { upsert: putRoute } = platform.router;
