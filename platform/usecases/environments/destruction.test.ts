@@ -13,14 +13,14 @@ test.each(["idle", "busy"] as const)(
   async (door) => {
     const { id } = await platform.make({});
     platform.router.setBusy(door === "busy");
-    const { killProcesses } = platform.engine.containers;
+    const { kill } = platform.engine.containers;
     const { disconnect } = platform.engine.networks;
     const order: string[] = [];
     const note = (what: string) =>
       order.push(`${what}, ${platform.router.routeOf(`${id}.localhost`) === null ? "closed" : "open"}`);
-    platform.engine.containers.killProcesses = async (name) => {
+    platform.engine.containers.kill = async (...args) => {
       note("kill");
-      await killProcesses(name);
+      await kill(...args);
       order.push("killed");
     };
     platform.engine.networks.disconnect = async (...args) => {

@@ -20,11 +20,11 @@ const SPACE = 0x20;
 const LETTER_T = 0x54;
 const LETTER_Z = 0x5a;
 
-/** A line of which the engine has delivered only the beginning. */
-type OpenLine = { stamp: string; parts: Buffer[]; size: number };
-
-/** One of the container's two streams. `done` is the stamp of its last complete line. */
-type Channel = { name: LogLine["stream"]; partial: OpenLine | null; done: string };
+/**
+ * One of the container's two streams: the stamp of its last line, and that line's bytes while the engine has delivered
+ * only its beginning.
+ */
+type Channel = { stream: LogLine["stream"]; stamp: string; open: Buffer | null };
 
 /** Turns chunks of a container's log, asked for with timestamps, into lines. */
 export type LogAssembler = {
@@ -39,70 +39,41 @@ export type LogAssembler = {
  * line; only a line's last frame ends with a line end, and all of its frames bear one stamp. Within a
  * stream stamps ascend strictly, between the streams they do not. When the log file is rotated, the
  * engine gives a follower the first lines of the new file twice: a stamp that is not above its
- * stream's last one is such a repetition (all measured on 20.10).
+ * stream's last one is such a repetition.
  */
 export function createLogAssembler(): LogAssembler {
-  const stdout: Channel = { name: "stdout", partial: null, done: "" };
-  const stderr: Channel = { name: "stderr", partial: null, done: "" };
+  const stdout: Channel = { stream: "stdout", stamp: "", open: null };
+  const stderr: Channel = { stream: "stderr", stamp: "", open: null };
   let lines: LogLine[] = [];
 
-  function emit(channel: Channel, stamp: string, text: string): void {
-    lines.push({ timestamp: stamp, stream: channel.name, text });
-  }
-
   function finish(channel: Channel): void {
-    const { partial } = channel;
-    if (partial === null) return;
-    channel.partial = null;
-    channel.done = partial.stamp;
-    const bytes = Buffer.concat(partial.parts, partial.size);
-    emit(channel, partial.stamp, decodeLine(bytes, 0, bytes.length));
+    const { stream, stamp, open } = channel;
+    if (open === null) return;
+    const length = open.at(-1) === CR ? open.length - 1 : open.length;
+    lines.push({ timestamp: stamp, stream, text: open.toString("utf8", 0, length) });
+    channel.open = null;
   }
 
-  /** Whether the engine has delivered this before. Accepts a clock that was set back. */
-  function isRepeated(channel: Channel, stamp: string): boolean {
-    if (channel.partial !== null && stamp === channel.partial.stamp) return false;
-    const last = channel.partial?.stamp ?? channel.done;
-    if (stamp > last) return false;
-    return stamp === last || Date.parse(last) - Date.parse(stamp) <= MAX_REPLAY_MS;
-  }
-
-  function append(channel: Channel, stamp: string, bytes: Buffer, start: number, end: number): void {
-    // A copy: the bytes are a view into a whole chunk.
-    const piece = Buffer.from(bytes.subarray(start, end));
-    channel.partial ??= { stamp, parts: [], size: 0 };
-    channel.partial.parts.push(piece);
-    channel.partial.size += piece.length;
-    while (channel.partial.size > MAX_LINE_BYTES) {
-      const whole = Buffer.concat(channel.partial.parts, channel.partial.size);
-      const cut = characterBoundary(whole, MAX_LINE_BYTES);
-      lines.push({ timestamp: stamp, stream: channel.name, text: whole.toString("utf8", 0, cut), continued: true });
-      const rest = Buffer.from(whole.subarray(cut));
-      channel.partial = { stamp, parts: [rest], size: rest.length };
-    }
-  }
-
-  function acceptFrame(kind: number, bytes: Buffer, start: number, end: number): void {
-    if (start === end) return;
+  const parse = createFrameParser((kind, payload) => {
+    if (payload.length === 0) return;
     const channel = kind === STDERR ? stderr : stdout;
-    const stamp = readStamp(bytes, start, end);
+    const stamp = readStamp(payload);
     if (isRepeated(channel, stamp)) return;
     // Cut off without a line end by the container's exit; what follows is another run's.
-    if (channel.partial !== null && channel.partial.stamp !== stamp) finish(channel);
-
-    const textStart = start + STAMP_LENGTH + 1;
-    const complete = bytes[end - 1] === LF;
-    const textEnd = complete ? end - 1 : end;
-    if (channel.partial === null && complete && textEnd - textStart <= MAX_LINE_BYTES) {
-      channel.done = stamp;
-      emit(channel, stamp, decodeLine(bytes, textStart, textEnd));
-      return;
+    if (stamp !== channel.stamp) finish(channel);
+    channel.stamp = stamp;
+    const isComplete = payload.at(-1) === LF;
+    const piece = payload.subarray(STAMP_LENGTH + 1, isComplete ? -1 : undefined);
+    let text = channel.open === null ? piece : Buffer.concat([channel.open, piece]);
+    while (text.length > MAX_LINE_BYTES) {
+      const cut = characterBoundary(text, MAX_LINE_BYTES);
+      lines.push({ timestamp: stamp, stream: channel.stream, text: text.toString("utf8", 0, cut), continued: true });
+      text = text.subarray(cut);
     }
-    append(channel, stamp, bytes, textStart, textEnd);
-    if (complete) finish(channel);
-  }
-
-  const parse = createFrameParser(acceptFrame);
+    // What stays is a copy, as the payload is a view into a whole chunk.
+    channel.open = isComplete ? text : Buffer.from(text);
+    if (isComplete) finish(channel);
+  });
   const takeLines = (): LogLine[] => {
     const taken = lines;
     lines = [];
@@ -120,6 +91,13 @@ export function createLogAssembler(): LogAssembler {
       return takeLines();
     },
   };
+}
+
+/** Whether the engine has delivered this before. Accepts a clock that was set back. */
+function isRepeated({ stamp: last, open }: Channel, stamp: string): boolean {
+  if (stamp > last) return false;
+  if (stamp === last) return open === null;
+  return Date.parse(last) - Date.parse(stamp) <= MAX_REPLAY_MS;
 }
 
 /**
@@ -153,20 +131,12 @@ function* inBatches(lines: LogLine[], since: string | undefined): Generator<LogL
   for (let at = 0; at < wanted.length; at += BATCH_LINES) yield wanted.slice(at, at + BATCH_LINES);
 }
 
-function readStamp(bytes: Buffer, start: number, end: number): string {
-  const space = start + STAMP_LENGTH;
+function readStamp(payload: Buffer): string {
   // Its fixed places are proof enough, for every line of every container.
-  const isStamp =
-    space < end && bytes[space] === SPACE && bytes[space - 1] === LETTER_Z && bytes[start + 10] === LETTER_T;
-  if (isStamp) return bytes.toString("latin1", start, space);
-  throw new PlatformError(
-    "engine_failed",
-    "Cannot read the container's output: a line bears no timestamp of nine decimals",
-  );
-}
-
-function decodeLine(bytes: Buffer, start: number, end: number): string {
-  return bytes.toString("utf8", start, end > start && bytes[end - 1] === CR ? end - 1 : end);
+  const isStamp = payload[STAMP_LENGTH] === SPACE && payload[STAMP_LENGTH - 1] === LETTER_Z && payload[10] === LETTER_T;
+  if (isStamp) return payload.toString("latin1", 0, STAMP_LENGTH);
+  const detail = "Cannot read the container's output: a line bears no timestamp of nine decimals";
+  throw new PlatformError("engine_failed", detail);
 }
 
 /** The last position not after `limit` that does not cut a UTF-8 character. */

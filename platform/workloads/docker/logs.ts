@@ -1,9 +1,9 @@
 import { PlatformError } from "../../kernel/errors.ts";
+import type { LogLine, LogOptions } from "../workloads.ts";
 import type { DockerClient } from "./client.ts";
 import { toPlatformError } from "./errors.ts";
-import { findContainer } from "./lookup.ts";
-import type { LogLine, LogOptions } from "../workloads.ts";
 import { normalizeTimestamp, readLogLines } from "./log-stream.ts";
+import { findContainer } from "./own-objects.ts";
 
 /** A container's output, on a Docker engine; see ContainerEngine.logs. */
 export async function* readDockerLogs(
