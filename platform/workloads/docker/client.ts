@@ -43,14 +43,8 @@ export type OwnershipCache = Record<"container" | "network", Map<string, string>
  */
 export type Lane = "low" | "high" | "network";
 
-type CallOptions = {
-  /** What an HTTP status of the engine means. */
-  codes?: StatusCodes;
-  /** For a change; without it the call is made at once. */
-  lane?: Lane;
-  /** Instead of `timeoutMs`. */
-  limitMs?: number;
-};
+/** `codes` tells what an HTTP status means; without a `lane` the call is made at once; `limitMs` replaces `timeoutMs`. */
+type CallOptions = { codes?: StatusCodes; lane?: Lane; limitMs?: number };
 
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
 export type DockerClient = Required<DockerOptions> & {
@@ -63,7 +57,7 @@ export type DockerClient = Required<DockerOptions> & {
    */
   stream(
     action: string,
-    perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream | NodeJS.ReadWriteStream>,
+    perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
     codes?: StatusCodes,
     signal?: AbortSignal,
   ): Promise<Readable>;
@@ -105,49 +99,46 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  async function call<T>(
-    action: string,
-    perform: (docker: Docker) => Promise<T>,
-    { codes, lane, limitMs }: CallOptions = {},
-  ): Promise<T> {
-    async function ask(): Promise<T> {
+  return {
+    ...options,
+    registries,
+    cutOff,
+    owned: { container: new Map(), network: new Map() },
+
+    async call(action, perform, { codes, lane, limitMs } = {}) {
+      async function ask() {
+        try {
+          await ready();
+          return await within(limitMs ?? timeoutMs, perform(limitMs === undefined ? calls : streams));
+        } catch (error) {
+          throw toPlatformError(error, action, codes);
+        }
+      }
+      if (lane === undefined) return ask();
+      const [asked, queueLimitMs] = [performance.now(), QUEUE_LIMITS * timeoutMs];
+      return inLane(lane, async () => {
+        if (cutOff.aborted) throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
+        if (performance.now() - asked < queueLimitMs) return ask();
+        throw toPlatformError(engineTimeout(queueLimitMs), action);
+      });
+    },
+
+    async stream(action, perform, codes, signal) {
+      const late = new AbortController();
       try {
         await ready();
-        return await within(limitMs ?? timeoutMs, perform(limitMs === undefined ? calls : streams));
+        signal?.throwIfAborted();
+        const request = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+        return (await within(timeoutMs, perform(streams, request))) as Readable;
       } catch (error) {
+        late.abort();
+        if (signal?.aborted === true && !isPlatformError(error)) throw signal.reason;
         throw toPlatformError(error, action, codes);
       }
-    }
-    if (lane === undefined) return ask();
-    const [asked, queueLimitMs] = [performance.now(), QUEUE_LIMITS * timeoutMs];
-    return inLane(lane, async () => {
-      if (cutOff.aborted) throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
-      if (performance.now() - asked < queueLimitMs) return ask();
-      throw toPlatformError(engineTimeout(queueLimitMs), action);
-    });
-  }
+    },
 
-  async function stream(
-    action: string,
-    perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
-    codes?: StatusCodes,
-    signal?: AbortSignal,
-  ): Promise<Readable> {
-    const late = new AbortController();
-    try {
-      await ready();
-      signal?.throwIfAborted();
-      const request = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
-      return (await within(timeoutMs, perform(streams, request))) as Readable;
-    } catch (error) {
-      late.abort();
-      if (signal?.aborted === true && !isPlatformError(error)) throw signal.reason;
-      throw toPlatformError(error, action, codes);
-    }
-  }
-
-  const owned = { container: new Map(), network: new Map() };
-  return { ...options, registries, cutOff, owned, call, stream, negotiate };
+    negotiate,
+  };
 }
 
 /** A function that does `work` once it is its turn. Within a lane, the first to ask comes first. */
@@ -160,14 +151,14 @@ export function createEngineQueue(): <T>(lane: Lane, work: () => Promise<T>) => 
 
 /** The newest API version that both sides know. Throws `engine_failed` where there is none. */
 export function chooseApiVersion(newest: string, oldest: string): string {
-  const chosen = compareVersions(newest, NEWEST_API) < 0 ? newest : NEWEST_API;
-  if (compareVersions(chosen, OLDEST_API) >= 0 && compareVersions(chosen, oldest) >= 0) return chosen;
+  const chosen = isBelow(newest, NEWEST_API) ? newest : NEWEST_API;
+  if (!isBelow(chosen, OLDEST_API) && !isBelow(chosen, oldest)) return chosen;
   const versions = `it speaks API ${oldest} to ${newest}, the platform ${OLDEST_API} to ${NEWEST_API}`;
   throw new PlatformError("engine_failed", `Cannot use this Docker engine: ${versions}; install Docker 20.10 or newer`);
 }
 
-function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
+function isBelow(a: string, b: string): boolean {
+  return a.localeCompare(b, "en", { numeric: true }) < 0;
 }
 
 function connect(socketPath: string, timeout: number): Docker {

@@ -1,10 +1,9 @@
-import type { ImageFacts, ServiceSpec, Workloads, WorkloadAction } from "../workloads.ts";
+import type { ImageFacts, ServiceSpec, WorkloadEvent, Workloads } from "../workloads.ts";
 
 /**
- * One Docker engine, which the adapter's Workloads are made of. What workloads.ts promises of methods, failures and
- * signals holds here as well, said of containers instead of services. Methods that change or remove an object touch
- * nothing but this instance's own, by label (`protected_target` otherwise); where the object is absent they answer
- * `conflict`, unless they say that absent is fine.
+ * One Docker engine, which the adapter's Workloads are made of. Methods, failures and signals are as in workloads.ts,
+ * said of containers instead of services. Methods that change or remove an object touch this instance's own alone, by
+ * label (`protected_target` otherwise); where it is absent they answer `conflict`, unless they say that absent is fine.
  */
 export interface Engine {
   readonly containers: ContainerEngine;
@@ -28,9 +27,9 @@ export interface ContainerEngine {
    */
   create(spec: ContainerSpec): Promise<string>;
   /**
-   * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot
-   * execute shows as an exit with 126 or 127 at once. `conflict` when it is paused or a network of its is gone. One that
-   * the engine would start again by itself, but only after a while, is started at once.
+   * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot execute shows as
+   * an exit with 126 or 127. `conflict` when it is paused or lacks a network. One that the engine starts again by itself
+   * after a while is started at once.
    */
   start(name: string): Promise<void>;
   /** Removes it, running or not; absent is fine. */
@@ -61,16 +60,13 @@ type OfContainer<M> = M extends (ref: never, ...rest: infer R) => infer T ? (nam
 
 export interface NetworkEngine {
   /**
-   * `address_pool_exhausted` when its subnet overlaps one that the engine already uses, `conflict` when
-   * the name is taken by a network of another subnet or owner.
+   * `address_pool_exhausted` when its subnet overlaps one in use, `conflict` when a network of another subnet or owner
+   * has the name.
    */
   create(spec: NetworkSpec): Promise<void>;
   /** Removes it; what is still connected is disconnected first. Absent is fine. */
   remove(name: string): Promise<void>;
-  /**
-   * Attaches a container, running or not, at a fixed address and under DNS aliases; moves it there when
-   * it is attached at another address.
-   */
+  /** Attaches a container, running or not, at a fixed address and under DNS aliases, or moves it to that address. */
   connect(network: string, container: string, address: string, aliases?: string[]): Promise<void>;
   /**
    * Detaches it; not attached, or either one gone, is fine. A container that does not run lets go of a network that is
@@ -98,15 +94,8 @@ export type ContainerSpec = Pick<ServiceSpec, "image" | "command" | "resources">
   internal?: boolean;
 };
 
-export type NetworkSpec = {
-  name: string;
-  /** CIDR. */
-  subnet: string;
-  gateway: string;
-  labels: Record<string, string>;
-  /** No way out of the network at all. */
-  internal: boolean;
-};
+/** `subnet` in CIDR; `internal`: no way out of the network at all. */
+export type NetworkSpec = NetworkFacts & { gateway: string; internal: boolean };
 
 export type ContainerFacts = {
   id: string;
@@ -117,8 +106,8 @@ export type ContainerFacts = {
   exitCode: number | null;
   oomKilled: boolean;
   /**
-   * Networks it is attached to, by name, with its address there. While it neither runs nor is paused that is the fixed
-   * address that it will have, "" where it has none.
+   * Networks it is attached to, by name, with its address there: while it neither runs nor is paused, the fixed address
+   * that it will have, "" where it has none.
    */
   networks: Record<string, string>;
   /** The network it was created on, also after it was disconnected or the network went. */
@@ -131,15 +120,8 @@ export type NetworkFacts = { name: string; labels: Record<string, string>; subne
 export type EngineFacts = { containers: ContainerFacts[]; networks: NetworkFacts[] };
 
 /**
- * A hint, as WorkloadEvent, about a container of ours, the adapter's own helpers aside. On a busy machine the engine
- * repeats `pause`, `unpause` and `disconnect`, late and among later events. `oom` comes at most once a run, before or
- * after `die`. Connect and disconnect name the network; env is "" for the platform's own parts.
+ * A hint about a container of ours, the adapter's own helpers aside. On a busy machine the engine repeats `pause`,
+ * `unpause` and `disconnect`, late and among later events. `oom` comes at most once a run, before or after `die`.
+ * Connect and disconnect name the network; env is "" for the platform's own parts.
  */
-export type EngineEvent = {
-  action: WorkloadAction;
-  container: string;
-  env: string;
-  network: string | null;
-  /** Milliseconds since the epoch. */
-  time: number;
-};
+export type EngineEvent = WorkloadEvent & { container: string; network: string | null };

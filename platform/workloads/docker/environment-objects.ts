@@ -21,18 +21,19 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
     const { name, subnet, gateway } = network;
     return step("create-network", () => networks.create({ name, subnet, gateway, labels, internal }));
   };
-  const leave = (network: string) =>
-    tolerating(
-      ["protected_target"],
-      step("disconnect-edge", () => networks.disconnect(network, edge)),
-    );
-  const removeNetwork = (name: string) =>
-    tolerating(
-      ["protected_target"],
-      step("remove-network", () => networks.remove(name)),
-    );
   const removeContainer = (name: string) => step("remove-container", () => containers.remove(name));
-  const killContainer = (name: string) => step("kill-container", () => containers.kill(name, "SIGKILL"));
+  const leave = (network: string) => stepIfOurs("disconnect-edge", () => networks.disconnect(network, edge));
+  const removeNetwork = (name: string) => stepIfOurs("remove-network", () => networks.remove(name));
+
+  /** An object whose name another owner has taken needs no removal; a container that is gone (`conflict`) no kill. */
+  async function stepIfOurs(name: string, effect: () => Promise<void>, tolerated?: ErrorCode): Promise<void> {
+    try {
+      await step(name, effect);
+    } catch (error) {
+      if (!isPlatformError(error, "protected_target") && !isPlatformError(error, tolerated ?? "protected_target"))
+        throw error;
+    }
+  }
 
   /** This line connects Nginx to a network. A missing container of Nginx is no conflict with what the caller asked. */
   async function connectEdge({ name, edgeAddress }: EnvironmentNetwork): Promise<void> {
@@ -104,14 +105,13 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
      * the proxy leaves last: a request ends with its container, and would hang without the proxy.
      */
     async remove(names: readonly string[], network: string | null, requestsInFlight: boolean): Promise<void> {
-      const kill = () =>
-        together(names.map((name) => tolerating(["protected_target", "conflict"], killContainer(name))));
-      const removeAll = () => together(names.map((name) => tolerating(["protected_target"], removeContainer(name))));
+      const each = (name: string, effect: (container: string) => Promise<void>, tolerated?: ErrorCode) =>
+        together(names.map((container) => stepIfOurs(name, () => effect(container), tolerated)));
+      const kill = () => each("kill-container", (name) => containers.kill(name, "SIGKILL"), "conflict");
+      const removeAll = () => each("remove-container", containers.remove);
       const leaveAll = async () => network !== null && leave(network);
-      if (requestsInFlight) {
-        await kill();
-        await together([removeAll(), leaveAll()]);
-      } else await together([kill().then(removeAll), leaveAll()]);
+      if (requestsInFlight) await kill();
+      await together([requestsInFlight ? removeAll() : kill().then(removeAll), leaveAll()]);
       if (network !== null) await removeNetwork(network);
     },
 
@@ -142,13 +142,4 @@ async function together(effects: Promise<unknown>[]): Promise<void> {
   const results = await Promise.allSettled(effects);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-}
-
-/** An object whose name another owner has taken needs no removal, and one that is absent (`conflict`) no kill. */
-async function tolerating(codes: readonly ErrorCode[], effect: Promise<void>): Promise<void> {
-  try {
-    await effect;
-  } catch (error) {
-    if (!codes.some((code) => isPlatformError(error, code))) throw error;
-  }
 }

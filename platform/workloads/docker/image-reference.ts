@@ -48,10 +48,8 @@ export function parseImageReference(text: string): ImageReference | null {
 /** Throws `image_not_found` where an image that is not on this machine may not be pulled from its registry either. */
 export function assertMayPull(text: string, reference: ImageReference, registries: readonly string[]): void {
   if (mayPull(reference, registries)) return;
-  throw new PlatformError(
-    "image_not_found",
-    `Cannot pull image "${text}": images are pulled from Docker Hub and what IMAGE_REGISTRIES names, which "${reference.registry}" is not; add it there, or pull the image on this machine: docker pull ${text}`,
-  );
+  const detail = `Cannot pull image "${text}": images are pulled from Docker Hub and what IMAGE_REGISTRIES names, which "${reference.registry}" is not; add it there, or pull the image on this machine: docker pull ${text}`;
+  throw new PlatformError("image_not_found", detail);
 }
 
 /** `image_not_found`, for this reason. */

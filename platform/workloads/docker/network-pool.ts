@@ -5,11 +5,12 @@ import type { NetworkPool } from "../workloads.ts";
 import type { EnvironmentNetwork } from "./environment-network.ts";
 
 export type NetworkPoolOptions = {
-  /** How many networks are kept ready. */
+  /** Networks to keep ready. */
   size: () => number;
   idle: Pick<IdleQueue, "run">;
-  /** Chooses the next network, which `make` then makes, with the edge proxy on it. */
+  /** Chooses the next network. */
   plan(): EnvironmentNetwork;
+  /** Makes it, with the edge proxy on it. */
   make(network: EnvironmentNetwork): Promise<void>;
   /** Removes one; never throws. */
   discard(network: EnvironmentNetwork): Promise<void>;
@@ -94,9 +95,7 @@ export function createNetworkPool(options: NetworkPoolOptions): DockerNetworkPoo
         filling = null;
       });
     },
-    async whenIdle() {
-      await filling;
-    },
+    whenIdle: async () => void (await filling),
     stats: () => ({ ready: ready().length, wanted: size(), lastError }),
   };
 }

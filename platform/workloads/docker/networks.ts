@@ -66,25 +66,24 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   }
 
   async function connect(network: string, container: string, address: string, aliases: string[] = []): Promise<void> {
+    const action = `connect container "${container}" to network "${network}" at ${address}`;
+    const codes = { 404: "conflict" } as const;
     async function attach(networkId: string, containerId: string): Promise<void> {
       const options = { Container: containerId, EndpointConfig: buildEndpoint(address, aliases) };
-      const action = `connect container "${container}" to network "${network}" at ${address}`;
-      const codes = { 404: "conflict" } as const;
-      await client.call(action, (docker) => docker.getNetwork(networkId).connect(options), { lane: "high", codes });
-    }
-    async function attachAnew(networkId: string, containerId: string): Promise<void> {
+      const connecting = () =>
+        client.call(action, (docker) => docker.getNetwork(networkId).connect(options), { lane: "high", codes });
       try {
-        await attach(networkId, containerId);
+        await connecting();
       } catch (error) {
         const present = IN_USE.has(statusOf(error)) ? await endpointOf(container, network) : undefined;
         if (present === undefined) throw error;
         if (present.IPAddress === address) return;
         await detach(networkId, network, containerId);
-        await attach(networkId, containerId);
+        await connecting();
       }
     }
     await withOwn(client, "connect to", "network", network, (networkId) =>
-      withOwn(client, "connect", "container", container, (containerId) => attachAnew(networkId, containerId)),
+      withOwn(client, "connect", "container", container, (containerId) => attach(networkId, containerId)),
     );
   }
 

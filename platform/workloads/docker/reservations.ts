@@ -32,10 +32,8 @@ export function createReservations(instance: string, { range: pool, prefix }: Su
     const subnet = subnets.take();
     if (subnet !== null) return subnet;
     const { used, total } = subnets.usage();
-    throw new PlatformError(
-      "address_pool_exhausted",
-      `Cannot create an environment: ${used} of ${total} subnets are in use. Destroy some environments or enlarge SUBNET_POOL.`,
-    );
+    const detail = `Cannot create an environment: ${used} of ${total} subnets are in use. Destroy some environments or enlarge SUBNET_POOL.`;
+    throw new PlatformError("address_pool_exhausted", detail);
   }
 
   function add(env: string, network: EnvironmentNetwork, isMade: boolean): Reservation {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isPlatformError } from "../../kernel/errors.ts";
 import type { LogLine } from "../workloads.ts";
-import { createLogAssembler, normalizeTimestamp, readLogLines } from "./log-stream.ts";
+import { createLogAssembler, normalizeTimestamp, readLogLines } from "./logs.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
