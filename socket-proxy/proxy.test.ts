@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { environmentLabels, pooledNetworkLabels } from "../platform/domain/environment/labels.ts";
-import { containerName, networkName, pooledNetworkName } from "../platform/workloads/docker/names.ts";
+import { containerName, networkName, pooledNetworkName } from "../platform/workloads/docker/environment-network.ts";
 import { buildContainerBody, buildNetworkBody, buildHelperBody } from "../platform/workloads/docker/container-spec.ts";
 import { ask, command, CREATE, idOf, LIST, open, startProxy, HELPER } from "./test-engine.ts";
 import { waitUntil } from "../platform/test/support/wait-until.ts";

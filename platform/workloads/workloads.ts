@@ -1,13 +1,12 @@
 import type { Resources } from "../domain/environment/record.ts";
 import type { ObservedService, Placement, ServiceState } from "../domain/plan/observed.ts";
 
-/** One service of one environment: how everything outside of an adapter names what runs. */
+/** One service of one environment: the name that everything outside of an adapter has for it. */
 export type ServiceRef = { env: string; service: string };
 
 /** A service to place, every value resolved. */
 export type ServiceSpec = ServiceRef & {
   image: string;
-  /** Environment variables. */
   variables: Record<string, string>;
   /** Replaces the image's command; null keeps it. */
   command: string[] | null;
@@ -18,10 +17,7 @@ export type ServiceSpec = ServiceRef & {
   egress: boolean;
 };
 
-/** Names of an environment's objects, for people to read. */
-export type EnvironmentNames = { network: string; containers: Record<string, string> };
-
-/** Whatever runs of one environment, whether or not a record speaks of it. */
+/** The parts of one environment that are there, with or without a record of it. */
 export type ActualEnvironment = {
   prepared: boolean;
   services: Record<string, ObservedService>;
@@ -38,14 +34,11 @@ export type ServiceFacts = {
   oomKilled: boolean;
 };
 
-export type ImageFacts = {
-  id: string;
-  /** TCP ports the image exposes, ascending. */
-  ports: number[];
-};
+/** `ports`: the TCP ports that the image exposes, ascending. */
+export type ImageFacts = { id: string; ports: number[] };
 
 export type LogOptions = {
-  /** Only lines at or after this timestamp, as found in a LogLine, exact to the nanosecond. */
+  /** Only lines at or after this timestamp of a LogLine, exact to the nanosecond. */
   since?: string;
   /** Only the last so many; 16 KiB of a longer line count as one, so the first may be the end of a line. */
   tail?: number;
@@ -62,7 +55,7 @@ export type LogLine = {
   stream: "stdout" | "stderr";
   /** Without its line end. Bytes that are not UTF-8 become U+FFFD. At most 64 KiB; longer lines are split. */
   text: string;
-  /** A piece of a split line, and not its last: the next line of the stream goes on with it. */
+  /** The next line of the stream goes on with this piece of a split line. */
   continued?: true;
 };
 
@@ -77,23 +70,21 @@ export type WorkloadAction =
   | "connect"
   | "disconnect";
 
-/** A hint that something happened: what `observe` or `inspect` says decides. Milliseconds since the epoch. */
-export type WorkloadEvent = {
-  action: WorkloadAction;
-  /** The environment; "" for the edge proxy. */
-  env: string;
-  time: number;
-};
+/**
+ * A hint that something happened: `observe` or `inspect` decides. `env` is "" for the edge proxy; `time` in milliseconds
+ * since the epoch.
+ */
+export type WorkloadEvent = { action: WorkloadAction; env: string; time: number };
 
 /** Ways to break a service that an adapter knows by itself; outages/ builds the others from `exec`. */
 export type Fault = "kill" | "pause" | "disconnect";
 
 /**
- * Whatever runs containers: Docker on one machine (docker/), or later a cluster. Methods are idempotent: asking for
- * what is already so succeeds. Failures are PlatformErrors: `engine_unavailable` when the engine cannot be reached or
- * does not answer in time, `engine_failed` when it refuses, `protected_target` for an object that is not this
- * environment's own, by label, or what a method names. Where a caller's signal ends a wait, the method rejects with
- * the signal's reason.
+ * The place where services run: Docker on one machine (docker/), or later a cluster. Methods are idempotent: asking
+ * for a state that is there already succeeds. Failures are PlatformErrors: `engine_unavailable` when the engine cannot
+ * be reached or does not answer in time, `engine_failed` when it refuses, `protected_target` for an object that is not
+ * this environment's own, by label, or a code that the method names. Where a caller's signal ends a wait, the method
+ * rejects with the signal's reason.
  */
 export interface Workloads {
   /** Kind and version of the engine; also the cheapest proof that it answers. */
@@ -106,10 +97,13 @@ export interface Workloads {
    */
   ensureImage(reference: string, signal?: AbortSignal): Promise<ImageFacts>;
   /**
-   * Reserves what an environment needs before anything is made (an address range, or a network that is kept ready).
-   * `address_pool_exhausted` when there is none. `remove` gives it back.
+   * Reserves a network or address range before anything is made; `remove` gives it back. Returns names for people to
+   * read. `address_pool_exhausted` when there is none.
    */
-  reserve(environment: { env: string; services: readonly string[]; egress: boolean }): EnvironmentNames;
+  reserve(environment: { env: string; services: readonly string[]; egress: boolean }): {
+    network: string;
+    containers: Record<string, string>;
+  };
   /** Makes the environment's network. `address_pool_exhausted` when the engine refuses its addresses. */
   prepare(environment: { env: string; egress: boolean }): Promise<void>;
   /**
@@ -126,11 +120,11 @@ export interface Workloads {
   remove(env: string, options: { requestsInFlight: boolean }): Promise<void>;
   /** Everything that carries this platform's label, by environment. */
   observe(): Promise<ReadonlyMap<string, ActualEnvironment>>;
-  /** Removes what belongs to no environment and to no pool, such as leftovers of a killed platform; returns names. */
+  /** Removes objects of no environment and no pool, such as leftovers of a killed platform; returns their names. */
   tidy(): Promise<string[]>;
   /** One service, looked at now; null when absent, `protected_target` when another owner has its name. */
   inspect(ref: ServiceRef): Promise<ServiceFacts | null>;
-  /** What happens to services and the edge proxy from this call on; ends, without an error, when `signal` aborts. */
+  /** Events of services and the edge proxy from this call on; ends, without an error, when `signal` aborts. */
   events(signal: AbortSignal): AsyncIterable<WorkloadEvent>;
   /**
    * Lines a service wrote, oldest first, both streams, in batches of at most 256, as they arrive. Reads no faster than
@@ -154,13 +148,13 @@ export interface Workloads {
   copyFromImage(ref: ServiceRef, image: string, folder: string): Promise<void>;
   /** Breaks a running service; not running → `conflict`. */
   inject(ref: ServiceRef, fault: Fault): Promise<void>;
-  /** Undoes a fault that was injected; not in force is fine. A killed service is started instead. */
+  /** Undoes a fault; not in force is fine. A killed service is started instead. */
   revert(ref: ServiceRef, fault: Exclude<Fault, "kill">): Promise<void>;
 }
 
 /** A pool of networks that are kept ready. */
 export interface NetworkPool {
-  /** Makes what is missing, in the background. */
+  /** Makes the missing networks, in the background. */
   refill(): void;
   /** Why no network may be made now, such as a full disk or few subnets left; null when one may. */
   refusal(): Promise<string | null>;
@@ -170,7 +164,7 @@ export interface NetworkPool {
 /** The edge proxy's container. */
 export interface EdgeContainer {
   /**
-   * Gets the container going again: reconnected to the platform's network, unpaused, started. Returns what it did, in
+   * Gets the container going again: reconnected to the platform's network, unpaused, started. Returns its steps, in
    * words. `beforeStart` runs where it has to be started. Throws when the container is gone, which only `make up` mends.
    */
   repair(options: { beforeStart(): Promise<unknown> }): Promise<string[]>;

@@ -153,6 +153,7 @@ describe("a Docker engine", () => {
   test("has a container that does not run let go of a network that was removed meanwhile", async () => {
     const { name, network } = await runContainer(engine, instance, ["/bin/sleep", "600"]);
     await engine.containers.kill(name, "SIGKILL");
+    await exited(name);
     await docker("network", "rm", network);
     await expect(engine.containers.start(name)).rejects.toMatchObject({ code: "conflict" });
     await engine.networks.disconnect(network, name);

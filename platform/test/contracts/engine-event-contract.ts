@@ -4,7 +4,7 @@ import type { EngineHarness } from "./engine-harness.ts";
 
 /** Versions, what is observed, images and events. */
 export function describeEvents(harness: EngineHarness): void {
-  const { subject, engine, runningEnvironment, listen, abortedAfterTest } = harness;
+  const { subject, engine, runningEnvironment, kill, listen, abortedAfterTest } = harness;
 
   describe("the engine", () => {
     test("tells its versions", async () => {
@@ -24,12 +24,10 @@ export function describeEvents(harness: EngineHarness): void {
           id: expect.stringMatching(/^[0-9a-f]{64}$/),
           name: spec.name,
           labels: expect.objectContaining(spec.labels),
-          image: spec.image,
           state: "running",
           exitCode: null,
           oomKilled: false,
           networks: { [network.name]: spec.address },
-          fixedAddresses: { [network.name]: spec.address },
           homeNetwork: network.name,
         },
       ]);
@@ -37,14 +35,14 @@ export function describeEvents(harness: EngineHarness): void {
 
     test("observes containers that do not run", async () => {
       const { spec } = await runningEnvironment();
-      await engine.containers.kill(spec.name, "SIGKILL");
+      await kill(spec.name);
       const { containers } = await engine.observe();
       expect(containers).toEqual([
         expect.objectContaining({
           name: spec.name,
           state: "exited",
           exitCode: null,
-          networks: { [spec.network]: "" },
+          networks: { [spec.network]: spec.address },
         }),
       ]);
     });

@@ -52,6 +52,8 @@ export type EngineHarness = {
   /** Its network, and its container, which was not started. */
   createdEnvironment(): Promise<TestEnvironment>;
   runningEnvironment(): Promise<TestEnvironment>;
+  /** Kills it, and waits until the engine has cleaned up, as an inspection does. */
+  kill(container: string): Promise<void>;
   stateOf(container: string): Promise<string | null>;
   read(container: string, options?: { since?: string; tail?: number }): Promise<LogLine[]>;
   /** Reads until there are so many lines: what a container wrote is not there at once. */
@@ -110,6 +112,10 @@ export function createEngineHarness(subject: EngineSubject): EngineHarness {
       const environment = await harness.createdEnvironment();
       await engine.containers.start(environment.spec.name);
       return environment;
+    },
+    async kill(container) {
+      await engine.containers.kill(container, "SIGKILL");
+      await engine.containers.inspect(container);
     },
     async stateOf(container) {
       return (await engine.containers.inspect(container))?.state ?? null;

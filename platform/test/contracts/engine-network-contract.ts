@@ -3,7 +3,7 @@ import type { EngineHarness } from "./engine-harness.ts";
 
 /** Networks and who is on them. */
 export function describeNetworks(harness: EngineHarness): void {
-  const { subject, engine, plan, runningEnvironment } = harness;
+  const { subject, engine, plan, runningEnvironment, kill } = harness;
 
   describe("a network", () => {
     test("created twice is one network", async () => {
@@ -27,6 +27,15 @@ export function describeNetworks(harness: EngineHarness): void {
       await engine.networks.create(network);
       const second = { ...network, name: `${network.name}-b` };
       await expect(engine.networks.create(second)).rejects.toMatchObject({ code: "address_pool_exhausted" });
+    });
+
+    test("is listed with its subnet, ours and another owner's", async () => {
+      const foreign = await subject.addForeign();
+      const { network } = await plan();
+      await engine.networks.create(network);
+      const listed = await engine.networks.subnets();
+      expect(listed).toContainEqual({ network: network.name, subnet: network.subnet });
+      expect(listed.map((range) => range.network)).toContain(foreign.network);
     });
 
     test("removed is gone though containers are on it, and they live on without it", async () => {
@@ -65,7 +74,7 @@ export function describeNetworks(harness: EngineHarness): void {
 
     test("takes a container that does not run, which starts on it", async () => {
       const { network, spec } = await runningEnvironment();
-      await engine.containers.kill(spec.name, "SIGKILL");
+      await kill(spec.name);
       await engine.networks.disconnect(network.name, spec.name);
       expect(await engine.containers.inspect(spec.name)).toMatchObject({ state: "exited", networks: {} });
       await engine.networks.connect(network.name, spec.name, spec.address);

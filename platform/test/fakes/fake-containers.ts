@@ -1,6 +1,7 @@
 import { PlatformError } from "../../kernel/errors.ts";
 import { delay } from "../../kernel/delay.ts";
 import type { ContainerEngine, ContainerFacts, ContainerSpec } from "../../workloads/docker/engine.ts";
+import { imageNotFound } from "../../workloads/docker/image-reference.ts";
 import { readFakeLogs, writeFakeLog } from "./fake-logs.ts";
 import {
   conflict,
@@ -27,12 +28,9 @@ export type FakeExec = (
 export function createFakeContainers(state: FakeState, exec: () => FakeExec): ContainerEngine {
   return {
     async create(spec) {
-      const existing = state.containers.get(spec.name);
-      if (existing !== undefined) {
-        if (JSON.stringify(existing.spec) === JSON.stringify(spec)) return existing.id;
+      if (state.containers.has(spec.name))
         throw conflict("create", "container", spec.name, "another one has that name; remove it first");
-      }
-      if (!state.images.has(spec.image)) throw imageMissing(spec.image);
+      if (!state.images.has(spec.image)) throw imageNotFound(spec.image, "no such image");
       const container = newContainer(state.nextId(), spec);
       state.containers.set(spec.name, container);
       return container.id;
@@ -67,8 +65,12 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
       if (state.containers.has(name)) dropContainer(state, ownFakeContainer(state, "remove", name));
     },
 
-    kill: async (name, signal) => kill(state, name, signal),
-    killProcesses: async (name) => kill(state, name, "SIGKILL"),
+    async kill(name, signal) {
+      const container = ownFakeContainer(state, "kill", name);
+      if (!isUp(container)) return;
+      emit(state, "kill", container);
+      if (signal === "SIGKILL") endRun(state, container, 137);
+    },
 
     async pause(name) {
       const container = ownFakeContainer(state, "pause", name);
@@ -116,35 +118,25 @@ export function createFakeContainers(state: FakeState, exec: () => FakeExec): Co
 
     async copyFromImage(name, image) {
       ownFakeContainer(state, "copy into", name);
-      if (!state.images.has(image)) throw imageMissing(image);
+      if (!state.images.has(image)) throw imageNotFound(image, "no such image");
     },
 
     logs: (name, options) => readFakeLogs(state, name, options),
   };
 }
 
-function kill(state: FakeState, name: string, signal: "SIGKILL" | "SIGHUP"): void {
-  const container = ownFakeContainer(state, "kill", name);
-  if (!isUp(container)) return;
-  emit(state, "kill", container);
-  if (signal === "SIGKILL") endRun(state, container, 137);
-}
-
 /** What the engine tells of a container. */
 export function fakeFacts(container: FakeContainer): ContainerFacts {
-  const { name, labels, image, state, exitCode, oomKilled, networks } = container;
-  const addresses = [...networks].map(([network, { address }]) => [network, isUp(container) ? address : ""] as const);
-  const fixed = [...networks].map(([network, { address }]) => [network, address] as const);
+  const { name, labels, state, exitCode, oomKilled, networks } = container;
+  const addresses = [...networks].map(([network, { address }]) => [network, address] as const);
   return {
     id: container.id,
     name,
     labels: { ...labels },
-    image,
     state,
     exitCode,
     oomKilled,
     networks: Object.fromEntries(addresses),
-    fixedAddresses: Object.fromEntries(fixed),
     homeNetwork: container.spec?.network ?? "",
   };
 }
@@ -197,11 +189,4 @@ function newContainer(id: string, spec: ContainerSpec): FakeContainer {
 function assertRunning(container: FakeContainer): void {
   if (container.state !== "running")
     throw conflict("run a command in", "container", container.name, `it is ${container.state}`);
-}
-
-function imageMissing(image: string): PlatformError {
-  return new PlatformError(
-    "image_not_found",
-    `Cannot find image "${image}": no such image; pull it or build it on this machine: docker build -t ${image} …`,
-  );
 }

@@ -21,7 +21,7 @@ import {
   type FakeContainer,
   type FakeState,
 } from "./fake-state.ts";
-import { assertMayPull, parseImageReference } from "../../workloads/docker/image-reference.ts";
+import { assertMayPull, imageNotFound, readImageReference } from "../../workloads/docker/image-reference.ts";
 
 /** The engine's methods by their path, as the call log and `failNext` name them. */
 type FakeMethod =
@@ -170,21 +170,12 @@ function createControls(state: FakeState): Omit<FakeControls, "calls" | "failNex
 function createFakeImages(state: FakeState): ImageEngine {
   return {
     async ensure(reference, signal) {
-      const parsed = parseImageReference(reference);
-      if (parsed === null) {
-        const message = `"${reference}" is not an image reference`;
-        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, {
-          errors: [{ path: "image", message }],
-        });
-      }
+      const parsed = readImageReference(reference);
       signal?.throwIfAborted();
       const image = state.images.get(reference);
       if (image !== undefined) return { id: image.id, ports: [...image.ports] };
       assertMayPull(reference, parsed, []);
-      throw new PlatformError(
-        "image_not_found",
-        `Cannot find image "${reference}": no such image; pull it or build it on this machine: docker build -t ${reference} …`,
-      );
+      throw imageNotFound(reference, "no such image");
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { LogLine, LogOptions } from "../../workloads/workloads.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { conflict, isUp, type FakeContainer, type FakeState } from "./fake-state.ts";
-import { normalizeTimestamp } from "../../workloads/docker/log-stream.ts";
+import { normalizeTimestamp } from "../../workloads/docker/logs.ts";
 
 const BATCH_LINES = 256;
 const MAX_LINE_BYTES = 64 * 1024;

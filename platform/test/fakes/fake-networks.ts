@@ -52,9 +52,6 @@ export function createFakeNetworks(state: FakeState): NetworkEngine {
       if (container.networks.delete(networkName)) emit(state, "disconnect", container, networkName);
     },
 
-    async foreignSubnets() {
-      const foreign = [...state.networks.values()].filter(({ labels }) => !isOurs(labels, state.instance));
-      return foreign.map(({ subnet }) => subnet);
-    },
+    subnets: async () => [...state.networks.values()].map(({ name: network, subnet }) => ({ network, subnet })),
   };
 }

@@ -18,10 +18,8 @@ type FakeImage = { id: string; ports: number[]; behaviour: FakeBehaviour };
 /** An attachment; `networkId` is null until the container was started on it, as in Docker. */
 type FakeAttachment = { address: string; aliases: string[]; networkId: string | null };
 
-export type FakeContainer = Pick<
-  ContainerFacts,
-  "id" | "name" | "labels" | "image" | "state" | "exitCode" | "oomKilled"
-> & {
+export type FakeContainer = Omit<ContainerFacts, "networks" | "homeNetwork"> & {
+  image: string;
   /** What it was made of; null for one that is not ours. */
   spec: ContainerSpec | null;
   networks: Map<string, FakeAttachment>;

@@ -10,14 +10,14 @@ test.each(["idle", "busy"] as const)(
   async (traffic) => {
     const { id } = await platform.make({});
     platform.router.setBusy(traffic === "busy");
-    const { killProcesses } = platform.engine.containers;
+    const { kill } = platform.engine.containers;
     const { disconnect } = platform.engine.networks;
     const order: string[] = [];
     const note = (what: string) =>
       order.push(`${what}, ${platform.router.routeOf(`${id}.localhost`) === null ? "disabled" : "enabled"}`);
-    platform.engine.containers.killProcesses = async (name) => {
+    platform.engine.containers.kill = async (...args) => {
       note("kill");
-      await killProcesses(name);
+      await kill(...args);
       order.push("killed");
     };
     platform.engine.networks.disconnect = async (...args) => {

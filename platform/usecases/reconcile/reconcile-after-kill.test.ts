@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import { pooledNetworkLabels } from "../../domain/environment/labels.ts";
-import { pooledNetworkName } from "../../workloads/docker/names.ts";
+import { pooledNetworkName } from "../../workloads/docker/environment-network.ts";
 import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;

@@ -39,7 +39,7 @@ describe("an environment is repaired although", () => {
 
   test("the taken subnets cannot be looked at, which is reported", async () => {
     const id = await givenDamage();
-    platform.engine.networks.foreignSubnets = () => Promise.reject(down());
+    platform.engine.networks.subnets = () => Promise.reject(down());
     const what = "tidy up";
     expect(await pass()).toMatchObject({ repaired: [id], failed: [what] });
     expect(told("drift.unrepaired")).toMatchObject([

@@ -1,6 +1,7 @@
+import { inspect } from "node:util";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { json, serve, VERSION, type Answer } from "../../test/support/canned-engine.ts";
-import { chooseApiVersion, createDockerClient } from "./client.ts";
+import { chooseApiVersion, OpaqueAgent } from "./client.ts";
 
 const SPEC = {
   name: "sandbox-env-a-1-app",
@@ -62,6 +63,10 @@ describe("the API version", () => {
 });
 
 describe("a call to the engine", () => {
+  test("is made by an agent that has no sockets to describe, however deeply it is inspected", () => {
+    expect(inspect({ agent: new OpaqueAgent() }, { showHidden: true, depth: null })).toBe("{ agent: Agent }");
+  });
+
   test("keeps an environment's variables out of the URL", async () => {
     const { engine, asked } = await serve({ "POST /containers/create": json(201, { Id: "c1" }) });
     await engine.containers.create(SPEC);
@@ -222,25 +227,4 @@ describe("following logs", () => {
       since: "1795341600.123456789",
     });
   });
-});
-
-test("what waits for its turn when there is no time left is refused, and what has begun is not", async () => {
-  const { socketPath } = await serve({});
-  const late = new AbortController();
-  const client = createDockerClient({ socketPath, instance: "sandbox", timeoutMs: 5_000, cutOff: late.signal });
-  const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const work = async () => {
-    begun.resolve();
-    await go.promise;
-    return "done";
-  };
-  const changes = Array.from({ length: 64 }, () => client.change("begins", "change it", work));
-  await begun.promise;
-  late.abort();
-  go.resolve();
-  const ends = await Promise.allSettled(changes);
-  const refused = ends.filter(({ status }) => status === "rejected");
-  expect(ends[0]).toEqual({ status: "fulfilled", value: "done" });
-  expect(refused.length).toBeGreaterThan(0);
-  expect(refused).toMatchObject(refused.map(() => ({ reason: { code: "shutting_down" } })));
 });

@@ -1,9 +1,11 @@
+import { Agent } from "node:http";
+import { availableParallelism } from "node:os";
 import type { Readable } from "node:stream";
+import { inspect } from "node:util";
 import Docker from "dockerode";
+import PQueue from "p-queue";
 import { isPlatformError, PlatformError } from "../../kernel/errors.ts";
-import { EngineTimeout, toPlatformError, type StatusCodes } from "./errors.ts";
-import { QuietAgent } from "./opaque-agent.ts";
-import { createTurns, type Turn } from "./engine-queue.ts";
+import { engineTimeout, toPlatformError, type StatusCodes } from "./errors.ts";
 
 export type { Docker };
 
@@ -11,10 +13,12 @@ export type { Docker };
 const OLDEST_API = "1.41";
 const NEWEST_API = "1.47";
 
-/** How many times the limit of one call a turn is waited for: then the engine is as good as away. */
+/** More changes at once only wait for each other inside the engine (docs/performance.md). */
+const CHANGES_AT_ONCE = Math.max(4, availableParallelism());
+/** The engine makes and removes one network after the other, under a lock: the one in there, and the next. */
+const NETWORKS_AT_ONCE = 2;
+/** How many times the limit of one call a change waits in its lane: then the engine is as good as away. */
 const QUEUE_LIMITS = 4;
-
-type EngineVersion = { version: string; apiVersion: string };
 
 /** How to reach the engine. */
 export type DockerOptions = {
@@ -25,30 +29,35 @@ export type DockerOptions = {
   timeoutMs: number;
   /** Where images may be pulled from beside Docker Hub (domain/image-registries.ts). */
   registries?: readonly string[];
-  /** Once it aborts, what still waits for its turn at the engine is refused with `shutting_down`, and so is a copy under way. */
+  /** Once it aborts, changes that still wait are refused with `shutting_down`, and so is a copy in progress. */
   cutOff?: AbortSignal;
 };
 
 /** Ids of containers and networks by name, whose labels were checked to be ours. */
 export type OwnershipCache = Record<"container" | "network", Map<string, string>>;
 
+/**
+ * Where a change waits for its turn at the engine, which does such work one after the other anyway: waiting here does
+ * not use up a call's time there. `high` continues an operation, and comes before `low`, which begins one: the first
+ * of many deletes removes its network while others are still to be killed. Networks wait for each other alone.
+ */
+export type Lane = "low" | "high" | "network";
+
+/** `codes` tells what an HTTP status means; without a `lane` the call is made at once; `limitMs` replaces `timeoutMs`. */
+type CallOptions = { codes?: StatusCodes; lane?: Lane; limitMs?: number };
+
 /** The way to the engine: every call is timed, speaks a pinned API version and fails with a PlatformError. */
-export type DockerClient = DockerOptions & {
+export type DockerClient = Required<DockerOptions> & {
   owned: OwnershipCache;
-  /** One call and its whole answer. `action` completes "Cannot …"; `codes` says what statuses mean. */
-  call<T>(action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes, limitMs?: number): Promise<T>;
+  /** One call and its whole answer. `action` completes "Cannot …". */
+  call<T>(action: string, perform: (docker: Docker) => Promise<T>, options?: CallOptions): Promise<T>;
   /**
-   * As `call`, for what takes the engine long: a few at a time. The engine does such work one after the
-   * other anyway, and what waits here does not use up its time there.
-   */
-  change<T>(turn: Turn, action: string, call: (docker: Docker) => Promise<T>, codes?: StatusCodes): Promise<T>;
-  /**
-   * A call answered by a stream, which has no time limit once it began. The `signal` handed to `call`
+   * A call answered by a stream, which has no time limit once it began. The `signal` handed to `perform`
    * belongs to the request: aborting the caller's ends the stream with an error.
    */
   stream(
     action: string,
-    call: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream | NodeJS.ReadWriteStream>,
+    perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
     codes?: StatusCodes,
     signal?: AbortSignal,
   ): Promise<Readable>;
@@ -56,19 +65,20 @@ export type DockerClient = DockerOptions & {
   negotiate(): Promise<EngineVersion>;
 };
 
+type EngineVersion = { version: string; apiVersion: string };
+
 /** A client for the engine at a socket. The engine need not be there yet, and may come and go. */
 export function createDockerClient(options: DockerOptions): DockerClient {
-  const { socketPath, timeoutMs } = options;
-  const plain = connect(socketPath, timeoutMs);
+  const { socketPath, timeoutMs, registries = [], cutOff = new AbortController().signal } = options;
   const calls = connect(socketPath, timeoutMs);
   // docker-modem's time limit is one of silence, which is what a stream of events mostly is.
   const streams = connect(socketPath, 0);
-  const inTurn = createTurns();
+  const inLane = createEngineQueue();
   let pinned: Promise<EngineVersion> | null = null;
 
   async function negotiate(): Promise<EngineVersion> {
     try {
-      const answer = await within(timeoutMs, plain.version());
+      const answer = await within(timeoutMs, connect(socketPath, timeoutMs).version());
       const apiVersion = chooseApiVersion(answer.ApiVersion, answer.MinAPIVersion ?? OLDEST_API);
       // Without this docker-modem names no version, and a newer engine answers in ways not known here.
       for (const docker of [calls, streams]) Object.assign(docker.modem, { version: `v${apiVersion}` });
@@ -89,89 +99,92 @@ export function createDockerClient(options: DockerOptions): DockerClient {
     }
   }
 
-  async function call<T>(
-    action: string,
-    perform: (docker: Docker) => Promise<T>,
-    codes?: StatusCodes,
-    limitMs: number = timeoutMs,
-  ): Promise<T> {
-    try {
-      await ready();
-      // A longer limit needs the client without one of its own.
-      return await within(limitMs, perform(limitMs > timeoutMs ? streams : calls));
-    } catch (error) {
-      throw toPlatformError(error, action, codes);
-    }
-  }
+  return {
+    ...options,
+    registries,
+    cutOff,
+    owned: { container: new Map(), network: new Map() },
 
-  async function change<T>(
-    turn: Turn,
-    action: string,
-    perform: (docker: Docker) => Promise<T>,
-    codes?: StatusCodes,
-  ): Promise<T> {
-    const asked = performance.now();
-    return inTurn(turn, async () => {
-      if (options.cutOff?.aborted === true)
-        throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
-      if (performance.now() - asked < QUEUE_LIMITS * timeoutMs) return call(action, perform, codes);
-      throw toPlatformError(new EngineTimeout(QUEUE_LIMITS * timeoutMs), action);
-    });
-  }
+    async call(action, perform, { codes, lane, limitMs } = {}) {
+      async function ask() {
+        try {
+          await ready();
+          return await within(limitMs ?? timeoutMs, perform(limitMs === undefined ? calls : streams));
+        } catch (error) {
+          throw toPlatformError(error, action, codes);
+        }
+      }
+      if (lane === undefined) return ask();
+      const [asked, queueLimitMs] = [performance.now(), QUEUE_LIMITS * timeoutMs];
+      return inLane(lane, async () => {
+        if (cutOff.aborted) throw new PlatformError("shutting_down", `Cannot ${action}: the platform is shutting down`);
+        if (performance.now() - asked < queueLimitMs) return ask();
+        throw toPlatformError(engineTimeout(queueLimitMs), action);
+      });
+    },
 
-  async function stream(
-    action: string,
-    perform: (docker: Docker, signal: AbortSignal) => Promise<NodeJS.ReadableStream>,
-    codes?: StatusCodes,
-    signal?: AbortSignal,
-  ): Promise<Readable> {
-    const late = new AbortController();
-    try {
-      await ready();
-      signal?.throwIfAborted();
-      const request = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
-      return (await within(timeoutMs, perform(streams, request))) as Readable;
-    } catch (error) {
-      late.abort();
-      if (signal?.aborted === true && !isPlatformError(error)) throw signal.reason;
-      throw toPlatformError(error, action, codes);
-    }
-  }
+    async stream(action, perform, codes, signal) {
+      const late = new AbortController();
+      try {
+        await ready();
+        signal?.throwIfAborted();
+        const request = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+        return (await within(timeoutMs, perform(streams, request))) as Readable;
+      } catch (error) {
+        late.abort();
+        if (signal?.aborted === true && !isPlatformError(error)) throw signal.reason;
+        throw toPlatformError(error, action, codes);
+      }
+    },
 
-  const owned: OwnershipCache = { container: new Map(), network: new Map() };
-  return { ...options, owned, call, change, stream, negotiate };
+    negotiate,
+  };
+}
+
+/** A function that does `work` once it is its turn. Within a lane, the first to ask comes first. */
+export function createEngineQueue(): <T>(lane: Lane, work: () => Promise<T>) => Promise<T> {
+  const networks = new PQueue({ concurrency: NETWORKS_AT_ONCE });
+  const others = new PQueue({ concurrency: CHANGES_AT_ONCE });
+  return (lane, work) =>
+    lane === "network" ? networks.add(work) : others.add(work, { priority: lane === "high" ? 1 : 0 });
 }
 
 /** The newest API version that both sides know. Throws `engine_failed` where there is none. */
 export function chooseApiVersion(newest: string, oldest: string): string {
-  const chosen = compareVersions(newest, NEWEST_API) < 0 ? newest : NEWEST_API;
-  if (compareVersions(chosen, OLDEST_API) >= 0 && compareVersions(chosen, oldest) >= 0) return chosen;
+  const chosen = isBelow(newest, NEWEST_API) ? newest : NEWEST_API;
+  if (!isBelow(chosen, OLDEST_API) && !isBelow(chosen, oldest)) return chosen;
   const versions = `it speaks API ${oldest} to ${newest}, the platform ${OLDEST_API} to ${NEWEST_API}`;
   throw new PlatformError("engine_failed", `Cannot use this Docker engine: ${versions}; install Docker 20.10 or newer`);
 }
 
-function compareVersions(a: string, b: string): number {
-  const [majorA = 0, minorA = 0] = a.split(".").map(Number);
-  const [majorB = 0, minorB = 0] = b.split(".").map(Number);
-  return majorA - majorB || minorA - minorB;
+function isBelow(a: string, b: string): boolean {
+  return a.localeCompare(b, "en", { numeric: true }) < 0;
 }
 
 function connect(socketPath: string, timeout: number): Docker {
-  // Named although empty: docker-modem would take what is not named from DOCKER_HOST. A connection
-  // serves one request, as one kept open across a restart of the engine would fail the next.
-  const elsewhere = { host: undefined, port: undefined, protocol: "http" } as unknown as Docker.DockerOptions;
-  return new Docker({
-    ...elsewhere,
-    socketPath,
-    timeout,
-    agent: new QuietAgent(),
-  } as Docker.DockerOptions);
+  // Named although empty: docker-modem would take what is not named from DOCKER_HOST.
+  const elsewhere = { host: undefined, port: undefined, protocol: "http" };
+  return new Docker({ ...elsewhere, socketPath, timeout, agent: new OpaqueAgent() } as unknown as Docker.DockerOptions);
 }
 
-/** The result of `work`, or an EngineTimeout: docker-modem itself waits forever for the end of an answer that began. */
+/**
+ * docker-modem describes the agent with all its sockets at every request, for a debug log that is off: this one has
+ * nothing to describe. A connection serves one request, as one kept open over a restart of the engine fails the next.
+ */
+export class OpaqueAgent extends Agent {
+  constructor() {
+    super({ keepAlive: false });
+  }
+
+  [inspect.custom](): string {
+    return "Agent";
+  }
+}
+
+/** The result of `work`, or engineTimeout: docker-modem itself waits forever for the end of an answer that began. */
 async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new EngineTimeout(limitMs)), limitMs);
+  const timer = setTimeout(() => late.reject(engineTimeout(limitMs)), limitMs);
   try {
     return await Promise.race([work, late.promise]);
   } finally {

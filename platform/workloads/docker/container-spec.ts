@@ -1,22 +1,21 @@
 import type { ContainerSpec, NetworkSpec } from "./engine.ts";
 
 /**
- * What ordinary images need to start as root and drop to their own user: own and read files (CHOWN,
- * DAC_OVERRIDE, FOWNER), change user (SETUID, SETGID), stop their workers after that (KILL), listen on
- * port 80 (NET_BIND_SERVICE). Left out of Docker's own default set: raw sockets, device nodes, chroot,
- * file capabilities and the audit log.
+ * What ordinary images need to start as root and drop to their own user: own and read files (CHOWN, DAC_OVERRIDE,
+ * FOWNER), change user (SETUID, SETGID), stop their workers after that (KILL), listen on port 80 (NET_BIND_SERVICE).
+ * Left out of Docker's own default set: raw sockets, device nodes, chroot, file capabilities and the audit log.
  */
-const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"] as const;
+const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 
 /** A container's output on disk is at most size × files; what is not read before it is rotated away is lost. */
-const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" } as const;
+const LOG_OPTIONS = { "max-size": "50m", "max-file": "2" };
 
 /**
  * Older engines hand the names that a container of an internal network asks for to the machine's resolvers
- * (CVE-2024-29018), which is a way out. So its resolver is the container itself, where nobody answers, and
- * is not waited for. Names of its own network the engine knows.
+ * (CVE-2024-29018), which is a way out. So its resolver is the container itself, which does not answer and is not
+ * waited for. Names of its own network the engine knows.
  */
-const NO_RESOLVER = { Dns: ["127.0.0.1"], DnsOptions: ["timeout:1", "attempts:1"] } as const;
+const NO_RESOLVER = { Dns: ["127.0.0.1"], DnsOptions: ["timeout:1", "attempts:1"] };
 
 const MIB = 1024 * 1024;
 const NANO = 1_000_000_000;
@@ -41,12 +40,12 @@ export function buildContainerBody(spec: ContainerSpec) {
       NanoCpus: Math.round(cpus * NANO),
       PidsLimit: pids,
       CapDrop: ["ALL"],
-      CapAdd: [...CAPABILITIES],
+      CapAdd: CAPABILITIES,
       SecurityOpt: ["no-new-privileges:true"],
-      // Reaps zombies and gives signals their default meaning, whatever the image starts.
+      // Reaps zombies and gives signals their default meaning, in any image.
       Init: true,
-      LogConfig: { Type: "json-file", Config: { ...LOG_OPTIONS } },
-      // A crash must stay one until somebody recovers it.
+      LogConfig: { Type: "json-file", Config: LOG_OPTIONS },
+      // A crash must stay one until it is recovered.
       RestartPolicy: { Name: "no" },
     },
     NetworkingConfig: { EndpointsConfig: { [spec.network]: buildEndpoint(spec.address, spec.aliases) } },
@@ -55,7 +54,7 @@ export function buildContainerBody(spec: ContainerSpec) {
 
 /** A place in a network: a fixed address and DNS names. */
 export function buildEndpoint(address: string, aliases: string[]) {
-  return { IPAMConfig: { IPv4Address: address }, Aliases: [...aliases] };
+  return { IPAMConfig: { IPv4Address: address }, Aliases: aliases };
 }
 
 /** The create request for an environment's network. */
@@ -74,10 +73,7 @@ export function buildNetworkBody(spec: NetworkSpec) {
   };
 }
 
-/**
- * The create request for a container that is never started: only its files are read. Images made from
- * scratch name no command, so it gets one.
- */
+/** The create request for a container that is never started. Images made from scratch name no command: it gets one. */
 export function buildHelperBody(image: string, labels: Record<string, string>) {
   return { Image: image, Labels: { ...labels }, Cmd: ["/never-started"], HostConfig: { NetworkMode: "none" } };
 }

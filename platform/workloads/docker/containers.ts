@@ -1,106 +1,107 @@
-import { PlatformError } from "../../kernel/errors.ts";
-import { isOurs } from "../../domain/environment/labels.ts";
 import { delay } from "../../kernel/delay.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Docker, DockerClient, Lane } from "./client.ts";
 import { buildContainerBody, type ContainerBody } from "./container-spec.ts";
-import type { Docker, DockerClient } from "./client.ts";
-import { statusOf } from "./errors.ts";
-import { killAndWait } from "./kill-and-wait.ts";
-import { containerFacts, findContainer, ifOwn, withOwn, type ContainerInspection } from "./lookup.ts";
 import type { ContainerEngine, ContainerSpec } from "./engine.ts";
+import { statusOf, type StatusCodes } from "./errors.ts";
+import { openEvents } from "./events.ts";
+import { inspectedContainer } from "./facts.ts";
+import { readJsonLines } from "./json-lines.ts";
+import { findContainer, ifOwn, withOwn } from "./own-objects.ts";
 
-/** How often a container on its way out is looked at, and how soon one that was not paused or unpaused is tried again. */
+/** How often a container that leaves is looked at, and how soon a pause or unpause that failed is tried again. */
 const POLL_MS = 50;
 const PAUSE_ATTEMPTS = 5;
 
+const NOT_THERE: StatusCodes = { 404: "conflict", 409: "conflict" };
+
 type Lifecycle = Omit<ContainerEngine, "exec" | "execDetached" | "copyFromImage" | "logs">;
+type Container = ReturnType<Docker["getContainer"]>;
 
 /** Containers' life from create to remove, on a Docker engine. */
 export function createDockerContainers(client: DockerClient): Lifecycle {
+  type Request = { lane?: Lane; codes?: StatusCodes };
+
+  function ask<T>(verb: string, name: string, perform: (container: Container) => Promise<T>, request: Request) {
+    const call = (id: string) =>
+      client.call(`${verb} container "${name}"`, (docker) => perform(docker.getContainer(id)), request);
+    return withOwn(client, verb, "container", name, call);
+  }
+
   async function create(spec: ContainerSpec): Promise<string> {
-    const body = buildContainerBody(spec);
     try {
-      return await createContainer(client, spec.name, body);
+      return await createContainer(client, spec.name, buildContainerBody(spec));
     } catch (error) {
-      if (statusOf(error) === 400) throw await refusedSpec(client, spec, error);
-      if (statusOf(error) !== 409) throw error;
-      const existing = await findContainer(client, spec.name);
-      if (existing !== null && !isLeaving(existing)) {
-        assertSame(client, existing, spec, error);
-        return existing.Id;
-      }
-      // The name is taken until the removal under way has ended.
-      await untilGone(client, spec.name);
-      return createContainer(client, spec.name, body);
+      throw statusOf(error) === 400 ? await refusedSpec(client, spec, error) : error;
     }
   }
 
   async function start(name: string): Promise<void> {
-    const codes = { 400: "image_not_runnable", 404: "conflict", 409: "conflict" } as const;
-    const begin = (id: string) =>
-      client.change("continues", `start container "${name}"`, (docker) => docker.getContainer(id).start(), codes);
-    const tell = () => unless([304], withOwn(client, "start", "container", name, begin));
-    if ((await tell()) === null) return;
+    const codes = { ...NOT_THERE, 400: "image_not_runnable" } as const;
+    const begin = () =>
+      unless(
+        [304],
+        ask("start", name, (container) => container.start(), { lane: "high", codes }),
+      );
+    if ((await begin()) === null) return;
     // One that failed, and that the engine starts again by itself, counts as started while the engine waits, which is
     // up to a minute; a kill ends the waiting.
     if (!(await findContainer(client, name))?.State.Restarting) return;
     await kill(name, "SIGKILL");
-    await tell();
+    await begin();
   }
 
   async function remove(name: string): Promise<void> {
     // Its anonymous volumes go with it, or every environment would leave some behind.
+    const options = { force: true, v: true };
     const removal = (id: string) =>
-      client.change("continues", `remove container "${name}"`, (docker) =>
-        docker.getContainer(id).remove({ force: true, v: true }),
-      );
-    const status = await unless([404, 409], ifOwn(client, "remove", "container", name, removal));
-    if (status === 409) await untilGone(client, name);
+      client.call(`remove container "${name}"`, (docker) => docker.getContainer(id).remove(options), { lane: "high" });
+    const deadline = performance.now() + client.timeoutMs;
+    // 409: another removal of it is in progress.
+    while ((await unless([404, 409], ifOwn(client, "remove", "container", name, removal))) === 409) {
+      if (performance.now() < deadline) await delay(POLL_MS);
+      else throw new PlatformError("engine_failed", `Cannot remove container "${name}": its removal does not end`);
+    }
     client.owned.container.delete(name);
   }
 
   async function kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void> {
-    // With SIGKILL the engine waits for the end, and what it does then takes it long; a reload waits for nobody.
-    const send = (id: string) => {
-      const tell = (docker: Docker) => docker.getContainer(id).kill({ signal });
-      const request = [`kill container "${name}"`, tell, { 404: "conflict" }] as const;
-      return signal === "SIGKILL" ? client.change("begins", ...request) : client.call(...request);
-    };
-    await unless([409], withOwn(client, "kill", "container", name, send));
+    const codes = { 404: "conflict" } as const;
+    const killing =
+      signal === "SIGKILL"
+        ? ask("kill", name, (container) => killAndWait(client, container), { lane: "low", codes })
+        : ask("kill", name, (container) => container.kill({ signal }), { codes });
+    await unless([409], killing);
   }
-
-  async function killProcesses(name: string): Promise<void> {
-    await unless(
-      [409],
-      withOwn(client, "kill", "container", name, (id) => killAndWait(client, name, id)),
-    );
-  }
-
-  const pause = (name: string): Promise<void> => pauseOrUnpause(name, "pause");
-  const unpause = (name: string): Promise<void> => pauseOrUnpause(name, "unpause");
 
   /** On a busy machine the kernel may not stop every process in time, or the engine knows an old state: it answers 500. */
   async function pauseOrUnpause(name: string, verb: "pause" | "unpause"): Promise<void> {
-    const codes = { 404: "conflict", 409: "conflict" } as const;
-    const ask = (id: string) =>
-      client.call(`${verb} container "${name}"`, (docker) => docker.getContainer(id)[verb](), codes);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await withOwn(client, verb, "container", name, ask);
+        return await ask(verb, name, (container) => container[verb](), { codes: NOT_THERE });
       } catch (error) {
-        const now = statusOf(error) === null ? undefined : (await findContainer(client, name))?.State.Status;
-        if (verb === "pause" ? now === "paused" : now !== undefined && now !== "paused") return;
-        if (now !== (verb === "pause" ? "running" : "paused") || attempt === PAUSE_ATTEMPTS) throw error;
+        if (statusOf(error) === null) throw error;
+        const found = await findContainer(client, name);
+        const isPaused = found?.State.Status === "paused";
+        if (found !== null && isPaused === (verb === "pause")) return;
+        if (statusOf(error) !== 500 || attempt === PAUSE_ATTEMPTS) throw error;
       }
       await delay(POLL_MS);
     }
   }
 
-  async function inspect(name: string) {
-    const found = await findContainer(client, name);
-    return found === null ? null : containerFacts(found);
-  }
-
-  return { create, start, remove, kill, killProcesses, pause, unpause, inspect };
+  return {
+    create,
+    start,
+    remove,
+    kill,
+    pause: (name) => pauseOrUnpause(name, "pause"),
+    unpause: (name) => pauseOrUnpause(name, "unpause"),
+    async inspect(name) {
+      const found = await findContainer(client, name);
+      return found === null ? null : inspectedContainer(found);
+    },
+  };
 }
 
 /** Creates a container; the body, environment included, travels in the body: dockerode would put it into the URL. */
@@ -111,26 +112,10 @@ export async function createContainer(
 ): Promise<string> {
   const options = { _query: { name }, _body: body } as unknown as Parameters<Docker["createContainer"]>[0];
   const codes = { 400: "invalid_request", 404: "image_not_found", 409: "conflict" } as const;
-  const { id } = await client.change(
-    "begins",
-    `create container "${name}" from image "${body.Image}"`,
-    (docker) => docker.createContainer(options),
-    codes,
-  );
+  const action = `create container "${name}" from image "${body.Image}"`;
+  const { id } = await client.call(action, (docker) => docker.createContainer(options), { lane: "low", codes });
   client.owned.container.set(name, id);
   return id;
-}
-
-/** A status that means "already so", or null for success; throws the rest. */
-async function unless(accepted: number[], answer: Promise<unknown>): Promise<number | null> {
-  try {
-    await answer;
-    return null;
-  } catch (error) {
-    const status = statusOf(error);
-    if (status === null || !accepted.includes(status)) throw error;
-    return status;
-  }
 }
 
 /** The engine answers 400 to every spec it refuses; an image without a command is the image's own fault. */
@@ -143,42 +128,40 @@ async function refusedSpec(client: DockerClient, spec: ContainerSpec, error: unk
   return new PlatformError("image_not_runnable", detail, { cause: error });
 }
 
-function assertSame(client: DockerClient, existing: ContainerInspection, spec: ContainerSpec, cause: unknown): void {
-  const { Config: config, HostConfig: host, NetworkSettings: settings } = existing;
-  const wanted = buildContainerBody(spec);
-  const address = settings.Networks[spec.network]?.IPAMConfig?.IPv4Address;
-  const env = new Set(config.Env);
-  const same =
-    isOurs(config.Labels, client.instance) &&
-    Object.entries(wanted.Labels).every(([key, value]) => config.Labels[key] === value) &&
-    config.Image === wanted.Image &&
-    wanted.Env.every((entry) => env.has(entry)) &&
-    (wanted.Cmd === undefined || JSON.stringify(config.Cmd) === JSON.stringify(wanted.Cmd)) &&
-    host.NetworkMode === wanted.HostConfig.NetworkMode &&
-    (address === undefined || address === spec.address) &&
-    host.Memory === wanted.HostConfig.Memory &&
-    host.NanoCpus === wanted.HostConfig.NanoCpus &&
-    host.PidsLimit === wanted.HostConfig.PidsLimit;
-  if (same) return;
-  throw new PlatformError(
-    "conflict",
-    `Cannot create container "${spec.name}": another one has that name; remove it first`,
-    { cause },
-  );
+/**
+ * Kills a container and returns once its processes have ended, as the engine's events tell: its answer comes when it
+ * has also taken the container off its networks, which takes it two or three times as long.
+ */
+async function killAndWait(client: DockerClient, container: Container): Promise<void> {
+  const over = new AbortController();
+  try {
+    const answered = container.kill({ signal: "SIGKILL" });
+    answered.catch(() => {}); // of one that has ended there is nothing more to hear
+    await Promise.race([answered, awaitDeath(client, container.id, over.signal)]);
+  } finally {
+    over.abort();
+  }
 }
 
-function isLeaving(found: ContainerInspection): boolean {
-  return found.State.Status === "removing" || found.State.Dead;
+/** Settles only with the container's end: where the engine's events cannot be had, its answer has to do. */
+async function awaitDeath(client: DockerClient, id: string, signal: AbortSignal): Promise<void> {
+  const filters = { type: ["container"], container: [id], event: ["die"] };
+  try {
+    for await (const _ of readJsonLines(await openEvents(client, Date.now(), filters, signal))) return;
+  } catch {
+    // Told by the kill's own answer.
+  }
+  return new Promise(() => {});
 }
 
-/** Waits for the end of a removal under way; `engine_failed` when it takes longer than a call may. */
-async function untilGone(client: DockerClient, name: string): Promise<void> {
-  const deadline = performance.now() + client.timeoutMs;
-  while ((await findContainer(client, name)) !== null) {
-    if (performance.now() > deadline) {
-      const detail = `Cannot remove container "${name}": its removal does not end; restart the Docker engine`;
-      throw new PlatformError("engine_failed", detail);
-    }
-    await delay(POLL_MS);
+/** A status that means "already so", or null for success; throws the rest. */
+async function unless(accepted: number[], answer: Promise<unknown>): Promise<number | null> {
+  try {
+    await answer;
+    return null;
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === null || !accepted.includes(status)) throw error;
+    return status;
   }
 }

@@ -1,20 +1,16 @@
 import { isAppOf, LABEL_ENV, LABEL_ROLE } from "../../domain/environment/labels.ts";
-import { createSubnetAllocator, formatSubnet, parseSubnet, type Subnet } from "../../domain/network/subnets.ts";
-import type { Placement } from "../../domain/plan/observed.ts";
+import { formatSubnet } from "../../domain/network/subnets.ts";
 import { isPlatformError, PlatformError } from "../../kernel/errors.ts";
 import type { Failpoint } from "../../kernel/failpoint.ts";
-import type { IdleQueue } from "../../kernel/idle-queue.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { ActualEnvironment, EdgeContainer, NetworkPool, ServiceRef, Workloads } from "../workloads.ts";
 import { createEdgeContainer } from "./edge-container.ts";
-import type { ContainerFacts, Engine, EngineFacts } from "./engine.ts";
+import type { ContainerFacts, Engine } from "./engine.ts";
+import { containerName, environmentNetwork, pooledNetworkName } from "./environment-network.ts";
 import { createEnvironmentObjects } from "./environment-objects.ts";
-import { environmentNetwork, type EnvironmentNetwork } from "./environment-network.ts";
-import { createNetworkPool, type DockerNetworkPool } from "./network-pool.ts";
-import { containerName, pooledNetworkName } from "./names.ts";
+import { createNetworkPool, type DockerNetworkPool, type NetworkPoolOptions } from "./network-pool.ts";
 import { readEnvironments, type FoundEnvironment } from "./read-environments.ts";
-import { createReservations, type Reservation } from "./reservations.ts";
-import { createTakenSubnets } from "./taken-subnets.ts";
+import { createReservations, type NetworkView, type Reservation, type SubnetOptions } from "./reservations.ts";
 
 export type DockerWorkloadsOptions = {
   engine: Engine;
@@ -22,11 +18,10 @@ export type DockerWorkloadsOptions = {
   instance: string;
   /** The edge proxy's container, and its address in the platform's own network. */
   edge: { container: string; address: string };
-  /** Each environment's network is cut from `range`, with this prefix length. */
-  subnets: { range: Subnet; prefix: number };
+  subnets: SubnetOptions;
   /** The machine's routes, CIDR. */
   routes: () => Promise<string[]>;
-  pool: { size: () => number; idle: Pick<IdleQueue, "run">; refusal: () => Promise<string | null> };
+  pool: Pick<NetworkPoolOptions, "size" | "idle" | "refusal">;
   failpoint: Failpoint;
   logger: Pick<Logger, "warn" | "error">;
 };
@@ -43,50 +38,33 @@ const POOL_SHARE = 0.5;
 /** Workloads on one Docker engine: a network an environment, a container a service. */
 export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWorkloads {
   const { engine, instance, edge, failpoint, logger } = options;
-  const taken = createTakenSubnets(options.subnets.range);
-  const subnets = createSubnetAllocator(options.subnets.range, options.subnets.prefix, taken.has);
-  const reservations = createReservations(instance, subnets);
+  const { containers } = engine;
+  const reservations = createReservations(instance, options.subnets);
   const objects = createEnvironmentObjects({ engine, instance, edge: edge.container, failpoint });
-  let isObserved = false;
+  /** As last seen. */
+  let found: ReadonlyMap<string, FoundEnvironment> = new Map();
 
   const networkPool = createNetworkPool({
     ...options.pool,
     logger,
-    refusal: async () => {
-      const { used, total } = subnets.usage();
+    async refusal() {
+      const { used, total } = reservations.usage();
       return used >= total * POOL_SHARE ? "half of all subnets are in use" : options.pool.refusal();
     },
-    make: makePooledNetwork,
-    discard: discardPooledNetwork,
+    plan() {
+      const subnet = reservations.takeSubnet();
+      return environmentNetwork(pooledNetworkName(instance, formatSubnet(subnet)), subnet);
+    },
+    make: objects.makePooled,
+    async discard({ name, subnet }) {
+      try {
+        await objects.removeLoose(name);
+      } catch (error) {
+        logger.error({ err: error, network: name }, "cannot remove a network of the pool; trying again in a minute");
+      }
+      reservations.freeSubnet(subnet);
+    },
   });
-  /** Names of networks of the pool that are being made or removed. */
-  const changing = new Set<string>();
-
-  async function makePooledNetwork(): Promise<EnvironmentNetwork> {
-    const subnet = reservations.takeSubnet();
-    const network = environmentNetwork(pooledNetworkName(instance, formatSubnet(subnet)), subnet);
-    changing.add(network.name);
-    try {
-      await objects.makePooled(network);
-      return network;
-    } catch (error) {
-      await discardPooledNetwork(network);
-      throw error;
-    } finally {
-      changing.delete(network.name);
-    }
-  }
-
-  async function discardPooledNetwork({ name, subnet }: EnvironmentNetwork): Promise<void> {
-    changing.add(name);
-    try {
-      await objects.removeLoose(name);
-    } catch (error) {
-      logger.error({ err: error, network: name }, "cannot remove a network of the pool; trying again in a minute");
-    }
-    subnets.free(parseSubnet(subnet));
-    changing.delete(name);
-  }
 
   const nameOf = ({ env, service }: ServiceRef) => containerName(instance, env, service);
 
@@ -96,40 +74,38 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
     return reservation;
   }
 
-  async function look(): Promise<{ facts: EngineFacts; found: Map<string, FoundEnvironment> }> {
+  /** Looks at the engine, and takes over what it has. */
+  async function look() {
     const facts = await engine.observe();
-    const found = readEnvironments(facts, instance);
+    found = readEnvironments(facts, instance);
     const proxy = facts.containers.find(({ name }) => name === edge.container);
-    // A proxy that is gone cannot be attached: its own repair comes first.
-    reservations.learn(found, {
-      has: (name) => facts.networks.some((network) => network.name === name),
-      isEdgeAttached: ({ name, edgeAddress }) => proxy === undefined || isAt(proxy, name, edgeAddress),
-    });
-    isObserved = true;
-    return { facts, found };
+    const present = new Set(facts.networks.map(({ name }) => name));
+    const view: NetworkView = {
+      has: ({ name }) => present.has(name),
+      // A proxy that is gone cannot be attached: its own repair comes first.
+      isIntact: ({ name, edgeAddress }) => present.has(name) && (proxy === undefined || isAt(proxy, name, edgeAddress)),
+    };
+    reservations.learn(found, view);
+    return { facts, view };
   }
 
-  /** The reservation as the engine has it; a platform that has just started must look first. */
+  /** The reservation; one that is not known may have been made by a former platform. */
   async function known(env: string): Promise<Reservation | undefined> {
-    if (!isObserved && reservations.get(env) === undefined) await look();
+    if (reservations.get(env) === undefined) await look();
     return reservations.get(env);
   }
 
-  /** Notes the ranges that something else uses: foreign networks, leftovers of ours, and the machine's routes. */
-  async function noteTakenSubnets(observed?: EngineFacts): Promise<void> {
-    const [{ networks }, foreign, routed] = await Promise.all([
-      observed ?? engine.observe(),
-      engine.networks.foreignSubnets(),
-      options.routes(),
-    ]);
-    // Read after the engine's answer, so that what was begun meanwhile is ours all the same.
-    const own = new Set(networks.filter(({ name }) => isInUse(name)).map(({ subnet }) => subnet));
-    const others = [...networks.map(({ subnet }) => subnet), ...foreign, ...routed];
-    taken.note(others.filter((subnet) => !own.has(subnet)));
+  /** Notes the ranges that something else uses: foreign networks, leftovers among ours, and the machine's routes. */
+  async function noteTakenSubnets(): Promise<void> {
+    const [ranges, routed] = await Promise.all([engine.networks.subnets(), options.routes()]);
+    // Asked after the engine's answer, so that a network that was begun meanwhile counts as in use.
+    const own = new Set(ranges.filter(({ network }) => isInUse(network)).map(({ subnet }) => subnet));
+    const all = [...ranges.map(({ subnet }) => subnet), ...routed];
+    reservations.noteTaken(all.filter((range) => !own.has(range)));
   }
 
   function isInUse(network: string): boolean {
-    if (network === instance || networkPool.has(network) || changing.has(network)) return true;
+    if (network === instance || networkPool.has(network)) return true;
     return reservations.all().some((reservation) => reservation.network.name === network);
   }
 
@@ -138,95 +114,76 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
     networkPool,
     info: async () => ({ kind: "Docker", version: (await engine.info()).version }),
     capacity() {
-      const { used, total } = subnets.usage();
+      const { used, total } = reservations.usage();
       return { environments: total - used };
     },
     ensureImage: (reference, signal) => engine.images.ensure(reference, signal),
 
     reserve({ env, services, egress }) {
       const { network } = reserve(env, services, egress);
-      const containers = Object.fromEntries(services.map((service) => [service, nameOf({ env, service })]));
-      return { network: network.name, containers };
+      const names = services.map((service) => [service, nameOf({ env, service })] as const);
+      return { network: network.name, containers: Object.fromEntries(names) };
     },
 
     async prepare({ env, egress }) {
-      const reservation = reserve(env, [], egress);
       try {
-        await objects.prepare(reservation, egress);
+        await objects.prepare(reserve(env, [], egress), egress);
       } catch (error) {
         if (isPlatformError(error, "address_pool_exhausted")) await noteTakenSubnets();
         throw error;
       }
     },
 
-    async place(spec): Promise<Placement> {
-      const reservation = reserve(spec.env, [spec.service], spec.egress);
-      const run = await objects.place(reservation, spec);
-      return { node: NODE, address: reservation.addresses.get(spec.service) ?? "", port: spec.port, run };
+    async place(spec) {
+      const { env, service, port } = spec;
+      const reservation = reserve(env, [service], spec.egress);
+      const leftovers = [...(found.get(env)?.leftovers ?? [])].filter(([, of]) => of === service);
+      const inTheWay = leftovers.map(([name]) => name);
+      const run = await objects.place(reservation, spec, inTheWay);
+      return { node: NODE, address: reservation.addresses.get(service) ?? "", port, run };
     },
 
     async start(ref) {
       const reservation = await known(ref.env);
-      if (reservation === undefined) return engine.containers.start(nameOf(ref));
+      if (reservation === undefined) return containers.start(nameOf(ref));
       await objects.start(reservation, ref);
     },
 
     async remove(env, { requestsInFlight }) {
       const reservation = await known(env);
-      if (reservation !== undefined) {
-        await objects.remove(reservation, requestsInFlight);
-        reservations.release(env);
-        return;
-      }
-      // Without a network: only containers can be left.
-      const found = (await look()).found.get(env);
-      if (found === undefined) return;
-      const names = [...found.leftovers.keys(), ...[...found.services.values()].map(({ name }) => name)];
-      for (const name of names) await objects.removeContainer(name);
+      const services = [...(reservation?.addresses.keys() ?? [])].map((service) => nameOf({ env, service }));
+      const names = new Set([...services, ...(found.get(env)?.leftovers.keys() ?? [])]);
+      await objects.remove([...names], reservation?.network.name ?? null, requestsInFlight);
+      reservations.release(env);
     },
 
     async observe() {
-      const { found } = await look();
+      await look();
       return new Map([...found].map(([env, environment]) => [env, actual(environment, reservations.get(env))]));
     },
 
     async tidy() {
-      const { facts } = await look();
-      const proxy = facts.containers.find(({ name }) => name === edge.container);
-      await networkPool.reconcile(({ name, edgeAddress }) => {
-        const isThere = facts.networks.some((network) => network.name === name);
-        return isThere && (proxy === undefined || isAt(proxy, name, edgeAddress));
-      });
-      const removed: string[] = [];
-      for (const { name, labels } of facts.containers) {
-        // The engine adapter does not show helpers that are at work: a killed platform left this one.
-        if (labels[LABEL_ROLE] !== "helper") continue;
-        await engine.containers.remove(name);
-        removed.push(`container ${name}`);
-      }
-      for (const { name, labels } of facts.networks) {
-        const isLoose = labels[LABEL_ENV] === undefined && labels[LABEL_ROLE] === "network" && !isInUse(name);
-        if (!isLoose) continue;
-        await objects.removeLoose(name);
-        removed.push(`network ${name}`);
-      }
-      const present = facts.networks.filter(({ name }) => !removed.includes(`network ${name}`));
-      await noteTakenSubnets({ ...facts, networks: present });
+      const { facts, view } = await look();
+      await networkPool.reconcile(view.isIntact);
+      // The engine does not show helpers that are at work: a killed platform left these.
+      const helpers = facts.containers.filter(({ labels }) => labels[LABEL_ROLE] === "helper");
+      for (const { name } of helpers) await containers.remove(name);
+      const loose = facts.networks.filter(
+        ({ name, labels }) => labels[LABEL_ENV] === undefined && labels[LABEL_ROLE] === "network" && !isInUse(name),
+      );
+      for (const { name } of loose) await objects.removeLoose(name);
+      await noteTakenSubnets();
       networkPool.refill();
-      return removed;
+      return [...helpers.map(({ name }) => `container ${name}`), ...loose.map(({ name }) => `network ${name}`)];
     },
 
     async inspect(ref) {
-      const facts = await engine.containers.inspect(nameOf(ref));
+      const facts = await containers.inspect(nameOf(ref));
       if (facts === null) return null;
-      if (!isAppOf(facts.labels, instance, ref.env)) {
-        throw new PlatformError(
-          "protected_target",
-          `Cannot touch container "${facts.name}": it is not part of environment "${ref.env}".`,
-        );
-      }
-      const { state, exitCode, oomKilled, name: container } = facts;
-      return { state, container, exitCode, oomKilled };
+      const { name: container, labels, state, exitCode, oomKilled } = facts;
+      if (isAppOf(labels, instance, ref.env)) return { state, container, exitCode, oomKilled };
+      const detail = `Cannot touch container "${container}": it is not part of environment "${ref.env}".`;
+      throw new PlatformError("protected_target", detail);
     },
 
     async *events(signal) {
@@ -238,15 +195,15 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
       }
     },
 
-    logs: (ref, logOptions) => engine.containers.logs(nameOf(ref), logOptions),
-    exec: (ref, command, limits) => engine.containers.exec(nameOf(ref), command, limits),
-    execDetached: (ref, command) => engine.containers.execDetached(nameOf(ref), command),
-    copyFromImage: (ref, image, folder) => engine.containers.copyFromImage(nameOf(ref), image, folder),
+    logs: (ref, logOptions) => containers.logs(nameOf(ref), logOptions),
+    exec: (ref, command, limits) => containers.exec(nameOf(ref), command, limits),
+    execDetached: (ref, command) => containers.execDetached(nameOf(ref), command),
+    copyFromImage: (ref, image, folder) => containers.copyFromImage(nameOf(ref), image, folder),
 
     async inject(ref, fault) {
       const name = nameOf(ref);
-      if (fault === "kill") return engine.containers.kill(name, "SIGKILL");
-      if (fault === "pause") return engine.containers.pause(name);
+      if (fault === "kill") return containers.kill(name, "SIGKILL");
+      if (fault === "pause") return containers.pause(name);
       const reservation = await known(ref.env);
       if (reservation !== undefined) await engine.networks.disconnect(reservation.network.name, name);
     },
@@ -258,20 +215,19 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
   };
 }
 
-/** What is there of one environment, in the terms of the planner. */
+/** The parts of one environment that are there, in the planner's terms. */
 function actual(found: FoundEnvironment, reservation: Reservation | undefined): ActualEnvironment {
   const services = [...found.services].map(([service, container]) => {
     const network = reservation?.network.name ?? container.homeNetwork;
-    const address = reservation?.addresses.get(service) ?? container.fixedAddresses[network] ?? "";
+    const address = reservation?.addresses.get(service) ?? container.networks[network] ?? "";
     const placement = address === "" ? null : { node: NODE, address, port: null, run: container.id };
     return [service, { state: container.state, connected: isAt(container, network, address), placement }] as const;
   });
-  const prepared = reservation !== undefined && reservation.isMade && reservation.isEdgeAttached;
+  const prepared = reservation?.isEdgeAttached ?? false;
   return { prepared, services: Object.fromEntries(services), objects: found.objects };
 }
 
-/** Whether a container is on the network at this address. A container that does not run has an address yet to come. */
+/** Whether a container is on the network at this address, or will get one there when it starts. */
 function isAt({ networks }: ContainerFacts, network: string, address: string): boolean {
-  const there = networks[network];
-  return there === address || there === "";
+  return networks[network] === address || networks[network] === "";
 }

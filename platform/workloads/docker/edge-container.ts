@@ -1,4 +1,3 @@
-import { isPlatformError } from "../../kernel/errors.ts";
 import type { EdgeContainer } from "../workloads.ts";
 import type { Engine } from "./engine.ts";
 
@@ -6,45 +5,37 @@ type Options = { engine: Engine; instance: string; container: string; address: s
 
 /** Nginx's container. Its place in the platform's own network, named after the instance, is `address`. */
 export function createEdgeContainer({ engine, instance, container: name, address }: Options): EdgeContainer {
-  /** Starts it, also where a network went that it was on. Returns what had to be done first. */
-  async function start(): Promise<string[]> {
-    try {
-      await engine.containers.start(name);
-      return [];
-    } catch (error) {
-      if (!isPlatformError(error, "conflict")) throw error;
-      // A network that went while the container did not run keeps it from starting until it is disconnected.
-      const { containers, networks } = await engine.observe();
-      const present = new Set(networks.map((network) => network.name));
-      const attached = Object.keys(containers.find((container) => container.name === name)?.networks ?? {});
-      const gone = attached.filter((network) => network.startsWith(`${instance}-`) && !present.has(network));
-      if (gone.length === 0) throw error;
-      for (const network of gone) await engine.networks.disconnect(network, name);
-      await engine.containers.start(name);
-      return gone.map((network) => `disconnect-edge ${network}`);
-    }
+  const { containers, networks } = engine;
+
+  /** A network that went while the container did not run keeps it from starting until it is disconnected. */
+  async function leaveGoneNetworks(attached: string[]): Promise<string[]> {
+    const present = new Set((await engine.observe()).networks.map((network) => network.name));
+    const gone = attached.filter((network) => network.startsWith(`${instance}-`) && !present.has(network));
+    for (const network of gone) await networks.disconnect(network, name);
+    return gone.map((network) => `disconnect-edge ${network}`);
   }
 
   return {
     async repair({ beforeStart }) {
-      const facts = await engine.containers.inspect(name);
+      const facts = await containers.inspect(name);
       if (facts === null) throw new Error("its container is gone; run `make up`, which makes it anew");
       const steps: string[] = [];
-      // A container that does not run has no address yet: it gets the one that it was connected with.
       const present = facts.networks[instance];
       if (present !== address && present !== "") {
-        await engine.networks.connect(instance, name, address);
+        await networks.connect(instance, name, address);
         steps.push(`connect-edge ${instance}`);
       }
       if (facts.state === "paused") {
-        await engine.containers.unpause(name);
+        await containers.unpause(name);
         steps.push(`unpause-container ${name}`);
       } else if (facts.state !== "running") {
+        steps.push(...(await leaveGoneNetworks(Object.keys(facts.networks))));
         await beforeStart();
-        steps.push(...(await start()), `start-container ${name}`);
+        await containers.start(name);
+        steps.push(`start-container ${name}`);
       }
       return steps;
     },
-    hasExited: async () => (await engine.containers.inspect(name))?.state === "exited",
+    hasExited: async () => (await containers.inspect(name))?.state === "exited",
   };
 }

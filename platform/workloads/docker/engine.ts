@@ -1,159 +1,115 @@
-import type { ImageFacts, LogLine, LogOptions, WorkloadAction } from "../workloads.ts";
+import type { ImageFacts, ServiceSpec, WorkloadEvent, Workloads } from "../workloads.ts";
 
 /**
- * What the platform asks of a container engine. Every method is idempotent: asking for what is
- * already so succeeds. Failures are PlatformErrors: `engine_unavailable` when the engine cannot be
- * reached or does not answer in time, `engine_failed` when it refuses, or what a method names.
- * Methods that change or remove an object touch nothing but this instance's own, by label
- * (`protected_target` otherwise); where the object is absent they answer `conflict`, unless they say
- * that absent is fine. Where a caller's signal ends a wait, the method rejects with the signal's reason.
+ * One Docker engine, which the adapter's Workloads are made of. Methods, failures and signals are as in workloads.ts,
+ * said of containers instead of services. Methods that change or remove an object touch this instance's own alone, by
+ * label (`protected_target` otherwise); where it is absent they answer `conflict`, unless they say that absent is fine.
  */
 export interface Engine {
   readonly containers: ContainerEngine;
   readonly networks: NetworkEngine;
   readonly images: ImageEngine;
-  /** Version of the engine and of the API spoken; also the cheapest proof that it answers. */
+  /** Version of the engine and of the API spoken. */
   info(): Promise<{ version: string; apiVersion: string }>;
   /** Every container and network that carries this instance's label, in two calls. */
   observe(): Promise<EngineFacts>;
   /**
-   * What happens to this instance's containers from this call on, to the millisecond. Reconnects by itself, and loses
-   * no event meanwhile unless the engine itself was restarted or emitted more than it remembers (256);
-   * ends, without an error, when `signal` aborts.
+   * As Workloads.events, of this instance's containers. Reconnects by itself, and loses no event meanwhile unless the
+   * engine itself was restarted or emitted more than it remembers (256).
    */
   events(signal: AbortSignal): AsyncIterable<EngineEvent>;
 }
 
 export interface ContainerEngine {
   /**
-   * Creates a stopped container and returns its id. Its network need not exist before it is started. `image_not_found`
-   * when the image is not there, `image_not_runnable` when it names no command and the spec gives none,
-   * `invalid_request` when the engine refuses the spec (more CPUs than the machine has), `conflict`
-   * when the name is taken by a container of another spec.
+   * Creates a stopped container and returns its id. Its network need not exist before it is started. Fails as
+   * Workloads.place does, and with `conflict` when the name is taken.
    */
   create(spec: ContainerSpec): Promise<string>;
   /**
-   * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot
-   * execute shows as an exit with 126 or 127 at once. `conflict` when it is paused or a network of its is gone. One that
-   * the engine would start again by itself, but only after a while, is started at once.
+   * `image_not_runnable` when the engine cannot execute it; a command that the container's init cannot execute shows as
+   * an exit with 126 or 127. `conflict` when it is paused or lacks a network. One that the engine starts again by itself
+   * after a while is started at once.
    */
   start(name: string): Promise<void>;
   /** Removes it, running or not; absent is fine. */
   remove(name: string): Promise<void>;
-  /** Sends a signal; a container that does not run is fine. A paused one dies of SIGKILL as well. */
-  kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void>;
   /**
-   * As kill with SIGKILL, for whoever removes it next: returns as soon as the processes have ended and their connections
-   * are closed. The engine cleans up after them meanwhile, and `observe` may still show the container as running.
+   * Sends a signal; a container that does not run is fine. With SIGKILL, of which a paused one dies as well, it returns
+   * as soon as the processes have ended and their connections are closed. The engine cleans up after them meanwhile:
+   * other calls for the container wait for that, but `observe` may still show it as running.
    */
-  killProcesses(name: string): Promise<void>;
+  kill(name: string, signal: "SIGKILL" | "SIGHUP"): Promise<void>;
   /** Freezes it; not running → `conflict`. */
   pause(name: string): Promise<void>;
   /** Not paused is fine, running or not. */
   unpause(name: string): Promise<void>;
-  /** Anyone's container, so that a guard can look at its labels; null when absent. */
+  /** A container of any owner, so that a guard can look at its labels; null when absent. */
   inspect(name: string): Promise<ContainerFacts | null>;
-  /**
-   * Runs a command inside as root and waits for its end; not running, or paused → `conflict`; not ended
-   * within `timeoutMs` → `engine_failed`, while it goes on inside. `output` holds the first 64 KiB of both
-   * streams. A command that cannot be executed exits with 126 or 127.
-   */
-  exec(
-    name: string,
-    command: string[],
-    options: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<{ exitCode: number; output: string }>;
-  /** Starts a command inside as root and leaves it running; not running, or paused → `conflict`. */
-  execDetached(name: string, command: string[]): Promise<void>;
-  /**
-   * Copies a folder (absolute path) out of an image into the same place of a container, running or not.
-   * `image_not_found` as in create.
-   */
-  copyFromImage(name: string, image: string, folder: string): Promise<void>;
-  /**
-   * Lines the container wrote, oldest first, both streams, in batches of at most 256, as they arrive.
-   * Reads no faster than it is iterated and holds a bounded amount in memory, however fast the container
-   * writes; leaving the loop closes the connection. With `follow` it goes on until the container's
-   * present run ends or `signal` aborts; both end it without an error. A restarted container's next run
-   * needs a new call. `conflict` when the container is absent, `engine_unavailable` when the engine goes away.
-   * A container that writes faster than its bounded log is read loses the oldest lines.
-   */
-  logs(name: string, options: LogOptions): AsyncIterable<LogLine[]>;
+  /** Paused → `conflict`, as not running. */
+  exec: OfContainer<Workloads["exec"]>;
+  execDetached: OfContainer<Workloads["execDetached"]>;
+  /** `image_not_found` as in create. The container need not run. */
+  copyFromImage: OfContainer<Workloads["copyFromImage"]>;
+  /** Holds a bounded amount in memory; a container that writes faster than its log is read loses the oldest lines. */
+  logs: OfContainer<Workloads["logs"]>;
 }
+
+/** The same method, for a container by its name. */
+type OfContainer<M> = M extends (ref: never, ...rest: infer R) => infer T ? (name: string, ...rest: R) => T : never;
 
 export interface NetworkEngine {
   /**
-   * `address_pool_exhausted` when its subnet overlaps one that the engine already uses, `conflict` when
-   * the name is taken by a network of another subnet or owner.
+   * `address_pool_exhausted` when its subnet overlaps one in use, `conflict` when a network of another subnet or owner
+   * has the name.
    */
   create(spec: NetworkSpec): Promise<void>;
-  /** Removes it; whatever is still connected is disconnected first. Absent is fine. */
+  /** Removes it; what is still connected is disconnected first. Absent is fine. */
   remove(name: string): Promise<void>;
-  /**
-   * Attaches a container, running or not, at a fixed address and under DNS aliases; moves it there when
-   * it is attached at another address.
-   */
+  /** Attaches a container, running or not, at a fixed address and under DNS aliases, or moves it to that address. */
   connect(network: string, container: string, address: string, aliases?: string[]): Promise<void>;
   /**
    * Detaches it; not attached, or either one gone, is fine. A container that does not run lets go of a network that is
    * gone, which otherwise keeps it from starting.
    */
   disconnect(network: string, container: string): Promise<void>;
-  /** IPv4 ranges (CIDR) of the engine's networks that are not this instance's. */
-  foreignSubnets(): Promise<string[]>;
+  /** Ranges (CIDR) of all the engine's networks, of any owner, with the network's name. */
+  subnets(): Promise<{ network: string; subnet: string }[]>;
 }
 
 export interface ImageEngine {
-  /**
-   * The image's facts, pulling it where it is missing, from Docker Hub or a registry that the engine was given;
-   * callers that ask for the same one share a pull. `image_not_found` when it cannot be had, with the engine's own
-   * words in no more than its cause, `invalid_request` when `reference` is not an image reference.
-   */
+  /** As Workloads.ensureImage, from Docker Hub or a registry that the engine was given. */
   ensure(reference: string, signal?: AbortSignal): Promise<ImageFacts>;
 }
 
 /** A container to create, in the platform's terms; container-spec.ts turns it into the engine's. */
-export type ContainerSpec = {
+export type ContainerSpec = Pick<ServiceSpec, "image" | "command" | "resources"> & {
   name: string;
-  image: string;
   labels: Record<string, string>;
   env: Record<string, string>;
-  /** Replaces the image's command; null keeps it. */
-  command: string[] | null;
   network: string;
   address: string;
   aliases: string[];
   /** As in its network's spec: names that are not of this network are not asked for anywhere else. */
   internal?: boolean;
-  /** MiB, cores, processes. */
-  resources: { memory_mb: number; cpus: number; pids: number };
 };
 
-export type NetworkSpec = {
-  name: string;
-  /** CIDR. */
-  subnet: string;
-  gateway: string;
-  labels: Record<string, string>;
-  /** No way out of the network at all. */
-  internal: boolean;
-};
-
-export type ContainerState = "created" | "running" | "paused" | "exited";
+/** `subnet` in CIDR; `internal`: no way out of the network at all. */
+export type NetworkSpec = NetworkFacts & { gateway: string; internal: boolean };
 
 export type ContainerFacts = {
   id: string;
   name: string;
   labels: Record<string, string>;
-  image: string;
-  state: ContainerState;
+  state: "created" | "running" | "paused" | "exited";
   /** Of the last run; null while it runs or before it did. */
   exitCode: number | null;
   oomKilled: boolean;
-  /** Networks it is attached to, by name, with its address there ("" while it is neither running nor paused). */
+  /**
+   * Networks it is attached to, by name, with its address there: while it neither runs nor is paused, the fixed address
+   * that it will have, "" where it has none.
+   */
   networks: Record<string, string>;
-  /** The fixed addresses it was given, by network, also while it does not run. */
-  fixedAddresses: Record<string, string>;
   /** The network it was created on, also after it was disconnected or the network went. */
   homeNetwork: string;
 };
@@ -164,15 +120,8 @@ export type NetworkFacts = { name: string; labels: Record<string, string>; subne
 export type EngineFacts = { containers: ContainerFacts[]; networks: NetworkFacts[] };
 
 /**
- * A hint that something happened to a container of ours, the adapter's own helpers aside: `inspect` tells what is so.
- * On a busy machine the engine repeats `pause`, `unpause` and `disconnect`, late and among later events. `oom` comes at
- * most once a run, before or after `die`. Connect and disconnect name the network; env is "" for the platform's own parts.
+ * A hint about a container of ours, the adapter's own helpers aside. On a busy machine the engine repeats `pause`,
+ * `unpause` and `disconnect`, late and among later events. `oom` comes at most once a run, before or after `die`.
+ * Connect and disconnect name the network; env is "" for the platform's own parts.
  */
-export type EngineEvent = {
-  action: WorkloadAction;
-  container: string;
-  env: string;
-  network: string | null;
-  /** Milliseconds since the epoch. */
-  time: number;
-};
+export type EngineEvent = WorkloadEvent & { container: string; network: string | null };

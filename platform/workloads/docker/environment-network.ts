@@ -29,3 +29,21 @@ export function freeAddress({ subnet }: EnvironmentNetwork, taken: Iterable<stri
     if (!used.has(address)) return address;
   }
 }
+
+/**
+ * The network of an environment. Names begin with the instance, so that the platform's own network, named after the
+ * instance alone, sorts first: Docker keeps a container's published ports on its alphabetically first network.
+ */
+export function networkName(instance: string, env: string): string {
+  return `${instance}-${env}`;
+}
+
+/** A network of the pool, named after its subnet (CIDR), as a name cannot be changed when an environment takes it. */
+export function pooledNetworkName(instance: string, subnet: string): string {
+  return `${instance}-net-${subnet.replaceAll(/[./]/g, "-")}`;
+}
+
+/** The container of one of an environment's services. */
+export function containerName(instance: string, env: string, service: string): string {
+  return `${instance}-${env}-${service}`;
+}

@@ -3,8 +3,7 @@ import { isPlatformError, PlatformError, type ErrorCode } from "../../kernel/err
 import { withFailpoint, type Failpoint } from "../../kernel/failpoint.ts";
 import type { ServiceRef, ServiceSpec } from "../workloads.ts";
 import type { Engine } from "./engine.ts";
-import type { EnvironmentNetwork } from "./environment-network.ts";
-import { containerName } from "./names.ts";
+import { containerName, type EnvironmentNetwork } from "./environment-network.ts";
 import type { Reservation } from "./reservations.ts";
 
 type Options = { engine: Engine; instance: string; edge: string; failpoint: Failpoint };
@@ -18,9 +17,22 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
   const step = <T>(name: string, effect: () => Promise<T>): Promise<T> => withFailpoint(failpoint, name, effect);
   const nameOf = ({ env, service }: ServiceRef) => containerName(instance, env, service);
 
-  async function createNetwork(network: EnvironmentNetwork, labels: Record<string, string>, egress: boolean) {
+  const createNetwork = (network: EnvironmentNetwork, labels: Record<string, string>, internal: boolean) => {
     const { name, subnet, gateway } = network;
-    await step("create-network", () => networks.create({ name, subnet, gateway, labels, internal: !egress }));
+    return step("create-network", () => networks.create({ name, subnet, gateway, labels, internal }));
+  };
+  const removeContainer = (name: string) => step("remove-container", () => containers.remove(name));
+  const leave = (network: string) => stepIfOurs("disconnect-edge", () => networks.disconnect(network, edge));
+  const removeNetwork = (name: string) => stepIfOurs("remove-network", () => networks.remove(name));
+
+  /** An object whose name another owner has taken needs no removal; a container that is gone (`conflict`) no kill. */
+  async function stepIfOurs(name: string, effect: () => Promise<void>, tolerated?: ErrorCode): Promise<void> {
+    try {
+      await step(name, effect);
+    } catch (error) {
+      if (!isPlatformError(error, "protected_target") && !isPlatformError(error, tolerated ?? "protected_target"))
+        throw error;
+    }
   }
 
   /** This line connects Nginx to a network. A missing container of Nginx is no conflict with what the caller asked. */
@@ -41,58 +53,11 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
 
   /** Makes the network; where it is there already, the edge proxy is put back on it. */
   async function prepare(reservation: Reservation, egress: boolean): Promise<void> {
-    if (reservation.isMade) {
-      if (!reservation.isEdgeAttached) await attachEdge(reservation);
-      return;
-    }
-    const { env, network, isPooled } = reservation;
-    const labels = isPooled ? pooledNetworkLabels(instance) : environmentLabels(instance, env, "network");
-    await createNetwork(network, labels, egress);
-    reservation.isMade = true;
-    reservation.isEdgeAttached = false;
-  }
-
-  /** Makes the container and returns its id. Containers in its way go first. */
-  async function place(reservation: Reservation, spec: ServiceSpec): Promise<string> {
-    const { network, addresses, leftovers } = reservation;
-    const { env, service } = spec;
-    const name = nameOf(spec);
-    for (const [leftover, of] of leftovers)
-      if (of === service) await step("remove-container", () => containers.remove(leftover));
-    const create = () =>
-      containers.create({
-        name,
-        image: spec.image,
-        labels: environmentLabels(instance, env, "app", service),
-        env: spec.variables,
-        command: spec.command,
-        network: network.name,
-        address: addresses.get(service) ?? "",
-        aliases: [service],
-        resources: spec.resources,
-        internal: !spec.egress,
-      });
-    try {
-      return await step("create-container", create);
-    } catch (error) {
-      // An older container of this service, made of another spec.
-      if (!isPlatformError(error, "conflict")) throw error;
-      await step("remove-container", () => containers.remove(name));
-      return step("create-container", create);
-    }
-  }
-
-  async function start(reservation: Reservation, ref: ServiceRef): Promise<void> {
-    const begin = () => step("start-container", () => containers.start(nameOf(ref)));
-    try {
-      await together([begin(), ...(reservation.isEdgeAttached ? [] : [attachEdge(reservation)])]);
-    } catch (error) {
-      // A network of the pool may have been removed behind the platform's back.
-      if (!reservation.isPooled || !(await isGone(reservation.network.name))) throw error;
-      reservation.isMade = false;
-      await prepare(reservation, true);
-      await together([begin(), attachEdge(reservation)]);
-    }
+    if (!reservation.isMade) {
+      await createNetwork(reservation.network, environmentLabels(instance, reservation.env, "network"), !egress);
+      reservation.isMade = true;
+      reservation.isEdgeAttached = false;
+    } else if (!reservation.isEdgeAttached) await attachEdge(reservation);
   }
 
   async function isGone(network: string): Promise<boolean> {
@@ -101,63 +66,74 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
     return facts !== null && !facts.networks.some(({ name }) => name === network);
   }
 
-  /**
-   * Kills and removes the containers, takes the edge proxy off the network and removes it. With requests in flight the
-   * proxy leaves last: a request ends with its container, and would hang without the proxy.
-   */
-  async function remove(reservation: Reservation, requestsInFlight: boolean): Promise<void> {
-    const { env, network, addresses, leftovers } = reservation;
-    const names = [
-      ...new Set([...leftovers.keys(), ...[...addresses.keys()].map((service) => nameOf({ env, service }))]),
-    ];
-    const kill = () => together(names.map(killContainer));
-    const removeAll = () => together(names.map(removeContainer));
-    const leave = () =>
-      step("disconnect-edge", () => tolerating(["protected_target"], networks.disconnect(network.name, edge)));
-    if (requestsInFlight) {
-      await kill();
-      await together([removeAll(), leave()]);
-    } else {
-      await together([kill().then(removeAll), leave()]);
-    }
-    await removeNetwork(network.name);
-    reservation.isMade = false;
-    reservation.isEdgeAttached = false;
-  }
-
-  const killContainer = (name: string) =>
-    step("kill-container", () => tolerating(["protected_target", "conflict"], containers.killProcesses(name)));
-  const removeContainer = (name: string) =>
-    step("remove-container", () => tolerating(["protected_target"], containers.remove(name)));
-  const removeNetwork = (name: string) =>
-    step("remove-network", () => tolerating(["protected_target"], networks.remove(name)));
-
   return {
     prepare,
-    place,
-    start,
-    remove,
+
+    /** Makes the container and returns its id. Containers in its way go first: `leftovers`, and one of its own name. */
+    async place({ network, addresses }: Reservation, spec: ServiceSpec, leftovers: string[]): Promise<string> {
+      const { env, service, image, command, resources, egress } = spec;
+      const name = nameOf(spec);
+      const labels = environmentLabels(instance, env, "app", service);
+      const place = { network: network.name, address: addresses.get(service) ?? "", aliases: [service] };
+      const container = { name, image, labels, env: spec.variables, command, ...place, resources, internal: !egress };
+      const create = () => step("create-container", () => containers.create(container));
+      for (const leftover of leftovers) await removeContainer(leftover);
+      try {
+        return await create();
+      } catch (error) {
+        if (!isPlatformError(error, "conflict")) throw error;
+        await removeContainer(name);
+        return create();
+      }
+    },
+
+    async start(reservation: Reservation, ref: ServiceRef): Promise<void> {
+      const begin = () => step("start-container", () => containers.start(nameOf(ref)));
+      try {
+        await together([begin(), ...(reservation.isEdgeAttached ? [] : [attachEdge(reservation)])]);
+      } catch (error) {
+        // A network of the pool may have been removed behind the platform's back.
+        if (!reservation.isPooled || !(await isGone(reservation.network.name))) throw error;
+        reservation.isMade = false;
+        await prepare(reservation, true);
+        await together([begin(), attachEdge(reservation)]);
+      }
+    },
+
+    /**
+     * Kills and removes the containers, takes the edge proxy off the network and removes it. With requests in flight
+     * the proxy leaves last: a request ends with its container, and would hang without the proxy.
+     */
+    async remove(names: readonly string[], network: string | null, requestsInFlight: boolean): Promise<void> {
+      const each = (name: string, effect: (container: string) => Promise<void>, tolerated?: ErrorCode) =>
+        together(names.map((container) => stepIfOurs(name, () => effect(container), tolerated)));
+      const kill = () => each("kill-container", (name) => containers.kill(name, "SIGKILL"), "conflict");
+      const removeAll = () => each("remove-container", containers.remove);
+      const leaveAll = async () => network !== null && leave(network);
+      if (requestsInFlight) await kill();
+      await together([requestsInFlight ? removeAll() : kill().then(removeAll), leaveAll()]);
+      if (network !== null) await removeNetwork(network);
+    },
+
     unpause: (ref: ServiceRef) => step("unpause-container", () => containers.unpause(nameOf(ref))),
 
     /** Puts a container back on its network, at its address and under its name. */
-    async reconnect({ network, addresses }: Reservation, ref: ServiceRef): Promise<void> {
+    reconnect({ network, addresses }: Reservation, ref: ServiceRef): Promise<void> {
       const address = addresses.get(ref.service) ?? "";
-      await step("connect-container", () => networks.connect(network.name, nameOf(ref), address, [ref.service]));
+      return step("connect-container", () => networks.connect(network.name, nameOf(ref), address, [ref.service]));
     },
 
     /** Makes a network of the pool, with the edge proxy on it. */
     async makePooled(network: EnvironmentNetwork): Promise<void> {
-      await createNetwork(network, pooledNetworkLabels(instance), true);
+      await createNetwork(network, pooledNetworkLabels(instance), false);
       await connectEdge(network);
     },
 
     /** Removes a network that no environment has: the edge proxy leaves it first. */
-    async removeLoose(name: string): Promise<void> {
-      await step("disconnect-edge", () => tolerating(["protected_target"], networks.disconnect(name, edge)));
-      await removeNetwork(name);
+    async removeLoose(network: string): Promise<void> {
+      await leave(network);
+      await removeNetwork(network);
     },
-
-    removeContainer,
   };
 }
 
@@ -166,13 +142,4 @@ async function together(effects: Promise<unknown>[]): Promise<void> {
   const results = await Promise.allSettled(effects);
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-}
-
-/** An object that is gone (`conflict`), or whose name another owner has taken, needs no removal. */
-async function tolerating(codes: ErrorCode[], removal: Promise<void>): Promise<void> {
-  try {
-    await removal;
-  } catch (error) {
-    if (!codes.some((code) => isPlatformError(error, code))) throw error;
-  }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { EngineTimeout, statusOf, toPlatformError } from "./errors.ts";
+import { engineTimeout, statusOf, toPlatformError } from "./errors.ts";
 
 /** As docker-modem throws it. */
 function refusal(statusCode: number, message: string, json: unknown = { message }): Error {
@@ -25,7 +25,7 @@ describe("an engine's failure", () => {
   });
 
   test("is engine_unavailable when the engine takes too long, and names the limit", () => {
-    const error = toPlatformError(new EngineTimeout(30_000), "list containers");
+    const error = toPlatformError(engineTimeout(30_000), "list containers");
     expect(error.code).toBe("engine_unavailable");
     expect(error.message).toContain("30000 ms");
   });

@@ -1,8 +1,10 @@
-import { isOurs, LABEL_ENV, LABEL_PLATFORM, LABEL_ROLE } from "../../domain/environment/labels.ts";
+import type { Readable } from "node:stream";
+import { isOurs, LABEL_ENV, LABEL_ROLE } from "../../domain/environment/labels.ts";
 import { delay } from "../../kernel/delay.ts";
-import type { DockerClient } from "./client.ts";
 import type { WorkloadAction } from "../workloads.ts";
+import type { DockerClient } from "./client.ts";
 import type { EngineEvent } from "./engine.ts";
+import { listContainers } from "./facts.ts";
 import { readJsonLines } from "./json-lines.ts";
 
 const CONTAINER_ACTIONS: ReadonlySet<string> = new Set(["start", "die", "oom", "pause", "unpause", "kill", "destroy"]);
@@ -45,6 +47,7 @@ async function* follow(
   start: number,
   signal: AbortSignal,
 ): AsyncGenerator<EngineEvent, void, undefined> {
+  const filters = { type: ["container", "network"], event: HEARD };
   const known: KnownContainers = new Map();
   const isNew = createMemory(REMEMBERED);
   const settled = new Set<string>();
@@ -52,9 +55,10 @@ async function* follow(
   let wait = FIRST_RETRY_MS;
   while (!signal.aborted) {
     try {
-      const source = await subscribe(client, since, signal);
+      const source = await openEvents(client, since, filters, signal);
       try {
-        await learnContainers(client, known);
+        // Containers that were there before: their creation is not among the events.
+        for (const { id, name, labels } of await listContainers(client)) learn(known, id, name, labels);
         wait = FIRST_RETRY_MS;
         for await (const value of readJsonLines(source)) {
           const message = parseMessage(value);
@@ -78,13 +82,17 @@ async function* follow(
   }
 }
 
-function subscribe(client: DockerClient, since: number, signal: AbortSignal) {
-  const filters = { type: ["container", "network"], event: HEARD };
-  const options = { since: (since / 1000).toFixed(3), filters: JSON.stringify(filters) };
+/** The engine's messages that match `filters`, from `since` (milliseconds since the epoch) on. */
+export function openEvents(
+  client: DockerClient,
+  since: number,
+  filters: Record<string, string[]>,
+  signal: AbortSignal,
+): Promise<Readable> {
+  const query = { since: (since / 1000).toFixed(3), filters: JSON.stringify(filters) };
   return client.stream(
     "follow the engine's events",
-    (docker, abortSignal) =>
-      docker.getEvents({ ...options, abortSignal } as unknown as { filters: string; abortSignal: AbortSignal }),
+    (docker, abortSignal) => docker.getEvents({ ...query, abortSignal } as { filters: string }),
     {},
     signal,
   );
@@ -104,28 +112,13 @@ async function meetsMemoryLimit(
   if (action === "start" || action === "destroy") settled.delete(id);
   if (action === "kill" && attributes["signal"] === SIGKILL) settled.add(id);
   if (settled.has(id) || (action !== "oom" && action !== "die")) return false;
-  if (action === "die" && !(await isOutOfMemory(client, id))) return false;
+  if (action === "die") {
+    const asked = client.call(`inspect container "${id}"`, (docker) => docker.getContainer(id).inspect());
+    const found = await asked.catch(() => null); // an engine that has no answer knows of nothing
+    if (found?.State.OOMKilled !== true) return false;
+  }
   settled.add(id);
   return true;
-}
-
-/** What inspect says of the last run; false where the engine has no answer. */
-async function isOutOfMemory(client: DockerClient, id: string): Promise<boolean> {
-  const inspection = client.call(`inspect container "${id}"`, (docker) => docker.getContainer(id).inspect());
-  return inspection.then(
-    ({ State: state }) => state.OOMKilled,
-    () => false,
-  );
-}
-
-/** Containers that were there before: their creation is not among the events. */
-async function learnContainers(client: DockerClient, known: KnownContainers): Promise<void> {
-  const filters = { label: [`${LABEL_PLATFORM}=${client.instance}`] };
-  const containers = await client.call("list containers", (docker) => docker.listContainers({ all: true, filters }));
-  for (const { Id, Names, Labels } of containers) {
-    const name = Names.find((candidate) => candidate.lastIndexOf("/") === 0)?.slice(1);
-    if (name !== undefined) learn(known, Id, name, Labels);
-  }
 }
 
 /** A message as an event; null for another's container and for actions that EngineEvent does not have. Keeps `known` up to date. */

@@ -26,6 +26,14 @@ const DOCKER_HUB = new Set<string | undefined>([undefined, "docker.io", "index.d
  */
 export type ImageReference = { name: string; version: string; registry: string | null; path: string };
 
+/** The parts of an image reference; `invalid_request` for the field `image` when it is not one. */
+export function readImageReference(text: string): ImageReference {
+  const parsed = parseImageReference(text);
+  if (parsed !== null) return parsed;
+  const message = `"${text.slice(0, 200)}" is not an image reference such as node:24-slim`;
+  throw new PlatformError("invalid_request", `Cannot use image: ${message}`, { errors: [{ path: "image", message }] });
+}
+
 /** The parts of an image reference, or null when it is not one. */
 export function parseImageReference(text: string): ImageReference | null {
   if (text.length > MAX_LENGTH) return null;
@@ -33,19 +41,19 @@ export function parseImageReference(text: string): ImageReference | null {
   if (name === undefined || path === undefined || name.length > MAX_NAME_LENGTH) return null;
   // The engine takes a first part with a dot for a host also where it cannot be one, as with an underscore.
   if (registry === undefined && /^[^/]*\.[^/]*\//.test(path)) return null;
-  return {
-    name,
-    version: digest ?? tag ?? "latest",
-    registry: DOCKER_HUB.has(registry) ? null : (registry ?? null),
-    path,
-  };
+  const host = DOCKER_HUB.has(registry) ? null : (registry ?? null);
+  return { name, version: digest ?? tag ?? "latest", registry: host, path };
 }
 
 /** Throws `image_not_found` where an image that is not on this machine may not be pulled from its registry either. */
 export function assertMayPull(text: string, reference: ImageReference, registries: readonly string[]): void {
   if (mayPull(reference, registries)) return;
-  throw new PlatformError(
-    "image_not_found",
-    `Cannot pull image "${text}": images are pulled from Docker Hub and what IMAGE_REGISTRIES names, which "${reference.registry}" is not; add it there, or pull the image on this machine: docker pull ${text}`,
-  );
+  const detail = `Cannot pull image "${text}": images are pulled from Docker Hub and what IMAGE_REGISTRIES names, which "${reference.registry}" is not; add it there, or pull the image on this machine: docker pull ${text}`;
+  throw new PlatformError("image_not_found", detail);
+}
+
+/** `image_not_found`, for this reason. */
+export function imageNotFound(reference: string, reason: string, cause?: unknown): PlatformError {
+  const advice = `pull it or build it on this machine: docker build -t ${reference} …`;
+  return new PlatformError("image_not_found", `Cannot find image "${reference}": ${reason}; ${advice}`, { cause });
 }

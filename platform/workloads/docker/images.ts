@@ -1,14 +1,14 @@
-import { isPlatformError, PlatformError } from "../../kernel/errors.ts";
-import type { Docker, DockerClient } from "./client.ts";
-import { statusOf } from "./errors.ts";
-import { orNull } from "./lookup.ts";
-import type { ImageFacts } from "../workloads.ts";
-import type { ImageEngine } from "./engine.ts";
-import { assertMayPull, parseImageReference, type ImageReference } from "./image-reference.ts";
-import { readJsonLines } from "./json-lines.ts";
+import { isPlatformError } from "../../kernel/errors.ts";
 import { createSingleFlight } from "../../kernel/single-flight.ts";
+import type { ImageFacts } from "../workloads.ts";
+import type { Docker, DockerClient } from "./client.ts";
+import type { ImageEngine } from "./engine.ts";
+import { statusOf } from "./errors.ts";
+import { assertMayPull, imageNotFound, readImageReference, type ImageReference } from "./image-reference.ts";
+import { readJsonLines } from "./json-lines.ts";
+import { orNull } from "./own-objects.ts";
 
-/** A pull of a large image over a slow line; beyond that, somebody should look at the line. */
+/** A pull of a large image over a slow line takes less. */
 const PULL_LIMIT_MS = 10 * 60_000;
 
 /** Why a registry refused, by the status that the engine makes of it. */
@@ -24,11 +24,9 @@ export function createDockerImages(client: DockerClient): ImageEngine {
   const pulls = createSingleFlight();
 
   async function inspect(reference: string): Promise<ImageFacts | null> {
-    const image = await orNull(
-      client.call(`inspect image "${reference}"`, (docker) => docker.getImage(reference).inspect()),
-    );
-    if (image === null) return null;
-    return { id: image.Id, ports: tcpPorts(Object.keys(image.Config.ExposedPorts ?? {})) };
+    const asked = client.call(`inspect image "${reference}"`, (docker) => docker.getImage(reference).inspect());
+    const image = await orNull(asked);
+    return image && { id: image.Id, ports: tcpPorts(Object.keys(image.Config.ExposedPorts ?? {})) };
   }
 
   async function pull(reference: string, { name, version }: ImageReference, signal: AbortSignal): Promise<void> {
@@ -44,36 +42,32 @@ export function createDockerImages(client: DockerClient): ImageEngine {
       );
       for await (const message of readJsonLines(progress)) {
         const words = pullError(message);
-        if (words !== null) throw notFound(reference, "the pull broke off", new Error(words));
+        if (words !== null) throw imageNotFound(reference, "the pull broke off", new Error(words));
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (limit.aborted)
-        throw notFound(reference, `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`, error);
+      if (limit.aborted) {
+        const words = `the pull did not end within ${PULL_LIMIT_MS / 60_000} minutes`;
+        throw imageNotFound(reference, words, error);
+      }
       if (isPlatformError(error, "image_not_found") || isPlatformError(error, "engine_unavailable")) throw error;
-      // What the engine says quotes whatever answered it, which may have been no registry: that is for the log alone.
+      // What the engine says quotes the server that answered, which may be no registry: that is for the log alone.
       const status = statusOf(error);
       const words = status === null ? "the pull broke off" : REFUSALS[status];
-      throw notFound(reference, words ?? "its registry cannot be reached, or does not answer as one", error);
+      throw imageNotFound(reference, words ?? "its registry cannot be reached, or does not answer as one", error);
     }
   }
 
   return {
     async ensure(reference, signal) {
-      const parsed = parseImageReference(reference);
-      if (parsed === null) {
-        const message = `"${reference.slice(0, 200)}" is not an image reference such as node:24-slim`;
-        throw new PlatformError("invalid_request", `Cannot use image: ${message}`, {
-          errors: [{ path: "image", message }],
-        });
-      }
+      const parsed = readImageReference(reference);
       signal?.throwIfAborted();
       const present = await inspect(reference);
       if (present !== null) return present;
-      assertMayPull(reference, parsed, client.registries ?? []);
+      assertMayPull(reference, parsed, client.registries);
       await pulls.share(reference, (shared) => pull(reference, parsed, shared), signal);
       const pulled = await inspect(reference);
-      if (pulled === null) throw notFound(reference, "it was pulled and is gone again");
+      if (pulled === null) throw imageNotFound(reference, "it was pulled and is gone again");
       return pulled;
     },
   };
@@ -90,13 +84,7 @@ function tcpPorts(exposed: string[]): number[] {
 
 /** The engine's words where a progress message tells of a failure, else null. */
 function pullError(message: unknown): string | null {
-  if (typeof message !== "object" || message === null) return null;
-  const { error, errorDetail } = message as { error?: unknown; errorDetail?: { message?: unknown } };
+  const { error, errorDetail } = Object(message) as { error?: unknown; errorDetail?: { message?: unknown } };
   const words = errorDetail?.message ?? error;
   return words === undefined ? null : String(words);
-}
-
-function notFound(reference: string, words: string, cause?: unknown): PlatformError {
-  const advice = `pull it or build it on this machine: docker build -t ${reference} …`;
-  return new PlatformError("image_not_found", `Cannot find image "${reference}": ${words}; ${advice}`, { cause });
 }

@@ -5,11 +5,13 @@ import type { NetworkPool } from "../workloads.ts";
 import type { EnvironmentNetwork } from "./environment-network.ts";
 
 export type NetworkPoolOptions = {
-  /** How many networks are kept ready. */
+  /** Networks to keep ready. */
   size: () => number;
   idle: Pick<IdleQueue, "run">;
-  /** Makes a network with the edge proxy on it. */
-  make(): Promise<EnvironmentNetwork>;
+  /** Chooses the next network. */
+  plan(): EnvironmentNetwork;
+  /** Makes it, with the edge proxy on it. */
+  make(network: EnvironmentNetwork): Promise<void>;
   /** Removes one; never throws. */
   discard(network: EnvironmentNetwork): Promise<void>;
   /** Why no network may be made now, such as a full disk; null when one may. */
@@ -21,7 +23,7 @@ export type NetworkPoolOptions = {
 export type DockerNetworkPool = NetworkPool & {
   /** A network that is ready, which the caller owns from then on; null when there is none. */
   acquire(): EnvironmentNetwork | null;
-  /** Whether a network of this name is in the pool. */
+  /** Whether the pool has a network of this name, or is making or removing it. */
   has(name: string): boolean;
   /** The edge proxy joined or left a network: without it the network is given to no environment. */
   setAttached(name: string, attached: boolean): void;
@@ -31,53 +33,62 @@ export type DockerNetworkPool = NetworkPool & {
   whenIdle(): Promise<void>;
 };
 
+type Entry = { network: EnvironmentNetwork; state: "changing" | "ready" | "detached" };
+
 /** Keeps networks ready for the next environments, since making one takes Docker a third of a create. */
-export function createNetworkPool({
-  size,
-  idle,
-  make,
-  discard,
-  refusal,
-  logger,
-}: NetworkPoolOptions): DockerNetworkPool {
-  let ready: { network: EnvironmentNetwork; attached: boolean }[] = [];
+export function createNetworkPool(options: NetworkPoolOptions): DockerNetworkPool {
+  const { size, idle, plan, make, discard, refusal, logger } = options;
+  const entries = new Map<string, Entry>();
   let filling: Promise<void> | null = null;
   let lastError: string | null = null;
 
   async function fill(): Promise<void> {
-    while (ready.length < size()) {
-      try {
-        const made = await idle.run(makeOne);
-        if (made !== true) return;
-      } catch (error) {
-        lastError = describeError(error);
-        logger.warn({ reason: lastError }, "cannot make a network for the pool; trying again in a minute");
-        return;
-      }
+    try {
+      while (entries.size < size()) if ((await idle.run(makeOne)) !== true) return;
+      lastError = null;
+    } catch (error) {
+      lastError = describeError(error);
+      logger.warn({ reason: lastError }, "cannot make a network for the pool; trying again in a minute");
     }
-    lastError = null;
   }
 
   async function makeOne(): Promise<boolean> {
     lastError = await refusal();
     if (lastError !== null) return false;
-    ready.push({ network: await make(), attached: true });
+    const entry: Entry = { network: plan(), state: "changing" };
+    entries.set(entry.network.name, entry);
+    try {
+      await make(entry.network);
+    } catch (error) {
+      await remove(entry);
+      throw error;
+    }
+    entry.state = "ready";
     return true;
   }
 
+  async function remove(entry: Entry): Promise<void> {
+    entry.state = "changing";
+    await discard(entry.network);
+    entries.delete(entry.network.name);
+  }
+
+  const ready = () => [...entries.values()].filter(({ state }) => state === "ready");
+
   return {
     acquire() {
-      const index = ready.findIndex(({ attached }) => attached);
-      return index === -1 ? null : (ready.splice(index, 1)[0]?.network ?? null);
+      const network = ready()[0]?.network ?? null;
+      if (network !== null) entries.delete(network.name);
+      return network;
     },
-    has: (name) => ready.some(({ network }) => network.name === name),
+    has: (name) => entries.has(name),
     setAttached(name, attached) {
-      for (const entry of ready) if (entry.network.name === name) entry.attached = attached;
+      const entry = entries.get(name);
+      if (entry !== undefined && entry.state !== "changing") entry.state = attached ? "ready" : "detached";
     },
     async reconcile(isIntact) {
-      const broken = ready.filter(({ network }) => !isIntact(network));
-      ready = ready.filter((entry) => !broken.includes(entry));
-      for (const { network } of broken) await discard(network);
+      const broken = [...entries.values()].filter(({ network, state }) => state !== "changing" && !isIntact(network));
+      await Promise.all(broken.map(remove));
     },
     refill() {
       filling ??= fill().finally(() => {
@@ -85,9 +96,7 @@ export function createNetworkPool({
       });
     },
     refusal,
-    async whenIdle() {
-      await filling;
-    },
-    stats: () => ({ ready: ready.filter(({ attached }) => attached).length, wanted: size(), lastError }),
+    whenIdle: async () => void (await filling),
+    stats: () => ({ ready: ready().length, wanted: size(), lastError }),
   };
 }

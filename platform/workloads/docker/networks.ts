@@ -1,54 +1,49 @@
-import { PlatformError } from "../../kernel/errors.ts";
 import { isOurs } from "../../domain/environment/labels.ts";
-import { buildEndpoint, buildNetworkBody } from "./container-spec.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { Docker, DockerClient } from "./client.ts";
-import { statusOf } from "./errors.ts";
-import { ABSENT, findContainer, findNetwork, ifOwn, withOwn, type ContainerInspection } from "./lookup.ts";
+import { buildEndpoint, buildNetworkBody } from "./container-spec.ts";
 import type { NetworkEngine, NetworkSpec } from "./engine.ts";
+import { statusOf } from "./errors.ts";
+import { ABSENT, findContainer, findNetwork, ifOwn, withOwn } from "./own-objects.ts";
 
 /** A container may be attached between looking and removing; not for ever. */
 const REMOVE_ATTEMPTS = 3;
 
-const GONE = 404;
+/** What the engine answers where an address, a name or a network is in use. */
+const IN_USE: ReadonlySet<number | null> = new Set([403, 409]);
 
-/** Networks and who is on them, on a Docker engine. */
+/** Networks and the containers on them, on a Docker engine. */
 export function createDockerNetworks(client: DockerClient): NetworkEngine {
   async function create(spec: NetworkSpec): Promise<void> {
     const options = { _query: {}, _body: buildNetworkBody(spec) } as unknown as Parameters<Docker["createNetwork"]>[0];
+    const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
+    const action = `create network "${spec.name}" with subnet ${spec.subnet}`;
     try {
-      const codes = { 403: "address_pool_exhausted", 409: "conflict" } as const;
-      const { id } = await client.change(
-        "network",
-        `create network "${spec.name}" with subnet ${spec.subnet}`,
-        (docker) => docker.createNetwork(options),
-        codes,
-      );
+      const { id } = await client.call(action, (docker) => docker.createNetwork(options), { lane: "network", codes });
       client.owned.network.set(spec.name, id);
     } catch (error) {
-      // The name is checked before the subnet, but not in one go: both may mean that it is there already.
-      if (statusOf(error) !== 409 && statusOf(error) !== 403) throw error;
+      // The engine checks the name before the subnet, but not in one go: both may mean that it is there already.
+      if (!IN_USE.has(statusOf(error))) throw error;
       const existing = await findNetwork(client, spec.name);
       if (existing === null) throw error;
-      if (isOurs(existing.Labels ?? {}, client.instance) && existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet)
-        return;
+      const isSame = existing.IPAM?.Config?.[0]?.["Subnet"] === spec.subnet;
+      if (isSame && isOurs(existing.Labels ?? {}, client.instance)) return;
       const detail = `Cannot create network "${spec.name}": another one has that name; remove it first`;
       throw new PlatformError("conflict", detail, { cause: error });
     }
   }
 
   async function remove(name: string): Promise<void> {
+    const options = { lane: "network", codes: { 403: "conflict" } } as const;
     const removal = (id: string) =>
-      client.change("network", `remove network "${name}"`, (docker) => docker.getNetwork(id).remove(), {
-        403: "conflict",
-      });
+      client.call(`remove network "${name}"`, (docker) => docker.getNetwork(id).remove(), options);
     for (let attempt = 1; ; attempt++) {
       try {
         await ifOwn(client, "remove", "network", name, removal);
         break;
       } catch (error) {
-        if (statusOf(error) === GONE) break;
-        const inUse = statusOf(error) === 403 || statusOf(error) === 409;
-        if (!inUse || attempt === REMOVE_ATTEMPTS) throw error;
+        if (statusOf(error) === 404) break;
+        if (!IN_USE.has(statusOf(error)) || attempt === REMOVE_ATTEMPTS) throw error;
       }
       await detachAll(name);
     }
@@ -59,42 +54,36 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
   async function detachAll(name: string): Promise<void> {
     const found = await findNetwork(client, name);
     const attached = Object.entries(found?.Containers ?? {});
-    // A left-over endpoint has no container, and is addressed by its name.
+    // An endpoint that was left has no container, and is addressed by its name.
     const names = attached.map(([id, endpoint]) => (id.startsWith("ep-") ? endpoint.Name : id));
     await Promise.all(names.map((container) => detach(found?.Id ?? name, name, container).catch(ignoreStatus)));
   }
 
   async function detach(id: string, name: string, container: string): Promise<void> {
-    await client.change("continues", `disconnect container "${container}" from network "${name}"`, (docker) =>
-      docker.getNetwork(id).disconnect({ Container: container, Force: true }),
-    );
+    const options = { Container: container, Force: true };
+    const action = `disconnect container "${container}" from network "${name}"`;
+    await client.call(action, (docker) => docker.getNetwork(id).disconnect(options), { lane: "high" });
   }
 
   async function connect(network: string, container: string, address: string, aliases: string[] = []): Promise<void> {
-    const attach = (networkId: string, containerId: string): Promise<unknown> =>
-      client.change(
-        "continues",
-        `connect container "${container}" to network "${network}" at ${address}`,
-        (docker) =>
-          docker
-            .getNetwork(networkId)
-            .connect({ Container: containerId, EndpointConfig: buildEndpoint(address, aliases) }),
-        { 404: "conflict" },
-      );
-    const attachAnew = async (networkId: string, containerId: string): Promise<void> => {
+    const action = `connect container "${container}" to network "${network}" at ${address}`;
+    const codes = { 404: "conflict" } as const;
+    async function attach(networkId: string, containerId: string): Promise<void> {
+      const options = { Container: containerId, EndpointConfig: buildEndpoint(address, aliases) };
+      const connecting = () =>
+        client.call(action, (docker) => docker.getNetwork(networkId).connect(options), { lane: "high", codes });
       try {
-        await attach(networkId, containerId);
+        await connecting();
       } catch (error) {
-        if (statusOf(error) !== 403 && statusOf(error) !== 409) throw error;
-        const now = await findContainer(client, container);
-        if (!isAttached(now, network)) throw error;
-        if (now?.NetworkSettings.Networks[network]?.IPAddress === address) return;
+        const present = IN_USE.has(statusOf(error)) ? await endpointOf(container, network) : undefined;
+        if (present === undefined) throw error;
+        if (present.IPAddress === address) return;
         await detach(networkId, network, containerId);
-        await attach(networkId, containerId);
+        await connecting();
       }
-    };
+    }
     await withOwn(client, "connect to", "network", network, (networkId) =>
-      withOwn(client, "connect", "container", container, (containerId) => attachAnew(networkId, containerId)),
+      withOwn(client, "connect", "container", container, (containerId) => attach(networkId, containerId)),
     );
   }
 
@@ -106,36 +95,27 @@ export function createDockerNetworks(client: DockerClient): NetworkEngine {
     } catch (error) {
       // "Not connected" is 403, 404 or 500, as engines go: look.
       if (statusOf(error) === null) throw error;
-      const isGone = (await findNetwork(client, network)) === null;
-      if (!isGone && isAttached(await findContainer(client, container), network)) throw error;
+      if ((await findNetwork(client, network)) !== null && (await endpointOf(container, network)) !== undefined)
+        throw error;
     }
-    await forget(network, container);
-  }
-
-  /** A network that went while the container did not run is one that it waits for at its next start: until it is told. */
-  async function forget(network: string, container: string): Promise<void> {
-    if (!isAttached(await findContainer(client, container), network)) return;
-    // By its name: there is no id any more that the engine would know.
+    // A container that does not run keeps a network that is gone, and cannot start, until it is disconnected: by the
+    // network's name, as the engine knows no id of it any more.
+    if ((await endpointOf(container, network)) === undefined) return;
     await ifOwn(client, "disconnect", "container", container, (id) => detach(network, network, id));
   }
 
-  async function foreignSubnets(): Promise<string[]> {
-    const all = await client.call("list networks", (docker) => docker.listNetworks());
-    return all
-      .filter(({ Labels: labels }) => !isOurs(labels ?? {}, client.instance))
-      .flatMap(({ IPAM: ipam }) => (ipam?.Config ?? []).map((range) => range["Subnet"] ?? ""))
-      .filter(isIpv4Range);
+  async function endpointOf(container: string, network: string) {
+    return (await findContainer(client, container))?.NetworkSettings.Networks[network];
   }
 
-  return { create, remove, connect, disconnect, foreignSubnets };
-}
+  async function subnets() {
+    const all = await client.call("list networks", (docker) => docker.listNetworks());
+    return all.flatMap(({ Name: network, IPAM: ipam }) =>
+      (ipam?.Config ?? []).map((range) => ({ network, subnet: range["Subnet"] ?? "" })),
+    );
+  }
 
-function isIpv4Range(subnet: string): boolean {
-  return /^\d+(?:\.\d+){3}\/\d+$/.test(subnet);
-}
-
-function isAttached(container: ContainerInspection | null, network: string): boolean {
-  return container !== null && Object.hasOwn(container.NetworkSettings.Networks, network);
+  return { create, remove, connect, disconnect, subnets };
 }
 
 /** What the engine refuses here shows again in the removal that follows. */

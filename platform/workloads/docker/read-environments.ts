@@ -1,10 +1,9 @@
 import { isAppOf, LABEL_ENV, LABEL_ROLE, LABEL_SERVICE } from "../../domain/environment/labels.ts";
 import type { ContainerFacts, EngineFacts, NetworkFacts } from "./engine.ts";
-import { containerName } from "./names.ts";
+import { containerName } from "./environment-network.ts";
 
 /** What Docker has of one environment. */
 export type FoundEnvironment = {
-  env: string;
   /** Its network; null when that is gone. */
   network: NetworkFacts | null;
   /** Containers that can run, by service. */
@@ -19,21 +18,17 @@ export type FoundEnvironment = {
 };
 
 /** Sorts the engine's objects by environment. A network of the pool belongs to the environment that has a container on it. */
-export function readEnvironments(
-  { containers, networks }: EngineFacts,
-  instance: string,
-): Map<string, FoundEnvironment> {
-  const present = new Map(networks.map((network) => [network.name, network]));
-  const envs = new Set([...containers, ...networks].map(({ labels }) => labels[LABEL_ENV] ?? ""));
-  envs.delete("");
+export function readEnvironments({ containers, networks }: EngineFacts, instance: string) {
   const byEnv = Map.groupBy(containers, ({ labels }) => labels[LABEL_ENV] ?? "");
-  return new Map([...envs].map((env) => [env, readOne(env, byEnv.get(env) ?? [], present, instance)]));
+  const envs = new Set([...byEnv.keys(), ...networks.map(({ labels }) => labels[LABEL_ENV] ?? "")]);
+  envs.delete("");
+  return new Map([...envs].map((env) => [env, readOne(env, byEnv.get(env) ?? [], networks, instance)]));
 }
 
 function readOne(
   env: string,
   containers: readonly ContainerFacts[],
-  networks: ReadonlyMap<string, NetworkFacts>,
+  networks: readonly NetworkFacts[],
   instance: string,
 ): FoundEnvironment {
   const services = new Map<string, ContainerFacts>();
@@ -42,18 +37,17 @@ function readOne(
     const service = container.labels[LABEL_SERVICE] ?? "";
     if (!isAppOf(container.labels, instance, env)) continue;
     const isExpected = container.name === containerName(instance, env, service);
-    if (isExpected && networks.has(container.homeNetwork)) services.set(service, container);
+    if (isExpected && networks.some(({ name }) => name === container.homeNetwork)) services.set(service, container);
     else leftovers.set(container.name, service);
   }
-  const labelled = [...networks.values()].filter(({ labels }) => labels[LABEL_ENV] === env);
-  const homes = [...services.values()].flatMap(({ homeNetwork }) => networks.get(homeNetwork) ?? []);
-  const own = homes.filter(({ labels }) => labels[LABEL_ROLE] === "network");
-  const all = new Set([...own, ...labelled].map(({ name }) => name));
+  const homes = new Set([...services.values()].map(({ homeNetwork }) => homeNetwork));
+  const isHome = ({ name }: NetworkFacts) => homes.has(name);
+  const isOwn = (network: NetworkFacts) => network.labels[LABEL_ENV] === env || isHome(network);
+  const own = networks.filter((network) => network.labels[LABEL_ROLE] === "network" && isOwn(network));
   return {
-    env,
-    network: own[0] ?? labelled[0] ?? null,
+    network: own.find(isHome) ?? own[0] ?? null,
     services,
     leftovers,
-    objects: [...containers.map(({ name }) => `container ${name}`), ...[...all].map((name) => `network ${name}`)],
+    objects: [...containers.map(({ name }) => `container ${name}`), ...own.map(({ name }) => `network ${name}`)],
   };
 }

@@ -1,7 +1,6 @@
+import { createSubnetAllocator, overlaps, parseSubnet, readRange, type Subnet } from "../../domain/network/subnets.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import { parseSubnet, readRange, type SubnetAllocator } from "../../domain/network/subnets.ts";
-import { environmentNetwork, freeAddress, type EnvironmentNetwork } from "./environment-network.ts";
-import { networkName } from "./names.ts";
+import { environmentNetwork, freeAddress, networkName, type EnvironmentNetwork } from "./environment-network.ts";
 import type { FoundEnvironment } from "./read-environments.ts";
 
 /** The network and the addresses of one environment, and what is known of them. */
@@ -14,105 +13,100 @@ export type Reservation = {
   isEdgeAttached: boolean;
   /** By service. */
   addresses: Map<string, string>;
-  /** As in FoundEnvironment. */
-  leftovers: ReadonlyMap<string, string>;
 };
+
+/** The range that every network is cut from, and the prefix length of each. */
+export type SubnetOptions = { range: Subnet; prefix: number };
 
 /**
- * Who has which network. In memory: `learn` reads it back from the engine, so a restart forgets nothing that was made.
+ * Which environment has which network. In memory: `learn` reads it back from the engine, so that a restart forgets
+ * nothing that was made.
  */
-export type Reservations = {
-  get(env: string): Reservation | undefined;
-  all(): Reservation[];
-  /** The environment's reservation, made now where there is none; `pooled` offers a network that is ready. */
-  reserve(env: string, services: readonly string[], pooled: () => EnvironmentNetwork | null): Reservation;
-  /** A subnet for a network of the pool. `address_pool_exhausted` when there is none. */
-  takeSubnet(): ReturnType<typeof parseSubnet>;
-  /** Gives an environment's network back. */
-  release(env: string): void;
-  /** Takes over what the engine has. */
-  learn(found: ReadonlyMap<string, FoundEnvironment>, networks: NetworkView): void;
-};
-
-/** Which networks there are, and which the edge proxy is on. */
-export type NetworkView = { has(name: string): boolean; isEdgeAttached(network: EnvironmentNetwork): boolean };
-
-export function createReservations(instance: string, subnets: SubnetAllocator): Reservations {
+export function createReservations(instance: string, { range: pool, prefix }: SubnetOptions) {
   const reservations = new Map<string, Reservation>();
-  /** Environments that `learn` found, and that no `reserve` has asked for since. */
-  const learned = new Set<string>();
-  /** Of every environment, as `learn` found them last. */
-  let leftovers = new Map<string, ReadonlyMap<string, string>>();
+  /** Ranges of the pool that others use, as last seen. */
+  let taken: Subnet[] = [];
+  const subnets = createSubnetAllocator(pool, prefix, (subnet) => taken.some((range) => overlaps(range, subnet)));
 
-  function takeSubnet() {
+  function takeSubnet(): Subnet {
     const subnet = subnets.take();
     if (subnet !== null) return subnet;
     const { used, total } = subnets.usage();
-    throw new PlatformError(
-      "address_pool_exhausted",
-      `Cannot create an environment: ${used} of ${total} subnets are in use. Destroy some environments or enlarge SUBNET_POOL.`,
-    );
+    const detail = `Cannot create an environment: ${used} of ${total} subnets are in use. Destroy some environments or enlarge SUBNET_POOL.`;
+    throw new PlatformError("address_pool_exhausted", detail);
   }
 
-  function release(env: string): void {
-    const reservation = reservations.get(env);
-    if (reservation === undefined) return;
-    subnets.free(parseSubnet(reservation.network.subnet));
-    reservations.delete(env);
-    learned.delete(env);
+  function add(env: string, network: EnvironmentNetwork, isMade: boolean): Reservation {
+    const isPooled = network.name !== networkName(instance, env);
+    const reservation = { env, network, isPooled, isMade, isEdgeAttached: isMade, addresses: new Map() };
+    reservations.set(env, reservation);
+    return reservation;
   }
 
-  function learnOne(found: FoundEnvironment): void {
-    const { env, network } = found;
+  function learnOne(env: string, { network, services }: FoundEnvironment): void {
     const subnet = network === null ? null : readRange(network.subnet);
     if (network === null || subnet === null) return;
     subnets.claim(subnet);
-    learned.add(env);
-    const fixed = [...found.services].map(([service, container]) => {
-      const address = container.fixedAddresses[network.name] ?? container.networks[network.name] ?? "";
-      return [service, address] as const;
-    });
-    reservations.set(env, {
-      env,
-      network: environmentNetwork(network.name, subnet),
-      isPooled: network.name !== networkName(instance, env),
-      isMade: true,
-      isEdgeAttached: false,
-      addresses: new Map(fixed.filter(([, address]) => address !== "")),
-      leftovers: new Map(),
-    });
+    const { addresses } = add(env, environmentNetwork(network.name, subnet), true);
+    for (const [service, { networks }] of services) {
+      const address = networks[network.name] ?? "";
+      if (address !== "") addresses.set(service, address);
+    }
   }
 
   return {
-    get: (env) => reservations.get(env),
+    get: (env: string) => reservations.get(env),
     all: () => [...reservations.values()],
-    reserve(env, services, pooled) {
-      learned.delete(env);
+
+    /** The environment's reservation, made now where there is none; `pooled` offers a network that is ready. */
+    reserve(env: string, services: readonly string[], pooled: () => EnvironmentNetwork | null): Reservation {
       let reservation = reservations.get(env);
       if (reservation === undefined) {
         const ready = pooled();
         const network = ready ?? environmentNetwork(networkName(instance, env), takeSubnet());
-        const isPooled = ready !== null;
-        const known = { isPooled, isMade: isPooled, isEdgeAttached: isPooled };
-        reservation = { env, network, ...known, addresses: new Map(), leftovers: leftovers.get(env) ?? new Map() };
-        reservations.set(env, reservation);
+        reservation = add(env, network, ready !== null);
       }
       const { network, addresses } = reservation;
       for (const service of services)
         if (!addresses.has(service)) addresses.set(service, freeAddress(network, addresses.values()));
       return reservation;
     },
-    takeSubnet,
-    release,
-    learn(found, networks) {
-      for (const env of learned) if (!found.has(env)) release(env);
-      leftovers = new Map([...found].map(([env, environment]) => [env, environment.leftovers]));
-      for (const environment of found.values()) if (!reservations.has(environment.env)) learnOne(environment);
+
+    /** Gives an environment's network back. */
+    release(env: string): void {
+      const reservation = reservations.get(env);
+      if (reservation === undefined) return;
+      subnets.free(parseSubnet(reservation.network.subnet));
+      reservations.delete(env);
+    },
+
+    /** Takes over what the engine has. */
+    learn(found: ReadonlyMap<string, FoundEnvironment>, networks: NetworkView): void {
+      for (const [env, environment] of found) if (!reservations.has(env)) learnOne(env, environment);
       for (const reservation of reservations.values()) {
-        reservation.isMade = networks.has(reservation.network.name);
-        reservation.isEdgeAttached = reservation.isMade && networks.isEdgeAttached(reservation.network);
-        reservation.leftovers = leftovers.get(reservation.env) ?? new Map();
+        reservation.isMade = networks.has(reservation.network);
+        reservation.isEdgeAttached = networks.isIntact(reservation.network);
       }
+    },
+
+    /** A subnet for a network of the pool. `address_pool_exhausted` when there is none. */
+    takeSubnet,
+    freeSubnet: (subnet: string) => subnets.free(parseSubnet(subnet)),
+    usage: () => subnets.usage(),
+
+    /**
+     * Notes the ranges that others use. One that covers the whole pool, such as a VPN's route to 10.0.0.0/8, takes
+     * nothing: the kernel prefers the more specific route, which is ours.
+     */
+    noteTaken(ranges: readonly string[]): void {
+      const read = ranges.map(readRange).filter((range) => range !== null);
+      taken = read.filter((range) => range.prefix > pool.prefix && overlaps(range, pool));
     },
   };
 }
+
+/** Which networks there are, and whether one is there with the edge proxy on it. */
+export type NetworkView = {
+  has(network: EnvironmentNetwork): boolean;
+  isIntact(network: EnvironmentNetwork): boolean;
+};

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { isPlatformError } from "../../kernel/errors.ts";
 import { anyText } from "../../test/support/any-text.ts";
 import type { LogLine } from "../workloads.ts";
-import { createLogAssembler, normalizeTimestamp, readLogLines } from "./log-stream.ts";
+import { createLogAssembler, normalizeTimestamp, readLogLines } from "./logs.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
