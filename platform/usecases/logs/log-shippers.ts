@@ -5,20 +5,6 @@ import type { Logger } from "../../kernel/logger.ts";
 import type { LogStore, ResumePoint } from "../../store/logs/log-store.ts";
 import type { LogLine, Workloads } from "../../workloads/workloads.ts";
 
-/** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
-export type LogShippers = {
-  /**
-   * Begins to ship a service's output where shipping stopped. It ends with the run of the container; called before
-   * that end was noticed, it goes on with the next run. Never fails: failures are logged and tried again.
-   */
-  start(env: string, service: string): Promise<void>;
-  /** Ends an environment's shippers. Nothing is appended for it once this resolves. */
-  stop(env: string): Promise<void>;
-  /** Services of an environment whose output is being shipped. */
-  active(env: string): string[];
-  stopAll(): Promise<void>;
-};
-
 type LogShipperOptions = {
   workloads: Pick<Workloads, "logs">;
   logs: Pick<LogStore, "resumePoint" | "append">;
@@ -29,12 +15,13 @@ type LogShipperOptions = {
   now?: () => number;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
   backoff?: { first: number; longest: number };
-  /** How long what follows a small batch is gathered before it is written, in milliseconds. */
+  /** How long the lines after a small batch are gathered before they are written, in milliseconds. */
   linger?: number;
 };
 
-type Source = { env: string; service: string };
-type Shipper = Source & {
+type Shipper = {
+  env: string;
+  service: string;
   stopping: AbortController;
   /** Asked for again while it was running: the container may have begun another run. */
   again: boolean;
@@ -44,9 +31,12 @@ type Shipper = Source & {
 const BACKOFF = { first: 250, longest: 10_000 };
 /** Writing one line costs as much as writing hundreds. */
 const LINGER_MS = 200;
-/** A batch of more tells of a flood: the engine drops what is not read in time, so that nothing waits then. */
+/** A larger batch is part of a flood, in which nothing waits: the engine drops lines that are not read in time. */
 const MANY_LINES = 64;
 
+export type LogShippers = ReturnType<typeof createLogShippers>;
+
+/** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
 export function createLogShippers({
   workloads,
   logs,
@@ -55,8 +45,8 @@ export function createLogShippers({
   now = () => Infinity,
   backoff = BACKOFF,
   linger = LINGER_MS,
-}: LogShipperOptions): LogShippers {
-  // A shipper is in here from its start until its loop has ended: two never append for one service.
+}: LogShipperOptions) {
+  // Holds a shipper from its start until its loop has ended, so that two never append for one service.
   const shippers = new Map<string, Shipper>();
 
   /** One run of a container from the resume point to its end. Rejects with what interrupted it. */
@@ -70,7 +60,7 @@ export function createLogShippers({
     const isNew = createSkipper(resume);
     const options = { follow: true, signal: reading, ...(resume === null ? {} : { since: resume.since }) };
     for await (const batch of workloads.logs({ env, service }, options)) {
-      // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
+      // The end of an aborted stream may be half a line: the next shipper reads all of it.
       if (reading.aborted) return;
       // Masked before the shipped ones are left out: the last piece that was shipped may hold the beginning of a secret.
       const lines = mask(batch)
@@ -121,7 +111,11 @@ export function createLogShippers({
   const ofEnvironment = (env: string) => [...shippers.values()].filter((shipper) => shipper.env === env);
 
   return {
-    async start(env, service) {
+    /**
+     * Begins to ship a service's output where shipping stopped. It ends with the run of the container; called before
+     * that end was noticed, it goes on with the next run. Never fails: failures are logged and tried again.
+     */
+    async start(env: string, service: string): Promise<void> {
       const key = `${env} ${service}`;
       for (let running = shippers.get(key); running !== undefined; running = shippers.get(key)) {
         if (!running.stopping.signal.aborted) {
@@ -134,8 +128,10 @@ export function createLogShippers({
       shippers.set(key, shipper);
       shipper.ended = shipRuns(shipper).finally(() => shippers.delete(key));
     },
-    stop: (env) => stopThese(ofEnvironment(env)),
-    active: (env) =>
+    /** Ends an environment's shippers. Nothing is appended for it once this resolves. */
+    stop: (env: string) => stopThese(ofEnvironment(env)),
+    /** Services of an environment whose output is being shipped. */
+    active: (env: string): string[] =>
       ofEnvironment(env)
         .filter(({ stopping }) => !stopping.signal.aborted)
         .map(({ service }) => service),
@@ -143,7 +139,7 @@ export function createLogShippers({
   };
 }
 
-/** Aborts when `signal` has, once what has arrived by then can have been taken. */
+/** Aborts a turn of the event loop after `signal`, so that lines that have arrived are taken first. */
 function afterThisTurn(signal: AbortSignal): AbortSignal {
   const later = new AbortController();
   signal.addEventListener("abort", () => setImmediate(() => later.abort()), { once: true });
