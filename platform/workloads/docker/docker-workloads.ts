@@ -8,7 +8,7 @@ import { createEdgeContainer } from "./edge-container.ts";
 import type { ContainerFacts, Engine } from "./engine.ts";
 import { containerName, environmentNetwork, pooledNetworkName } from "./environment-network.ts";
 import { createEnvironmentObjects } from "./environment-objects.ts";
-import { createNetworkPool, type DockerNetworkPool, type NetworkPoolOptions } from "./network-pool.ts";
+import { createNetworkPool, type NetworkPoolOptions } from "./network-pool.ts";
 import { readEnvironments, type FoundEnvironment } from "./read-environments.ts";
 import { createReservations, type NetworkView, type Reservation, type SubnetOptions } from "./reservations.ts";
 
@@ -28,7 +28,7 @@ export type DockerWorkloadsOptions = {
 
 export type DockerWorkloads = Workloads & {
   edge: EdgeContainer;
-  networkPool: NetworkPool & Pick<DockerNetworkPool, "whenIdle">;
+  networkPool: NetworkPool & { whenIdle(): Promise<void> };
 };
 
 const NODE = "local";

@@ -25,7 +25,7 @@ const READ_BACK_MS = 1_000;
 /** Engines remember 256 events; remembering more of what was seen is enough to drop what comes twice. */
 const REMEMBERED = 1_024;
 
-/** One message of the engine, as far as the adapter reads it. Newer engines send no other field that it could use. */
+/** One message of the engine, as far as the adapter reads it. */
 export type EngineMessage = {
   Type: string;
   Action: string;
@@ -33,53 +33,51 @@ export type EngineMessage = {
   timeNano: number;
 };
 
-/** Names and environments of our containers by id: the engine's network events carry nothing but the id. */
+/** Names and environments of our containers by id: the engine's network events carry the id alone. */
 export type KnownContainers = Map<string, { name: string; env: string }>;
 
 /** The events of this instance's containers on a Docker engine; see Engine.events. */
 export function readDockerEvents(client: DockerClient, signal: AbortSignal): AsyncIterable<EngineEvent> {
-  // The time of the call: the generator below begins only when its first event is read.
-  return follow(client, Date.now(), signal);
-}
-
-async function* follow(
-  client: DockerClient,
-  start: number,
-  signal: AbortSignal,
-): AsyncGenerator<EngineEvent, void, undefined> {
   const filters = { type: ["container", "network"], event: HEARD };
   const known: KnownContainers = new Map();
   const isNew = createMemory(REMEMBERED);
   const settled = new Set<string>();
-  let since = start;
+  // The time of the call: the generator below begins only when its first event is read.
+  let since = Date.now();
   let wait = FIRST_RETRY_MS;
-  while (!signal.aborted) {
-    try {
-      const source = await openEvents(client, since, filters, signal);
-      try {
-        // Containers that were there before: their creation is not among the events.
-        for (const { id, name, labels } of await listContainers(client)) learn(known, id, name, labels);
-        wait = FIRST_RETRY_MS;
-        for await (const value of readJsonLines(source)) {
-          const message = parseMessage(value);
-          if (message === null || !isNew(identify(message))) continue;
-          since = Math.max(since, milliseconds(message) - READ_BACK_MS);
-          const event = translate(message, client.instance, known);
-          if (event === null) continue;
-          if (event.action !== "oom") yield event;
-          if (await meetsMemoryLimit(client, message, settled)) yield { ...event, action: "oom" };
-        }
-      } finally {
-        source.destroy();
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      // A defect of ours: trying again would only hide it.
-      if (error instanceof TypeError) throw error;
+
+  async function* readFrom(source: Readable): AsyncGenerator<EngineEvent> {
+    // Containers that were there before: their creation is not among the events.
+    for (const { id, name, labels } of await listContainers(client)) learn(known, id, name, labels);
+    wait = FIRST_RETRY_MS;
+    for await (const value of readJsonLines(source)) {
+      const message = value as EngineMessage;
+      if (!isNew(identify(message))) continue;
+      since = Math.max(since, milliseconds(message) - READ_BACK_MS);
+      const event = translate(message, client.instance, known);
+      if (event === null) continue;
+      if (event.action !== "oom") yield event;
+      if (await meetsMemoryLimit(client, message, settled)) yield { ...event, action: "oom" };
     }
-    await delay(wait, signal);
-    wait = Math.min(wait * 2, LAST_RETRY_MS);
   }
+
+  return (async function* () {
+    while (!signal.aborted) {
+      let source: Readable | null = null;
+      try {
+        source = await openEvents(client, since, filters, signal);
+        yield* readFrom(source);
+      } catch (error) {
+        if (signal.aborted) return;
+        // A defect of ours: trying again would only hide it.
+        if (error instanceof TypeError) throw error;
+      } finally {
+        source?.destroy();
+      }
+      await delay(wait, signal);
+      wait = Math.min(wait * 2, LAST_RETRY_MS);
+    }
+  })();
 }
 
 /** The engine's messages that match `filters`, from `since` (milliseconds since the epoch) on. */
@@ -121,7 +119,7 @@ async function meetsMemoryLimit(
   return true;
 }
 
-/** A message as an event; null for another's container and for actions that EngineEvent does not have. Keeps `known` up to date. */
+/** A message as an event; null for another owner's container and for other actions. Keeps `known` up to date. */
 export function translate(message: EngineMessage, instance: string, known: KnownContainers): EngineEvent | null {
   const { Type: type, Action: action, Actor: actor } = message;
   const time = milliseconds(message);
@@ -145,12 +143,6 @@ function learn(known: KnownContainers, id: string, name: string, labels: Record<
   known.set(id, { name, env: labels[LABEL_ENV] ?? "" });
 }
 
-function parseMessage(value: unknown): EngineMessage | null {
-  const { Type, Action, Actor, timeNano } = (value ?? {}) as Partial<EngineMessage>;
-  if (typeof Type !== "string" || typeof Action !== "string" || typeof timeNano !== "number") return null;
-  return { Type, Action, Actor: { ID: Actor?.ID ?? "", Attributes: Actor?.Attributes ?? {} }, timeNano };
-}
-
 /** Nanoseconds do not fit a number exactly, but the same digits always give the same one. */
 function identify({ Type, Action, Actor, timeNano }: EngineMessage): string {
   return `${timeNano} ${Type} ${Action} ${Actor.ID} ${Actor.Attributes["container"] ?? ""}`;
@@ -160,7 +152,7 @@ function milliseconds(message: EngineMessage): number {
   return Math.floor(message.timeNano / 1_000_000);
 }
 
-/** A function that tells whether a key comes for the first time, as far as the last `size` ones go. */
+/** A function that tells whether a key is none of the last `size` ones. */
 function createMemory(size: number): (key: string) => boolean {
   const keys = new Set<string>();
   return (key) => {

@@ -1,6 +1,6 @@
 import { delay } from "../../kernel/delay.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { DockerClient } from "./client.ts";
+import type { Docker, DockerClient } from "./client.ts";
 import type { ContainerEngine } from "./engine.ts";
 import { toPlatformError } from "./errors.ts";
 import { createFrameParser } from "./frames.ts";
@@ -41,15 +41,10 @@ export function createDockerExec(client: DockerClient): Pick<ContainerEngine, "e
       const ends = signal === undefined ? limit : AbortSignal.any([signal, limit]);
       try {
         const id = await prepare(name, command, true);
-        const options = { Detach: false, Tty: false };
-        const output = await client.stream(
-          action,
-          (docker, abortSignal) => docker.getExec(id).start({ ...options, abortSignal }),
-          CODES,
-          ends,
-        );
-        const text = await collect(output);
-        return { exitCode: await exitCode(name, id, ends), output: text };
+        const begin = (docker: Docker, abortSignal: AbortSignal) =>
+          docker.getExec(id).start({ Tty: false, abortSignal });
+        const output = await collect(await client.stream(action, begin, CODES, ends));
+        return { exitCode: await exitCode(name, id, ends), output };
       } catch (error) {
         if (signal?.aborted === true) throw signal.reason;
         if (!limit.aborted) throw toPlatformError(error, action);
@@ -60,9 +55,8 @@ export function createDockerExec(client: DockerClient): Pick<ContainerEngine, "e
 
     async execDetached(name, command) {
       const id = await prepare(name, command, false);
-      const begin = () =>
-        client.stream(actionOf(name, command), (docker) => docker.getExec(id).start({ Detach: true }), CODES);
-      (await begin()).resume();
+      const begin = (docker: Docker) => docker.getExec(id).start({ Detach: true });
+      (await client.stream(actionOf(name, command), begin, CODES)).resume();
     },
   };
 }
@@ -73,13 +67,11 @@ function actionOf(name: string, command: string[]): string {
 
 /** Both streams' text as it comes, cut at its limit; what follows is read and dropped, so that the command can end. */
 async function collect(source: AsyncIterable<Buffer>): Promise<string> {
-  const parts: Buffer[] = [];
+  const output = Buffer.alloc(MAX_OUTPUT_BYTES);
   let size = 0;
   const parse = createFrameParser((_kind, payload) => {
-    const part = Buffer.from(payload.subarray(0, MAX_OUTPUT_BYTES - size));
-    if (part.length > 0) parts.push(part);
-    size += part.length;
+    size += payload.copy(output, size);
   });
   for await (const chunk of source) parse(chunk);
-  return Buffer.concat(parts, size).toString("utf8");
+  return output.toString("utf8", 0, size);
 }

@@ -1,7 +1,6 @@
 import { describeError } from "../../kernel/errors.ts";
 import type { IdleQueue } from "../../kernel/idle-queue.ts";
 import type { Logger } from "../../kernel/logger.ts";
-import type { NetworkPool } from "../workloads.ts";
 import type { EnvironmentNetwork } from "./environment-network.ts";
 
 export type NetworkPoolOptions = {
@@ -19,24 +18,10 @@ export type NetworkPoolOptions = {
   logger: Pick<Logger, "warn">;
 };
 
-/** The adapter's own view of its pool. */
-export type DockerNetworkPool = NetworkPool & {
-  /** A network that is ready, which the caller owns from then on; null when there is none. */
-  acquire(): EnvironmentNetwork | null;
-  /** Whether the pool has a network of this name, or is making or removing it. */
-  has(name: string): boolean;
-  /** The edge proxy joined or left a network: without it the network is given to no environment. */
-  setAttached(name: string, attached: boolean): void;
-  /** Discards the networks that are not intact. */
-  reconcile(isIntact: (network: EnvironmentNetwork) => boolean): Promise<void>;
-  /** Resolves when no refill is in progress. */
-  whenIdle(): Promise<void>;
-};
-
 type Entry = { network: EnvironmentNetwork; state: "changing" | "ready" | "detached" };
 
 /** Keeps networks ready for the next environments, since making one takes Docker a third of a create. */
-export function createNetworkPool(options: NetworkPoolOptions): DockerNetworkPool {
+export function createNetworkPool(options: NetworkPoolOptions) {
   const { size, idle, plan, make, discard, refusal, logger } = options;
   const entries = new Map<string, Entry>();
   let filling: Promise<void> | null = null;
@@ -76,26 +61,31 @@ export function createNetworkPool(options: NetworkPoolOptions): DockerNetworkPoo
   const ready = () => [...entries.values()].filter(({ state }) => state === "ready");
 
   return {
-    acquire() {
+    /** A network that is ready, which the caller owns from then on; null when there is none. */
+    acquire(): EnvironmentNetwork | null {
       const network = ready()[0]?.network ?? null;
       if (network !== null) entries.delete(network.name);
       return network;
     },
-    has: (name) => entries.has(name),
-    setAttached(name, attached) {
+    /** Whether the pool has a network of this name, or is making or removing it. */
+    has: (name: string) => entries.has(name),
+    /** The edge proxy joined or left a network: without it the network is given to no environment. */
+    setAttached(name: string, attached: boolean): void {
       const entry = entries.get(name);
       if (entry !== undefined && entry.state !== "changing") entry.state = attached ? "ready" : "detached";
     },
-    async reconcile(isIntact) {
+    /** Discards the networks that are not intact. */
+    async reconcile(isIntact: (network: EnvironmentNetwork) => boolean): Promise<void> {
       const broken = [...entries.values()].filter(({ network, state }) => state !== "changing" && !isIntact(network));
       await Promise.all(broken.map(remove));
     },
-    refill() {
+    refill(): void {
       filling ??= fill().finally(() => {
         filling = null;
       });
     },
     refusal,
+    /** Resolves when no refill is in progress. */
     whenIdle: async () => void (await filling),
     stats: () => ({ ready: ready().length, wanted: size(), lastError }),
   };

@@ -33,26 +33,23 @@ export async function findNetwork(client: DockerClient, name: string): Promise<N
   return found?.Name === name ? found : null;
 }
 
+type Work<T> = (id: string) => Promise<T>;
+
 /**
  * Does `work` with the id of our container or network of this name. The labels are checked once for each id: a name
  * may change hands, labels of an id cannot. Where the engine refuses a cached id, the name is looked up anew: compose
  * makes a container anew while the former one still leaves. ABSENT when there is none, `protected_target` when another
- * owner has the name.
+ * owner has the name. `verb` completes "Cannot …".
  */
-export async function ifOwn<T>(
-  client: DockerClient,
-  verb: string,
-  kind: ObjectKind,
-  name: string,
-  work: (id: string) => Promise<T>,
-): Promise<T | typeof ABSENT> {
-  const cached = client.owned[kind].get(name);
+export async function ifOwn<T>(client: DockerClient, verb: string, kind: ObjectKind, name: string, work: Work<T>) {
+  const owned = client.owned[kind];
+  const cached = owned.get(name);
   try {
     const id = cached ?? (await ownId(client, verb, kind, name));
     return id === null ? ABSENT : await work(id);
   } catch (error) {
     if (cached === undefined || !LEFT.has(statusOf(error))) throw error;
-    client.owned[kind].delete(name);
+    owned.delete(name);
     const id = await ownId(client, verb, kind, name);
     if (id === cached) throw error;
     return id === null ? ABSENT : work(id);
@@ -60,13 +57,7 @@ export async function ifOwn<T>(
 }
 
 /** The same for an object that has to be there; `conflict` where it is not. */
-export async function withOwn<T>(
-  client: DockerClient,
-  verb: string,
-  kind: ObjectKind,
-  name: string,
-  work: (id: string) => Promise<T>,
-): Promise<T> {
+export async function withOwn<T>(client: DockerClient, verb: string, kind: ObjectKind, name: string, work: Work<T>) {
   const result = await ifOwn(client, verb, kind, name, work);
   if (result !== ABSENT) return result;
   const detail = `Cannot ${verb} ${kind} "${name}": it does not exist; recover or recreate its environment`;
