@@ -106,10 +106,15 @@ export interface Workloads {
    */
   ensureImage(reference: string, signal?: AbortSignal): Promise<ImageFacts>;
   /**
-   * Reserves what an environment needs before anything is made (an address range, or a network that is kept ready).
-   * `address_pool_exhausted` when there is none. `remove` gives it back.
+   * Reserves what an environment needs before anything is made: an address range, or, with `fromPool`, a network that is
+   * kept ready. `address_pool_exhausted` when there is none. `remove` gives it back.
    */
-  reserve(environment: { env: string; services: readonly string[]; egress: boolean }): EnvironmentNames;
+  reserve(environment: {
+    env: string;
+    services: readonly string[];
+    egress: boolean;
+    fromPool: boolean;
+  }): EnvironmentNames;
   /** Makes the environment's network. `address_pool_exhausted` when the engine refuses its addresses. */
   prepare(environment: { env: string; egress: boolean }): Promise<void>;
   /**
