@@ -66,17 +66,22 @@ export function createReservations(instance: string, subnets: SubnetAllocator): 
     if (network === null || subnet === null) return;
     subnets.claim(subnet);
     learned.add(env);
+    const home = environmentNetwork(network.name, subnet);
     const fixed = [...found.services].map(([service, container]) => {
       const address = container.fixedAddresses[network.name] ?? container.networks[network.name] ?? "";
       return [service, address] as const;
     });
+    const addresses = new Map(fixed.filter(([, address]) => address !== ""));
+    // Docker forgets the address of a container that is disconnected: it gets the first free one, as when it was made.
+    for (const [service, address] of fixed)
+      if (address === "") addresses.set(service, freeAddress(home, addresses.values()));
     reservations.set(env, {
       env,
-      network: environmentNetwork(network.name, subnet),
+      network: home,
       isPooled: network.name !== networkName(instance, env),
       isMade: true,
       isEdgeAttached: false,
-      addresses: new Map(fixed.filter(([, address]) => address !== "")),
+      addresses,
       leftovers: new Map(),
     });
   }
