@@ -15,7 +15,7 @@ const SERVICE = "app";
 
 /**
  * Makes the record of a new environment, `creating`, with the values that only the image knows filled in. Reserves its
- * network: `address_pool_exhausted` when there is none left.
+ * network, `fromPool` where one is kept ready: `address_pool_exhausted` when there is none left.
  */
 export function createDraft({
   environments,
@@ -24,13 +24,13 @@ export function createDraft({
   settings,
   makeId,
 }: Needs<"environments" | "workloads" | "clock" | "settings"> & { makeId: (name: string, now: number) => string }) {
-  return (spec: EnvironmentSpec, image: ImageFacts, creator: Creator): EnvironmentRecord => {
+  return (spec: EnvironmentSpec, image: ImageFacts, creator: Creator, fromPool = true): EnvironmentRecord => {
     const now = clock.now();
     const name = spec.name ?? inventName(() => randomInt(2 ** 32) / 2 ** 32);
     let id = makeId(name, now);
     while (environments.get(id) !== null) id = makeId(name, now);
     const { egress, health_path, command, env, resources } = spec;
-    const { network, containers } = workloads.reserve({ env: id, services: [SERVICE], egress });
+    const { network, containers } = workloads.reserve({ env: id, services: [SERVICE], egress, fromPool });
     const container = containers[SERVICE] ?? "";
     const port = spec.port ?? image.ports[0] ?? settings.defaultPort;
     return {

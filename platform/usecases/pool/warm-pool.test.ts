@@ -257,6 +257,15 @@ test("the pool is filled beside a caller who never pauses", async () => {
   expect(ready()).toHaveLength(1);
 });
 
+test("a warm environment leaves the networks of the other pool to callers", async () => {
+  await fillPoolsOnce(platform, { networks: 1 });
+  platform.settings.warmPoolSize = 1;
+  platform.pool.refill();
+  await platform.pool.whenIdle();
+  expect(ready()).toHaveLength(1);
+  expect(platform.networkPool.stats().ready).toBe(1);
+});
+
 test("warm environments take at most half of the subnets, and healthz says so", async () => {
   platform.settings.warmPoolSize = 4;
   platform.pool.refill();

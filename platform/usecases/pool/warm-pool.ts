@@ -144,7 +144,8 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
       return false;
     }
     const facts = await workloads.ensureImage(image, stopping);
-    const record = deps.draft(spec, facts, { owner: null, idempotency: null });
+    // The networks that are kept ready are left to callers.
+    const record = deps.draft(spec, facts, { owner: null, idempotency: null }, false);
     const entry: Entry = { record, imageId: facts.id, state: "making" };
     entries.push(entry);
     try {

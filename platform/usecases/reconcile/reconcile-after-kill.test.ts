@@ -2,7 +2,14 @@ import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import { pooledNetworkLabels } from "../../domain/environment/labels.ts";
 import { pooledNetworkName } from "../../workloads/docker/environment-network.ts";
-import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import {
+  containerOf,
+  createFakePlatform,
+  DEMO_IMAGE,
+  INSTANCE,
+  useFakePlatform,
+  type FakePlatform,
+} from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
 useFakePlatform((fresh) => (platform = fresh));
@@ -88,4 +95,19 @@ test("an environment that could not be reconciled at the start is reconciled by 
   platform.engine.failNext("containers.create", away());
   expect(await platform.reconcile({ startup: true })).toMatchObject({ failed: [id] });
   expect(await platform.reconcile({ startup: false })).toMatchObject({ repaired: [id] });
+});
+
+test("an environment that was disconnected on purpose keeps its address over a restart, for its route and its recovery", async () => {
+  const { id } = await platform.make({});
+  await platform.injectOutage(id, { mode: "network" });
+  const restarted = await createFakePlatform({ killed: platform });
+  expect(await restarted.reconcile({ startup: true })).toMatchObject({ repaired: [], failed: [] });
+  const routed = async () => (await restarted.router.list()).map(({ address }) => address);
+  expect(await routed()).toEqual(["10.172.0.3"]);
+  await restarted.recover(id);
+  expect(await routed()).toEqual(["10.172.0.3"]);
+  const container = await restarted.engine.containers.inspect(containerOf(id));
+  expect(Object.values(container?.networks ?? {})).toEqual(["10.172.0.3"]);
+  restarted.stop.abort();
+  await restarted.shippers.stopAll();
 });

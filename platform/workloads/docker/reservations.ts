@@ -47,11 +47,13 @@ export function createReservations(instance: string, { range: pool, prefix }: Su
     const subnet = network === null ? null : readRange(network.subnet);
     if (network === null || subnet === null) return;
     subnets.claim(subnet);
-    const { addresses } = add(env, environmentNetwork(network.name, subnet), true);
-    for (const [service, { networks }] of services) {
-      const address = networks[network.name] ?? "";
-      if (address !== "") addresses.set(service, address);
-    }
+    const home = environmentNetwork(network.name, subnet);
+    const { addresses } = add(env, home, true);
+    const found = [...services].map(([service, { networks }]) => [service, networks[network.name] ?? ""] as const);
+    for (const [service, address] of found) if (address !== "") addresses.set(service, address);
+    // Docker forgets the address of a container that is disconnected: it gets the first free one, as when it was made.
+    for (const [service, address] of found)
+      if (address === "") addresses.set(service, freeAddress(home, addresses.values()));
   }
 
   return {
