@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { waitUntil } from "../support/wait-until.ts";
 import type { EngineHarness } from "./engine-harness.ts";
 
 /** Containers' life from create to remove, and whose containers are left alone. */
@@ -63,49 +62,6 @@ export function describeContainers(harness: EngineHarness): void {
       await engine.containers.create(spec);
       await engine.containers.start(spec.name);
       expect(await stateOf(spec.name)).toBe("running");
-    });
-
-    test("that ends by itself is exited with its code, and can be started again", async () => {
-      const { spec } = await runningEnvironment();
-      await subject.exit(spec.name, 7);
-      await waitUntil("its end", async () => (await stateOf(spec.name)) === "exited");
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({
-        state: "exited",
-        exitCode: 7,
-        oomKilled: false,
-      });
-      await engine.containers.start(spec.name);
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({ state: "running", exitCode: null });
-    });
-
-    test("killed is exited with 137, stays so, and killing it again is fine", async () => {
-      const { spec } = await runningEnvironment();
-      await engine.containers.kill(spec.name, "SIGKILL");
-      await engine.containers.kill(spec.name, "SIGKILL");
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({
-        state: "exited",
-        exitCode: 137,
-        networks: { [spec.network]: spec.address },
-      });
-    });
-
-    test("paused is paused, twice is fine, and unpaused runs, twice is fine", async () => {
-      const { spec } = await runningEnvironment();
-      await engine.containers.pause(spec.name);
-      await engine.containers.pause(spec.name);
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({
-        state: "paused",
-        networks: { [spec.network]: spec.address },
-      });
-      await engine.containers.unpause(spec.name);
-      await engine.containers.unpause(spec.name);
-      await waitUntil("it to run", async () => (await stateOf(spec.name)) === "running");
-    });
-
-    test("that does not run cannot be paused (conflict), and unpausing it is fine", async () => {
-      const { spec } = await createdEnvironment();
-      await expect(engine.containers.pause(spec.name)).rejects.toMatchObject({ code: "conflict" });
-      await engine.containers.unpause(spec.name);
     });
 
     test("paused cannot be started (conflict), but killed and removed", async () => {

@@ -6,20 +6,6 @@ export function describeCommands(harness: EngineHarness): void {
   const { subject, engine, createdEnvironment, runningEnvironment, stateOf } = harness;
 
   describe("a command inside", () => {
-    test("is waited for and tells its exit code and what it printed on both streams", async () => {
-      const { spec } = await runningEnvironment();
-      const printed = await engine.containers.exec(spec.name, subject.commands.print("to out", "to err"), {
-        timeoutMs: 10_000,
-      });
-      expect(printed.exitCode).toBe(0);
-      expect(printed.output).toContain("to out");
-      expect(printed.output).toContain("to err");
-      expect(await engine.containers.exec(spec.name, subject.commands.fail(3), { timeoutMs: 10_000 })).toEqual({
-        exitCode: 3,
-        output: "",
-      });
-    });
-
     test("that does not end in time is left alone: engine_failed", async () => {
       const { spec } = await runningEnvironment();
       const waiting = engine.containers.exec(spec.name, subject.commands.hang, { timeoutMs: 300 });

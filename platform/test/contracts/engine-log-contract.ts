@@ -79,26 +79,6 @@ export function describeLogs(harness: EngineHarness): void {
       expect((await read(spec.name)).map(({ text }) => text)).toEqual(["last words"]);
     });
 
-    test("is followed as it comes until the container ends, and from the next run on by a new call", async () => {
-      const { spec } = await runningEnvironment();
-      await subject.print(spec.name, "stdout", "before\n");
-      const first = follow(spec.name, abortedAfterTest().signal);
-      await waitUntil("what was there", () => first.lines.length === 1);
-      await subject.print(spec.name, "stdout", "after\n");
-      await waitUntil("what came", () => first.lines.length === 2);
-      await subject.exit(spec.name, 0);
-      await first.done;
-      expect(first.lines).toEqual(["before", "after"]);
-
-      await engine.containers.start(spec.name);
-      const second = follow(spec.name, abortedAfterTest().signal);
-      await subject.print(spec.name, "stdout", "second run\n");
-      await waitUntil("the next run's line", () => second.lines.at(-1) === "second run");
-      expect(second.lines).toEqual(["before", "after", "second run"]);
-      await engine.containers.remove(spec.name);
-      await second.done;
-    });
-
     test("is followed through a pause", async () => {
       const { spec } = await runningEnvironment();
       const following = follow(spec.name, abortedAfterTest().signal);

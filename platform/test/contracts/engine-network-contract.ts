@@ -53,18 +53,6 @@ export function describeNetworks(harness: EngineHarness): void {
       expect((await engine.observe()).networks).toEqual([]);
     });
 
-    test("takes a container off and back at its address, each twice is fine", async () => {
-      const { network, spec } = await runningEnvironment();
-      await engine.networks.disconnect(network.name, spec.name);
-      await engine.networks.disconnect(network.name, spec.name);
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({ state: "running", networks: {} });
-      await engine.networks.connect(network.name, spec.name, spec.address, ["app"]);
-      await engine.networks.connect(network.name, spec.name, spec.address, ["app"]);
-      expect(await engine.containers.inspect(spec.name)).toMatchObject({
-        networks: { [network.name]: spec.address },
-      });
-    });
-
     test("moves a container that is attached at another address", async () => {
       const { network, spec, addresses } = await runningEnvironment();
       const address = addresses[6] ?? "";

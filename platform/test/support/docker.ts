@@ -60,8 +60,15 @@ export function nodeImage(): string {
   return process.env["NODE_IMAGE"] || remembered || "sandbox-local/node:24";
 }
 
-/** A subnet that no network of the engine uses now, at random, so that tests beside each other rarely meet. */
+/** A subnet that no network of the engine uses now, with its addresses. */
 export async function freeSubnet(): Promise<{ subnet: string; gateway: string; addresses: string[] }> {
+  const subnet = await freeRange(TEST_PREFIX);
+  const at = (offset: number): string => formatAddress(subnet.base + offset);
+  return { subnet: formatSubnet(subnet), gateway: at(1), addresses: Array.from({ length: 12 }, (_, i) => at(i + 2)) };
+}
+
+/** A range that no network of the engine uses now, at random, so that tests beside each other rarely meet. */
+export async function freeRange(prefix: number): Promise<Subnet> {
   const ids = (await docker("network", "ls", "-q", "--filter", "driver=bridge")).split("\n").filter(Boolean);
   // A network may go between the two calls, which is no reason to fail.
   const listed = await docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", ...ids).catch(
@@ -72,17 +79,9 @@ export async function freeSubnet(): Promise<{ subnet: string; gateway: string; a
     .filter((subnet) => /^\d+\.\d+\.\d+\.\d+\/\d+$/.test(subnet))
     .map(parseSubnet);
   for (;;) {
-    const candidate: Subnet = {
-      base: TEST_POOL.base + randomInt(2 ** (TEST_PREFIX - TEST_POOL.prefix)) * 2 ** (32 - TEST_PREFIX),
-      prefix: TEST_PREFIX,
-    };
-    if (used.some((subnet) => overlaps(subnet, candidate))) continue;
-    const at = (offset: number): string => formatAddress(candidate.base + offset);
-    return {
-      subnet: formatSubnet(candidate),
-      gateway: at(1),
-      addresses: Array.from({ length: 12 }, (_, i) => at(i + 2)),
-    };
+    const index = randomInt(2 ** (prefix - TEST_POOL.prefix));
+    const candidate = { base: TEST_POOL.base + index * 2 ** (32 - prefix), prefix };
+    if (!used.some((subnet) => overlaps(subnet, candidate))) return candidate;
   }
 }
 
