@@ -6,18 +6,18 @@ import { createDockerEngine } from "../../workloads/docker/docker-engine.ts";
 import type { LogLine } from "../../workloads/workloads.ts";
 import type { Engine, EngineEvent } from "../../workloads/docker/engine.ts";
 import { docker, removeTestObjects, runContainer, testInstanceName, testObjects } from "../support/docker.ts";
-import { createSocketProxy, type SocketProxy } from "../support/socket-proxy.ts";
+import { createEngineProxy, type EngineProxy } from "../support/engine-proxy.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 describe("the connection to a Docker engine", () => {
   const instance = testInstanceName();
   let folder: string;
-  let proxy: SocketProxy;
+  let proxy: EngineProxy;
   let engine: Engine;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "sandbox-proxy-"));
-    proxy = createSocketProxy(join(folder, "docker.sock"));
+    proxy = createEngineProxy(join(folder, "docker.sock"));
     engine = createDockerEngine({ socketPath: join(folder, "docker.sock"), instance, timeoutMs: 30_000 });
   });
   afterAll(async () => {

@@ -22,7 +22,7 @@ test("make up loads the files of extra.d that Nginx accepts, and names and leave
   const put = (name: string, text: string) => writeFile(join(root, "nginx/extra.d", name), text);
   const server = (name: string) =>
     `server { listen ${instance.variables["NGINX_ADDRESS"]}:80; server_name ${name}; include extra.d/${name}.inc; }\n`;
-  /** What the stage of `make up` says. */
+  /** Runs the stage of `make up`; returns its output. */
   const stage = async () => {
     const env = { ...process.env, ...instance.variables };
     return (await promisify(execFile)("bash", ["-c", STAGE, "bash", PROJECT, root], { env })).stdout;

@@ -4,7 +4,7 @@ import { describePlatform, hostOf } from "../support/describe-platform.ts";
 import { expectStatus } from "../support/expect-status.ts";
 
 const HANGING = 20;
-/** It takes connections and never answers. */
+/** An application that takes connections and never answers. */
 const NEVER_ANSWERS = "require('net').createServer(() => {}).listen(3000)";
 
 describePlatform(
@@ -16,7 +16,7 @@ describePlatform(
     MAX_MEMORY_MB: "0",
   },
   (platform) => {
-    test("hold up neither requests to others, nor their creation, nor their checks", async () => {
+    test("applications that never answer delay no request, create or check of other environments", async () => {
       const { api, instance } = platform;
       const well = await platform.createDemo({ name: "well" });
       const hanging = await Promise.all(
@@ -26,8 +26,8 @@ describePlatform(
       );
       for (const answer of hanging) expectStatus(answer, 201, { status: "degraded" });
 
-      // Every one of them is probed each second now, and each probe hangs.
-      // Running is what was well within CREATE_TIMEOUT.
+      // Each of them is probed every second now, and each probe hangs.
+      // An environment is running where it was well within CREATE_TIMEOUT.
       const creating = platform.createDemo({ name: "meanwhile" });
       const visits = Array.from({ length: 10 }, () => visit(instance, hostOf(well.id), "/health"));
       for (const answer of await Promise.all(visits)) expectStatus(answer, 200);

@@ -1,6 +1,6 @@
-// What a restart of the Docker daemon and of the machine does, played on a daemon of its own. Run by
-// reboot.integration.test.ts in network and mount namespaces of its own, with a folder to work in;
-// prints a line for each promise that held, and fails with the first that did not.
+// Restarts of the Docker daemon and of the machine, played on a daemon of its own. reboot.integration.test.ts runs it
+// in namespaces of its own, with a folder to work in. It prints a line for each promise that was kept, and fails with
+// the first that was not.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -70,21 +70,26 @@ async function play(): Promise<void> {
     await waitUntil("running", async () => (await api.show(id)).body.status === "running", 60_000);
     const other = assertStatus(await api.create({ name: "brief", ttl: BRIEF_SECONDS }), 201).body;
     await answers(other.id);
-    kept("once the engine is back, everything is, by itself");
+    kept("once the engine is back, the platform and its environments are, by themselves");
 
     const paused = assertStatus(await api.create({ name: "paused" }), 201).body;
     assertStatus(await api.outage(paused.id, "pause", { duration: 3_000 }), 200);
 
     await instance.stopApi("SIGKILL");
     await engine.stop();
-    await waitUntil("the brief one's time to be over", () => Date.now() > Date.parse(other.expires_at), 60_000);
+    await waitUntil(
+      "the end of the brief environment's lifetime",
+      () => Date.now() > Date.parse(other.expires_at),
+      60_000,
+    );
     const rules = await firewallRules();
     assert.notDeepEqual(rules, []);
     for (const verb of ["-F", "-X"]) await run("iptables", ["-w", verb]);
     assert.deepEqual(await firewallRules(), []);
     await engine.start();
+    // They stand at once; our jump then follows Docker's from FORWARD to DOCKER-USER.
     await waitUntil("the rules", () => rulesStand(instance.name), 60_000);
-    assert.deepEqual(await firewallRules(), rules);
+    await waitUntil("no other rules", async () => assert.deepEqual(await firewallRules(), rules) ?? true, 60_000);
     kept("after a reboot the firewall's rules are back before the API is");
 
     await instance.startApi();
@@ -97,28 +102,28 @@ async function play(): Promise<void> {
     kept("after a reboot an environment is back at its URL with the lifetime it had left");
 
     await answers(paused.id);
-    await waitUntil("the pause to be off the record", async () => (await api.show(paused.id)).body.outage === null);
+    await waitUntil("the end of the outage", async () => (await api.show(paused.id)).body.outage === null);
     kept("after a reboot an outage that the reboot ended is on record as ended");
 
-    await waitUntil("the brief one to be gone", async () => assertStatus(await api.show(other.id), 404));
+    await waitUntil("the end of the brief environment", async () => assertStatus(await api.show(other.id), 404));
     assert.deepEqual(
       (await leftovers(instance)).filter((name) => name.includes(other.id)),
       [],
     );
-    kept("after a reboot what expired meanwhile is gone");
+    kept("after a reboot an environment that expired meanwhile is gone");
   } finally {
     await instance.remove();
   }
 }
 
 /**
- * What stands of ours, in this namespace's tables. A daemon without docker0, such as this one, has no
- * DOCKER-USER from its start until the next network comes: the way through the machine is then closed in FORWARD.
+ * Our rules in this namespace's tables. A daemon without docker0, such as this one, has no DOCKER-USER from its start
+ * until the next network comes: our jump is then in FORWARD.
  */
 async function firewallRules(): Promise<string[]> {
   const { stdout } = await run("iptables", ["-w", "-S"]);
   const ours = stdout.split("\n").filter((line) => line.includes("SANDBOX-"));
-  return ours.map((line) => line.replace(/^-A (FORWARD|DOCKER-USER) /, "-A (the way through) "));
+  return ours.map((line) => line.replace(/^-A (FORWARD|DOCKER-USER) /, "-A (FORWARD or DOCKER-USER) "));
 }
 
 /** As expectStatus, which needs Vitest. */

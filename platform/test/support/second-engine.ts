@@ -7,18 +7,17 @@ import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
 
-/** A Docker daemon of a test's own, that may be stopped without anybody noticing. */
+/** A Docker daemon of one test, which may be stopped. */
 export type SecondEngine = {
   socket: string;
   start(): Promise<void>;
-  /** Ends it and with it every container, as the end of the machine does. */
+  /** Ends the daemon and every container, as the end of the machine does. */
   stop(): Promise<void>;
 };
 
 /**
- * A daemon with all it has below `folder`. To be used by a process in network and mount namespaces of
- * its own (unshare, see reboot.integration.test.ts): the daemon's bridges, rules and mounts are then nobody else's, and
- * gone with the process.
+ * A daemon with all its files below `folder`, for a process in network and mount namespaces of its own (unshare, see
+ * reboot.integration.test.ts): the daemon's bridges, rules and mounts are then apart, and end with the process.
  */
 export async function createSecondEngine(folder: string): Promise<SecondEngine> {
   await mkdir(folder, { recursive: true });
@@ -35,7 +34,7 @@ export async function createSecondEngine(folder: string): Promise<SecondEngine> 
     "shutdown-timeout": "5",
   };
   let daemon: ChildProcess | null = null;
-  let words = "";
+  let output = "";
 
   return {
     socket,
@@ -47,14 +46,14 @@ export async function createSecondEngine(folder: string): Promise<SecondEngine> 
           stdio: ["ignore", "ignore", "pipe"],
         },
       );
-      started.stderr.on("data", (chunk: Buffer) => void (words = (words + chunk.toString()).slice(-4000)));
+      started.stderr.on("data", (chunk: Buffer) => void (output = (output + chunk.toString()).slice(-4000)));
       daemon = started;
       await waitUntil(
         "the second engine",
         () => run("docker", ["--host", `unix://${socket}`, "version"]),
         60_000,
       ).catch((error: Error) => {
-        throw new Error(`${error.message}\n${words}`);
+        throw new Error(`${error.message}\n${output}`);
       });
     },
     async stop() {

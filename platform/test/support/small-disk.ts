@@ -15,9 +15,9 @@ export type SmallDisk = {
   /** The settings that put a platform's folders there. */
   variables: Record<string, string>;
   freeBytes(): number;
-  /** Leaves `bytes` free and no more, 0 unless told otherwise. */
+  /** Leaves `leave` bytes free, 0 by default. */
   fill(leave?: number): void;
-  /** Takes away what filled it. */
+  /** Frees all that `fill` took. */
   empty(): void;
   remove(): Promise<void>;
 };
@@ -39,7 +39,7 @@ export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
     fill(leave = 0) {
       const file = openSync(ballast, "a");
       try {
-        // Measured once: what the platform frees meanwhile stays free, else it would have to free more than was asked.
+        // Measured once: bytes that the platform frees meanwhile stay free.
         const room = leave === 0 ? Infinity : disk.freeBytes() - leave;
         for (let left = room; left > 0; left -= CHUNK.length) writeSync(file, CHUNK);
       } catch (error) {
@@ -50,7 +50,7 @@ export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
     },
     empty: () => rmSync(ballast, { force: true }),
     async remove() {
-      // Lazily: a container that still holds the mount must not keep it.
+      // Lazily, since a container may still hold the mount.
       await run("umount", ["-l", folder]).catch(() => {});
       await rm(folder, { recursive: true, force: true });
     },
