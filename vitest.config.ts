@@ -18,8 +18,10 @@ export default defineConfig({
           name: "unit",
           include: ["{platform,bench,socket-proxy}/**/*.test.ts"],
           exclude: [INTEGRATION],
-          testTimeout: 10_000,
+          testTimeout: 60_000,
           maxWorkers: 2,
+          // Loading the same modules anew for each file takes as long as the tests themselves, which share no state.
+          isolate: false,
         },
       },
       {

@@ -11,7 +11,7 @@ const DETAIL = /^(\d+) of (\d+) environments and (\d+) of (\d+) networks are rea
 /** Reads the pools from the answer of `GET /healthz`; null where it does not report them. */
 export function readPools(health: unknown): Pools | null {
   const parts = HealthSchema.safeParse(health).data?.parts;
-  const numbers = DETAIL.exec((parts?.["warm_pool"] ?? parts?.["ahead"])?.detail ?? "")?.slice(1);
+  const numbers = DETAIL.exec(parts?.["warm_pool"]?.detail ?? "")?.slice(1);
   if (numbers === undefined) return null;
   const [environments = 0, environmentsWanted = 0, networks = 0, networksWanted = 0] = numbers.map(Number);
   return {

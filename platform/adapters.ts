@@ -14,7 +14,6 @@ import { createIdleQueue } from "./kernel/idle-queue.ts";
 import type { Logger } from "./kernel/logger.ts";
 import { createEdgeProbe } from "./probes/edge-probe.ts";
 import { createNginxRouter } from "./routing/nginx/nginx-router.ts";
-import type { EventLog } from "./store/journal/event-log.ts";
 import { createDiskArchiveStore } from "./store/archive/disk-archive-store.ts";
 import { createDiskAuditLog } from "./store/journal/disk-audit-log.ts";
 import { createDiskEventLog } from "./store/journal/disk-event-log.ts";
@@ -28,7 +27,6 @@ import { eventsWithOwners } from "./usecases/environments/events-with-owners.ts"
 import type { Settings } from "./usecases/settings.ts";
 import { createDockerEngine } from "./workloads/docker/docker-engine.ts";
 import { createDockerWorkloads } from "./workloads/docker/docker-workloads.ts";
-import type { Engine } from "./workloads/docker/engine.ts";
 import { createNginxControl } from "./workloads/docker/nginx-control.ts";
 
 /** A busy engine takes long to run `nginx -t`. */
@@ -41,18 +39,17 @@ const NGINX_INTERNAL_PORT = 8081;
 const SHUTDOWN_DEADLINE_MS = 10_000;
 
 /** Makes the adapters of one platform from its configuration. Reads no state yet. */
-export async function createAdapters(config: Config, logger: Logger, stopping: AbortSignal): Promise<Adapters> {
+export async function createAdapters(
+  config: Config,
+  machine: Machine,
+  logger: Logger,
+  stopping: AbortSignal,
+): Promise<Adapters> {
   const { INSTANCE: instance, LOGS_DIR: logsDir, ENVS_DIR: envsDir, LOG_MAX_SIZE: maxSize } = config;
+  const settings = settingsOf(config, machine);
   const shutdownDeadline = abortAfter(stopping, SHUTDOWN_DEADLINE_MS);
   const failpoint = createFailpoint(config.FAILPOINT_FILE);
   const idle = createIdleQueue(stopping);
-  const engine = createDockerEngine({
-    cutOff: shutdownDeadline,
-    socketPath: config.DOCKER_SOCKET,
-    instance,
-    timeoutMs: config.ENGINE_TIMEOUT * 1000,
-    registries: splitList(config.IMAGE_REGISTRIES),
-  });
   const environments = failpointSaves(createDiskEnvironmentStore({ folder: envsDir }), failpoint);
   const eventLog = await createDiskEventLog({ folder: logsDir, maxSize, logger });
   const events = eventsWithOwners(eventLog, environments);
@@ -62,11 +59,38 @@ export async function createAdapters(config: Config, logger: Logger, stopping: A
     events,
     clock: systemClock,
     logger,
-    settings: diskSettings(config),
+    settings,
+  });
+  const engine = createDockerEngine({
+    cutOff: shutdownDeadline,
+    socketPath: config.DOCKER_SOCKET,
+    instance,
+    timeoutMs: config.ENGINE_TIMEOUT * 1000,
+    registries: splitList(config.IMAGE_REGISTRIES),
   });
   const edge = { container: `${instance}-nginx`, address: config.NGINX_ADDRESS };
   const internalUrl = `http://${config.NGINX_ADDRESS}:${NGINX_INTERNAL_PORT}`;
+  const router = createNginxRouter({
+    confDir: config.NGINX_CONF_DIR,
+    internalUrl,
+    deniedSubnets: [config.SUBNET_POOL],
+    control: createNginxControl({
+      container: edge.container,
+      containers: engine.containers,
+      testLimitMs: NGINX_TEST_LIMIT_MS,
+      shutdownDeadline,
+    }),
+    logger,
+    shutdownDeadline,
+    onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
+    onRestarted(reason) {
+      const steps = [`restart-container ${edge.container}`];
+      events.emit({ type: "platform.repaired", env_id: null, data: { steps, reason } });
+    },
+  });
   return {
+    instance,
+    settings,
     workloads: createDockerWorkloads({
       engine,
       instance,
@@ -77,7 +101,7 @@ export async function createAdapters(config: Config, logger: Logger, stopping: A
       failpoint,
       logger,
     }),
-    router: createRouter(config, { engine, container: edge.container, internalUrl, events, logger, shutdownDeadline }),
+    router,
     probe: createEdgeProbe({ internalUrl }),
     environments,
     logs: createDiskLogStore({ folder: logsDir, maxSize, shownAs: fromHere(logsDir) }),
@@ -98,53 +122,13 @@ export async function createAdapters(config: Config, logger: Logger, stopping: A
   };
 }
 
-type RouterParts = {
-  engine: Engine;
-  container: string;
-  internalUrl: string;
-  events: Pick<EventLog, "emit">;
-  logger: Logger;
-  shutdownDeadline: AbortSignal;
-};
-
-function createRouter(config: Config, parts: RouterParts) {
-  const { engine, container, internalUrl, events, logger, shutdownDeadline } = parts;
-  return createNginxRouter({
-    confDir: config.NGINX_CONF_DIR,
-    internalUrl,
-    deniedSubnets: [config.SUBNET_POOL],
-    control: createNginxControl({
-      container,
-      containers: engine.containers,
-      testLimitMs: NGINX_TEST_LIMIT_MS,
-      shutdownDeadline,
-    }),
-    logger,
-    shutdownDeadline,
-    onRejected: (file, reason) => events.emit({ type: "ingress.rejected", env_id: null, data: { file, reason } }),
-    onRestarted(reason) {
-      const steps = [`restart-container ${container}`];
-      events.emit({ type: "platform.repaired", env_id: null, data: { steps, reason } });
-    },
-  });
-}
-
 /** A path as people give it: `logs`, or in full where it lies elsewhere. */
 function fromHere(path: string): string {
   const inside = relative(process.cwd(), path);
   return inside === ".." || inside.startsWith("../") ? path : inside;
 }
 
-function diskSettings(config: Config): Pick<Settings, "minFreeDisk" | "archiveMaxAge" | "archiveMaxSize"> {
-  return {
-    minFreeDisk: config.MIN_FREE_DISK,
-    archiveMaxAge: config.ARCHIVE_MAX_AGE,
-    archiveMaxSize: config.ARCHIVE_MAX_SIZE,
-  };
-}
-
-/** What the use-cases need to know of the configuration. */
-export function settingsOf(config: Config, machine: Machine): Settings {
+function settingsOf(config: Config, machine: Machine): Settings {
   return {
     publicAddress: { baseDomain: config.BASE_DOMAIN, port: config.NGINX_PORT },
     defaultImage: config.DEFAULT_IMAGE,
@@ -159,6 +143,8 @@ export function settingsOf(config: Config, machine: Machine): Settings {
     warmImages: splitList(config.WARM_IMAGES),
     healthTimeout: config.HEALTH_TIMEOUT,
     healthConcurrency: config.HEALTH_CONCURRENCY,
-    ...diskSettings(config),
+    minFreeDisk: config.MIN_FREE_DISK,
+    archiveMaxAge: config.ARCHIVE_MAX_AGE,
+    archiveMaxSize: config.ARCHIVE_MAX_SIZE,
   };
 }

@@ -17,11 +17,7 @@ export async function claimInstance(config: Config): Promise<ExclusiveLock> {
     await makeFolder(ENVS_DIR);
     const { dev, ino } = await stat(ENVS_DIR);
     const folder = await take(config, `sandbox-platform folder ${dev}:${ino}`, `a platform on "${ENVS_DIR}"`);
-    return {
-      async release() {
-        await Promise.all([instance.release(), folder.release()]);
-      },
-    };
+    return { release: async () => void (await Promise.all([instance.release(), folder.release()])) };
   } catch (error) {
     await instance.release();
     throw error;

@@ -1,23 +1,14 @@
-import type { DockerWorkloads } from "./workloads/docker/docker-workloads.ts";
-import type { Clock } from "./kernel/clock.ts";
-import type { Failpoint } from "./kernel/failpoint.ts";
-import type { IdleQueue } from "./kernel/idle-queue.ts";
-import { createKeyedLock } from "./kernel/keyed-lock.ts";
-import type { Logger } from "./kernel/logger.ts";
-import { createTaskTracker } from "./kernel/task-tracker.ts";
 import type { Firewall } from "./host/firewall-heartbeat-file.ts";
-import type { Probe } from "./probes/probe.ts";
-import type { Router } from "./routing/router.ts";
+import { createKeyedLock } from "./kernel/keyed-lock.ts";
+import { createTaskTracker } from "./kernel/task-tracker.ts";
 import type { AuditLog } from "./store/journal/audit-log.ts";
-import type { EnvironmentStore } from "./store/state/environment-store.ts";
 import type { EventLog } from "./store/journal/event-log.ts";
-import type { LogStore } from "./store/logs/log-store.ts";
-import type { SecretStore } from "./store/secrets/secret-store.ts";
 import type { TokenStore } from "./store/tokens/token-store.ts";
 import { createHalt } from "./usecases/chaos/halt.ts";
 import { createInjection } from "./usecases/chaos/injection.ts";
 import { createOutageExpiry } from "./usecases/chaos/outage-expiry.ts";
 import { createRecovery } from "./usecases/chaos/recovery.ts";
+import type { CommonDeps } from "./usecases/deps.ts";
 import { createAdmission } from "./usecases/environments/admission.ts";
 import { createBringUp } from "./usecases/environments/bring-up.ts";
 import { createCreation } from "./usecases/environments/creation.ts";
@@ -44,42 +35,28 @@ import { createProtectedEnvironments } from "./usecases/reconcile/protected-envi
 import { createReconciler } from "./usecases/reconcile/reconciler.ts";
 import { createRepairRouting } from "./usecases/reconcile/repair-routing.ts";
 import { createRepairStateFiles } from "./usecases/reconcile/repair-state-files.ts";
-import type { Settings } from "./usecases/settings.ts";
+import type { DockerWorkloads } from "./workloads/docker/docker-workloads.ts";
 
-/** Everything that has effects outside of the process, and what is made of it before the use-cases. */
-export type Adapters = {
+/** Everything that has effects outside of the process, the settings, and what is made of them before the use-cases. */
+export type Adapters = Omit<CommonDeps, "locks" | "tasks"> & {
+  instance: string;
   workloads: DockerWorkloads;
-  router: Router;
-  probe: Probe;
-  environments: EnvironmentStore;
-  logs: LogStore;
   events: EventLog;
-  secrets: SecretStore;
   audit: AuditLog;
   /** Null: there are no tokens, and every caller is the machine's own user. */
   tokens: TokenStore | null;
   firewall: Firewall;
   disk: DiskPressure;
-  clock: Clock;
-  logger: Logger;
-  idle: IdleQueue;
   makeId: (name: string, now: number) => string;
-  failpoint: Failpoint;
-  /** Aborts when the platform shuts down: waits end, operations in progress are finished. */
-  stopping: AbortSignal;
-  /** Aborts some seconds later: no further step begins. */
-  shutdownDeadline: AbortSignal;
 };
 
 /** The use-cases of one platform, and the adapters they work on. */
 export type Platform = ReturnType<typeof composePlatform>;
 
 /** Makes every use-case with what it needs. State that lives in memory stays inside of them. */
-export function composePlatform(adapters: Adapters, instance: string, settings: Settings) {
-  const { workloads, environments, logs, secrets, clock, logger } = adapters;
-  const locks = createKeyedLock();
-  const tasks = createTaskTracker();
-  const operations = createOperations();
+export function composePlatform(adapters: Adapters) {
+  const { workloads, environments, logs, secrets, clock, logger, settings } = adapters;
+  const { networkPool, edge } = workloads;
   const shippers = createLogShippers({
     workloads,
     logs,
@@ -87,28 +64,32 @@ export function composePlatform(adapters: Adapters, instance: string, settings: 
     now: clock.now,
     lineMaskerOf: (id) => lineMaskerOf({ environments, secrets }, id),
   });
-  const shared = { ...adapters, settings, locks, tasks, operations, shippers };
-  const observe = createObserveActual(shared);
+  const operations = createOperations();
+  const shared = {
+    ...adapters,
+    networkPool,
+    shippers,
+    operations,
+    locks: createKeyedLock(),
+    tasks: createTaskTracker(),
+  };
+
   const steps = createStepExecutor(shared);
   const gate = createHealthGate(shared);
   const health = createHealthChecks(shared);
-  const protectedEnvironments = createProtectedEnvironments(shared);
-  const admission = createAdmission({ environments, settings, protectedIds: () => protectedEnvironments.counted() });
+  const rollBack = createRollBack({ environments, logger, steps });
   const draft = createDraft(shared);
-  const rollBack = createRollBack({ environments, steps, logger });
+  const protectedEnvironments = createProtectedEnvironments(shared);
+  const admission = createAdmission({ environments, settings, protectedIds: protectedEnvironments.counted });
   const pool = createWarmPool({ ...shared, admission, draft, steps, gate, health, rollBack });
 
   const bringUp = createBringUp({ ...shared, steps, gate, health });
   const idempotency = createIdempotency(shared);
   const lastLogLines = createLastLogLines(shared);
-  const create = createCreation({ ...shared, pool, idempotency, admission, draft, bringUp, rollBack, lastLogLines });
   const destruction = createDestruction({ ...shared, steps, health, pool });
-  const recover = createRecovery({ ...shared, observe, steps, health });
 
-  const coming = {
-    has: (id: string) => admission.has(id) || pool.has(id),
-    ids: () => [...admission.ids(), ...pool.ids()],
-  };
+  const observe = createObserveActual(shared);
+  const recover = createRecovery({ ...shared, observe, steps, health });
   const reconcile = createReconciler({
     ...shared,
     observe,
@@ -117,26 +98,25 @@ export function composePlatform(adapters: Adapters, instance: string, settings: 
     pool,
     destruction,
     protectedEnvironments,
-    repairRouting: createRepairRouting({ ...shared, edge: workloads.edge }),
+    repairRouting: createRepairRouting({ ...shared, edge }),
     repairStateFiles: createRepairStateFiles(shared),
-    orphans: createOrphans({ ...shared, coming }),
+    orphans: createOrphans({ ...shared, coming: () => [...admission.ids(), ...pool.ids()] }),
   });
 
   return {
     ...shared,
     pool,
-    networkPool: workloads.networkPool,
     health,
-    create,
+    create: createCreation({ ...shared, pool, idempotency, admission, draft, bringUp, rollBack, lastLogLines }),
     destroy: destruction.destroy,
     extend: createExtension(shared),
     cleanupExpired: createExpiry({ ...shared, destruction }),
     injectOutage: createInjection({ ...shared, health }),
     recover,
-    halt: createHalt({ environments, recover, logger }),
+    halt: createHalt({ environments, logger, recover }),
     endOutages: createOutageExpiry({ ...shared, recover }),
     reconcile,
     handleEngineEvents: createEngineEvents({ ...shared, health, pool, reconcile }),
-    readPlatformHealth: createPlatformHealth({ ...shared, pool, networkPool: workloads.networkPool, instance }),
+    readPlatformHealth: createPlatformHealth({ ...shared, pool }),
   };
 }

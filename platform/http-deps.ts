@@ -10,24 +10,18 @@ import { followLogs, readLogs } from "./usecases/logs/read-logs.ts";
 /** Binds the API to the use-cases. `loops` tells whether the loops are well. */
 export function httpDeps(platform: Platform, loops: () => PartHealth): HttpDeps {
   const { settings, clock, tokens, environments, logs, events } = platform;
+  const { logger, stopping, audit, tasks, destroy, extend, injectOutage, recover, halt } = platform;
+  const shared = { logger, stopping, audit, tasks, destroy, extend, injectOutage, recover, halt };
   return {
-    logger: platform.logger,
-    stopping: platform.stopping,
+    ...shared,
     now: () => clock.now(),
     identify: tokens === null ? null : (token) => tokens.identify(token),
-    audit: platform.audit,
-    tasks: platform.tasks,
     view: (record, now = clock.now()) => viewEnvironment(record, settings.publicAddress, now),
     getRecord: (id) => environments.get(id),
     archivedOwner: (id) => logs.archivedOwner(id),
     create: (body, key, owner) => platform.create(resolveSpec(body, settings), { key, owner, request: body }),
     list: () => environments.all(),
     find: (id) => findEnvironment(environments, id),
-    destroy: (id) => platform.destroy(id),
-    extend: (id, seconds) => platform.extend(id, seconds),
-    injectOutage: (id, outage) => platform.injectOutage(id, outage),
-    recover: (id) => platform.recover(id),
-    halt: () => platform.halt(),
     readLogs: (id, query) => readLogs(platform, id, query),
     followLogs: (id, query, signal) => followLogs(platform, id, query, signal),
     platformHealth: () => platform.readPlatformHealth(loops()),

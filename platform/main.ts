@@ -6,20 +6,23 @@ import { startPlatform } from "./start-platform.ts";
 const SHUTDOWN_LIMIT_MS = 30_000;
 const MIN_NODE_MAJOR = 24;
 
-/** Starts the platform and ends it in order on SIGTERM or SIGINT: exit 0 when all is closed, 1 when it took too long or could not start. */
+/**
+ * Starts the platform and ends it in order on SIGTERM or SIGINT: exit 0 when all is closed, 1 when it took too long or
+ * could not start.
+ */
 async function main(): Promise<void> {
-  if (Number(process.versions.node.split(".")[0]) < MIN_NODE_MAJOR) {
-    throw new Error(
-      `Cannot start with Node ${process.versions.node}: Node ${MIN_NODE_MAJOR} is needed. Use "npm run dev" or "make up", which bring it.`,
-    );
+  const { node } = process.versions;
+  if (Number(node.split(".")[0]) < MIN_NODE_MAJOR) {
+    const remedy = `Node ${MIN_NODE_MAJOR} is needed. Use "npm run dev" or "make up", which bring it.`;
+    throw new Error(`Cannot start with Node ${node}: ${remedy}`);
   }
   const config = loadConfig(process.env);
   const logger = createLogger(config.LOG_LEVEL);
   const stopping = new AbortController();
   const starting = startPlatform(config, logger, stopping);
 
-  const shutDown = (signal: string): void => {
-    // A terminal and what runs in it may both hand one Ctrl-C on: what has begun to end must not be cut off by that.
+  async function shutDown(signal: string): Promise<void> {
+    // A terminal and the shell in it may both pass one Ctrl-C on: the second must not cut the shutdown short.
     if (stopping.signal.aborted) {
       logger.warn({ signal }, "already shutting down: finishing what is under way takes at most 30 s");
       return;
@@ -30,21 +33,19 @@ async function main(): Promise<void> {
       logger.error("shutdown took too long");
       process.exit(1);
     }, SHUTDOWN_LIMIT_MS).unref();
-    starting
-      .then((platform) => platform.stop())
-      .then(
-        () => process.exit(0),
-        (error: unknown) => {
-          logger.error({ err: error }, "shutdown failed");
-          process.exit(1);
-        },
-      );
-  };
+    try {
+      await (await starting).stop();
+      process.exit(0);
+    } catch (error) {
+      logger.error({ err: error }, "shutdown failed");
+      process.exit(1);
+    }
+  }
   process.on("SIGTERM", shutDown).on("SIGINT", shutDown);
 
   const { url } = await starting;
   logger.info({ url, instance: config.INSTANCE }, "platform up");
-  // Else only an end in good order would leave it to the next start.
+  // A platform that is killed would not write the cache.
   flushCompileCache();
 }
 

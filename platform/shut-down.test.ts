@@ -3,15 +3,18 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test, vi } from "vitest";
 import { shutDown } from "./shut-down.ts";
-import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "./test/support/fake-platform.ts";
+import {
+  containerOf,
+  createFakeApp,
+  INSTANCE,
+  useFakePlatform,
+  type FakePlatform,
+} from "./test/support/fake-platform.ts";
 import { fillPools } from "./test/support/fill-pools.ts";
 import { waitUntil } from "./test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 /** A platform that is told to stop, what it does in which order, and a way to let go of what it waits for. */
 async function stopping() {
@@ -114,11 +117,10 @@ describe("the end of the platform waits for", () => {
 
 test("a platform that ends begins no repair", async () => {
   const { id } = await platform.make({});
-  const container = `${INSTANCE}-${id}-app`;
-  await platform.engine.containers.remove(container);
+  await platform.engine.containers.remove(containerOf(id));
   platform.stop.abort();
   expect(await platform.reconcile({ startup: false })).toMatchObject({ repaired: [], failed: [] });
-  expect(await platform.engine.containers.inspect(container)).toBeNull();
+  expect(await platform.engine.containers.inspect(containerOf(id))).toBeNull();
 });
 
 test("a platform that does nothing ends at once", async () => {

@@ -1,6 +1,6 @@
 import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdapters, settingsOf } from "./adapters.ts";
+import { createAdapters } from "./adapters.ts";
 import { claimInstance, stateDirOf } from "./claim-instance.ts";
 import { composePlatform, type Platform } from "./compose.ts";
 import { splitList, type Config } from "./config.ts";
@@ -40,13 +40,12 @@ export async function startPlatform(
   const ready = Promise.withResolvers<RequestListener>();
   const server = await listen(config, (...asked) => void ready.promise.then((app) => app(...asked)));
   const machine = thisMachine();
-  const adapters = await createAdapters(config, logger, stopping.signal);
-  const platform = composePlatform(adapters, config.INSTANCE, settingsOf(config, machine));
-  const { events, tasks } = platform;
+  const platform = composePlatform(await createAdapters(config, machine, logger, stopping.signal));
+  const { events } = platform;
   await claimStateDir(stateDirOf(config));
   await loadState(platform);
-  // Requests are answered from memory meanwhile: an engine that hangs must not hide that it does.
-  await Promise.race([tasks.track(firstReconcile(platform)), delay(START_LIMIT_MS, stopping.signal)]);
+  // An engine that hangs must not keep the API from telling so: it answers from memory meanwhile.
+  await Promise.race([platform.tasks.track(firstReconcile(platform)), delay(START_LIMIT_MS, stopping.signal)]);
 
   const loops = startLoops(platform, {
     cleanup: config.CLEANUP_SCHEDULE,
@@ -61,13 +60,8 @@ export async function startPlatform(
     rateLimit: config.RATE_LIMIT,
     changesLimit: config.CHANGES_LIMIT,
   };
-  ready.resolve(
-    createApp(
-      httpDeps(platform, () => loops.health()),
-      limits,
-      access,
-    ),
-  );
+  const deps = httpDeps(platform, () => loops.health());
+  ready.resolve(createApp(deps, limits, access));
   const { port } = server.address() as AddressInfo;
   events.emit({ type: "platform.started", env_id: null, data: { instance: config.INSTANCE } });
 

@@ -28,7 +28,7 @@ clear_outdated_routes() {
   local label='{{index .Config.Labels "sandbox.source"}}' conf
   [ "$(docker inspect --format "$label" "$INSTANCE-nginx" 2>/dev/null)" != "$NGINX_SOURCE_HASH" ] || return 0
   conf="$(in_root "$NGINX_CONF_DIR")"
-  rm -rf "$conf"/env-*.conf "$conf"/00-*.conf "$conf/live"
+  rm -rf "$conf"/env-*.conf "$conf"/00-*.conf "$conf/enabled"
 }
 
 # A stopped Nginx may wait for networks that are gone and would not start; a new one is connected to all that exist.

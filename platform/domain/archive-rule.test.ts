@@ -15,29 +15,29 @@ function choose(archives: Archive[], missing = 0, limits = LIMITS): string[] {
   return chooseArchives(archives, limits, missing, NOW).map(({ archive, reason }) => `${archive.id} ${reason}`);
 }
 
-test("nothing goes while everything is young, small and the disk has room", () => {
+test("no archive goes while all are young and small and the disk has room", () => {
   expect(choose([aged(1, 500), aged(6.9, 500)])).toEqual([]);
   expect(choose([])).toEqual([]);
 });
 
-test("what is older than the limit goes, oldest first", () => {
+test("archives older than the limit go, oldest first", () => {
   expect(choose([aged(1, 1), aged(8, 1), aged(30, 1), aged(7, 1)])).toEqual(["env-a-30 age", "env-a-8 age"]);
 });
 
-test("the oldest go until the rest fits into the size limit", () => {
+test("the oldest archives go until the rest fits into the size limit", () => {
   expect(choose([aged(1, 600), aged(2, 300), aged(3, 300), aged(4, 10)])).toEqual(["env-a-4 size", "env-a-3 size"]);
 });
 
-test("the oldest go until the disk has what it lacks, and no more", () => {
+test("the oldest archives go until the disk has enough room, and no more", () => {
   expect(choose([aged(1, 100), aged(2, 100), aged(3, 100)], 150)).toEqual(["env-a-3 disk", "env-a-2 disk"]);
   expect(choose([aged(1, 100)], 1e12)).toEqual(["env-a-1 disk"]);
 });
 
-test("what goes for its age counts towards the other limits", () => {
+test("an archive that goes for its age counts towards the other limits", () => {
   expect(choose([aged(9, 600), aged(1, 600)], 500)).toEqual(["env-a-9 age"]);
 });
 
-test("for any archives: what stays is within the limits, and nothing that goes is younger than what stays", () => {
+test("of any archives those that stay are within the limits, and none that goes is younger than one that stays", () => {
   const archive = fc.record({
     id: fc.uuid(),
     bytes: fc.nat(2000),

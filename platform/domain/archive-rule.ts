@@ -17,8 +17,8 @@ export type ArchiveLimits = {
 };
 
 /**
- * Which archives to drop, oldest first: those older than `maxAge`, then as many as it takes until the
- * rest fits into `maxSize` and `missingBytes` more are free on the disk. `now` in milliseconds.
+ * Which archives to drop, oldest first: those older than `maxAge`, then as many as it takes until the rest fits into
+ * `maxSize` and `missingBytes` more are free on the disk. `now` in milliseconds.
  */
 export function chooseArchives(
   archives: readonly Archive[],
@@ -31,7 +31,7 @@ export function chooseArchives(
   const chosen: { archive: Archive; reason: PruneReason }[] = [];
   for (const archive of archives.toSorted((a, b) => a.lastWritten - b.lastWritten || (a.id < b.id ? -1 : 1))) {
     const reason = reasonFor(archive.lastWritten < now - maxAge * 1000, total > maxSize, missing > 0);
-    // Of the rest none is older, and what all take and lack does not change any more.
+    // Of the rest none is older, and neither the size nor the free space changes any more.
     if (reason === null) break;
     chosen.push({ archive, reason });
     total -= archive.bytes;

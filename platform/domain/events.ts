@@ -29,7 +29,7 @@ export type NewEvent = {
   type: EventType;
   /** The environment it is about; null for the platform itself. */
   env_id: string | null;
-  /** Who owns that environment; null when nobody does. Filled in from its record where left out. */
+  /** The owner of that environment, or null. Filled in from its record where left out. */
   owner?: string | null;
   /** What a reader needs beside the type; never secrets. */
   data?: Record<string, unknown>;

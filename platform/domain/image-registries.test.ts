@@ -7,11 +7,11 @@ describe("an image may be pulled", () => {
   test.each([
     ["Docker Hub", null, []],
     ["a registry that is named", "ghcr.io", ["quay.io", "ghcr.io"]],
-    ["one in other letters", "GHCR.io", ["ghcr.io"]],
+    ["a registry that is named in other letters", "GHCR.io", ["ghcr.io"]],
     ["a port that is named", "registry.example.com:5000", ["registry.example.com:5000"]],
     ["a folder that is named", "ghcr.io", ["ghcr.io/team"]],
-    ["this machine, where somebody means it", "localhost:5000", ["localhost:5000"]],
-    ["an address, where somebody means it", "10.1.2.3:5000", ["10.1.2.3:5000"]],
+    ["this machine, where a rule names it", "localhost:5000", ["localhost:5000"]],
+    ["an address, where a rule names it", "10.1.2.3:5000", ["10.1.2.3:5000"]],
     ["every public name", "registry.example.com:5000", ["*"]],
   ])("from %s", (_, registry, rules) => {
     expect(mayPull(from(registry), rules)).toBe(true);
@@ -21,9 +21,9 @@ describe("an image may be pulled", () => {
 describe("an image may not be pulled", () => {
   test.each([
     ["another registry than Docker Hub, unless it is named", "ghcr.io", []],
-    ["another one", "evil.example", ["ghcr.io"]],
-    ["a name that goes on", "ghcr.io.evil.example", ["ghcr.io"]],
-    ["a name within another", "evil.ghcr.io", ["ghcr.io"]],
+    ["a registry that no rule names", "evil.example", ["ghcr.io"]],
+    ["a name that begins like a rule", "ghcr.io.evil.example", ["ghcr.io"]],
+    ["a name that ends like a rule", "evil.ghcr.io", ["ghcr.io"]],
     ["another port", "ghcr.io:8443", ["ghcr.io"]],
     ["another folder", "ghcr.io", ["ghcr.io/te", "ghcr.io/team/app/more", "ghcr.io/other"]],
   ])("from %s", (_, registry, rules) => {

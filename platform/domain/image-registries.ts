@@ -2,7 +2,7 @@ const LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
 const FOLDER = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*";
 const RULE = new RegExp(`^(?:\\*|${LABEL}(?:\\.${LABEL})*(?::[0-9]{1,5})?(?:/${FOLDER})*)$`);
 
-/** What no public name ends with: machines find these in their own network or on themselves, or read an address from it. */
+/** Endings of names that are not public: a machine finds them in its own network or on itself, or reads an address. */
 const PRIVATE_ENDING = /(?:^|\.)(?:localhost|localdomain|local|internal|intranet|lan|home|corp|[0-9]+|0x[0-9a-f]*)$/;
 
 /** Whether a text can be an item of IMAGE_REGISTRIES: `host[:port][/folder…]` in lower case, or `*`. */
@@ -11,9 +11,9 @@ export function isRegistryRule(text: string): boolean {
 }
 
 /**
- * Whether an image may be pulled: from Docker Hub (no registry) always, from another registry where a rule names
- * it, with its port and as many folders as the rule has. The rule `*` means every registry with a public name:
- * the engine asks from this machine, whose own addresses and network are nobody else's business.
+ * Whether an image may be pulled: from Docker Hub (no registry) always, from another registry where a rule names it,
+ * with its port and as many folders as the rule has. The rule `*` allows every registry with a public name, and no
+ * other: the engine asks from inside of this machine and its network.
  */
 export function mayPull(
   { registry, path }: { registry: string | null; path: string },

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { createFailpoint } from "./failpoint.ts";
 
 const kill = vi.spyOn(process, "kill").mockReturnValue(true);
 
 afterEach(() => void kill.mockClear());
+afterAll(() => kill.mockRestore());
 
 test("a failpoint without a file kills nothing", () => {
   createFailpoint(undefined)("before:start-container");

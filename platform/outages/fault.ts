@@ -1,7 +1,7 @@
 import type { OutageMode } from "../domain/environment/record.ts";
 import type { ServiceRef, Workloads } from "../workloads/workloads.ts";
 
-/** What a fault works on: one service, already checked by the guard. */
+/** The service that a fault breaks; the caller has checked that it may be broken. */
 export type FaultTarget = { workloads: Workloads; ref: ServiceRef; stressImage: string };
 
 /**

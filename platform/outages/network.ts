@@ -1,6 +1,6 @@
 import type { Fault } from "./fault.ts";
 
-/** Pulls the container's network cable: it runs on and reaches nobody. */
+/** Pulls the container's network cable: it runs on, and no packet reaches it or leaves it. */
 export const network: Fault = {
   mode: "network",
   defaultDuration: null,

@@ -6,7 +6,7 @@ const TOOLS = "/sandbox-tools";
 const STOP_TIMEOUT_MS = 10_000;
 const MAX_REASON_LENGTH = 200;
 
-/** Of a command that cannot be executed: it is not there, or the container may not have one process more. */
+/** Exit codes of a command that cannot be executed: it is absent, or the container is at its limit of processes. */
 const NOT_EXECUTED: ReadonlySet<number> = new Set([126, 127]);
 
 type Ended = { exitCode: number; output: string };
@@ -40,13 +40,11 @@ async function runStop({ workloads, ref }: FaultTarget): Promise<Ended> {
 
 function notStopped({ ref }: FaultTarget, { exitCode, output }: Ended): PlatformError {
   const reason = output.trim().split("\n").at(-1)?.trim().slice(0, MAX_REASON_LENGTH) || "its processes go on";
-  return new PlatformError(
-    "engine_failed",
-    `Cannot stop stress in service "${ref.service}" of "${ref.env}": exit code ${exitCode}: ${reason}. Recover once more; restarting the container ends it as well.`,
-  );
+  const detail = `Cannot stop stress in service "${ref.service}" of "${ref.env}": exit code ${exitCode}: ${reason}.`;
+  return new PlatformError("engine_failed", `${detail} Recover once more; restarting the container ends it as well.`);
 }
 
-/** One worker per CPU for so many seconds; stress-ng ends by itself even if nobody stops it. */
+/** One worker per CPU for so many seconds; stress-ng ends by itself then, also without a recovery. */
 export function stressCommand(seconds: number): string[] {
   return tool("stress-ng", "--cpu", "0", "--timeout", `${seconds}s`, "--temp-path", TOOLS);
 }

@@ -97,10 +97,10 @@ export interface Workloads {
    */
   ensureImage(reference: string, signal?: AbortSignal): Promise<ImageFacts>;
   /**
-   * Reserves a network or address range before anything is made; `remove` gives it back. Returns names for people to
-   * read. `address_pool_exhausted` when there is none.
+   * Reserves what an environment needs before anything is made: an address range, or, with `fromPool`, a network that is
+   * kept ready. `remove` gives it back. Returns names for people to read. `address_pool_exhausted` when there is none.
    */
-  reserve(environment: { env: string; services: readonly string[]; egress: boolean }): {
+  reserve(environment: { env: string; services: readonly string[]; egress: boolean; fromPool: boolean }): {
     network: string;
     containers: Record<string, string>;
   };
@@ -156,6 +156,8 @@ export interface Workloads {
 export interface NetworkPool {
   /** Makes the missing networks, in the background. */
   refill(): void;
+  /** Why no network may be made now, such as a full disk or few subnets left; null when one may. */
+  refusal(): Promise<string | null>;
   stats(): { ready: number; wanted: number; lastError: string | null };
 }
 

@@ -1,13 +1,13 @@
 import type { Role } from "./caller.ts";
 
-/** The result of a change that has begun: what became of it is an entry of its own, unless the platform was killed. */
+/** The result of a change that has begun. Its end is an entry of its own, unless the platform was killed meanwhile. */
 export const PENDING = "asked";
 
-/** One change that somebody made or tried to make, as `logs/audit.jsonl` holds it. */
+/** One change that a caller or the platform made or tried to make, as `logs/audit.jsonl` holds it. */
 export type AuditEntry = {
   /** ISO 8601. */
   timestamp: string;
-  /** The token's name; `local` without tokens, `platform` for what it does by itself, null for a refused token. */
+  /** The token's name; `local` without tokens, `platform` for the platform's own actions, null for a refused token. */
   who: string | null;
   role: Role | "platform" | null;
   /** Such as `create`, `destroy`, `outage crash`, `expire`. */
@@ -18,9 +18,9 @@ export type AuditEntry = {
   /** `asked`, the HTTP status it ended with, `ok`, or why it failed. */
   result: number | string;
   request_id: string | null;
-  /** What was asked and what became of it have the same one. The platform's own, so that no caller can hide one behind another. */
+  /** The two entries of a change share it. The platform makes it, so that no caller can hide a change behind another. */
   change_id?: string;
-  /** How many refusals like this one the entry stands for, where it is not one alone. */
+  /** How many refusals like this one the entry stands for, where there are several. */
   count?: number;
 };
 
@@ -28,8 +28,8 @@ export type AuditEntry = {
 export type NewAuditEntry = Omit<AuditEntry, "timestamp">;
 
 /**
- * Which entries, newest first, are the last word about a change: `asked` is not once its end has been
- * seen. One that stays has not ended: the change is under way, or the platform was killed meanwhile.
+ * Returns a filter for entries, newest first, that keeps the latest entry of each change. An `asked` that stays has no
+ * end: the change is in progress, or the platform was killed meanwhile.
  */
 export function latestPerChange(): (entry: AuditEntry) => boolean {
   const ended = new Set<string>();
@@ -41,7 +41,7 @@ export function latestPerChange(): (entry: AuditEntry) => boolean {
   };
 }
 
-/** An entry for what the platform did by itself. `failure` is null when it went well. */
+/** An entry for an action of the platform itself. `failure` is null when it succeeded. */
 export function platformAction(what: string, envId: string, failure: string | null): NewAuditEntry {
   return {
     who: "platform",

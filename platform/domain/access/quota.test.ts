@@ -24,37 +24,37 @@ describe.each([
   ["memory", { memoryMb: 1023 }, /768 of 1023 MiB.*asks for 256.*MAX_MEMORY_MB/],
   ["CPUs", { cpus: 0.39 }, /0\.3 of 0\.39 CPUs.*asks for 0\.1.*MAX_CPUS/],
   ["processes", { pids: 255 }, /192 of 255 processes.*asks for 64.*MAX_PIDS/],
-])("the machine's %s", (_name, limit, numbers) => {
-  test("the one too many is refused with the numbers", () => {
+])("the limits of the machine's %s", (_name, limit, numbers) => {
+  test("refuse one environment too many, with the numbers", () => {
     const refusal = checkQuota(environments(3), wanted(), { ...NONE, ...limit });
     expect(refusal?.code).toBe("capacity_exhausted");
     expect(refusal?.detail).toMatch(numbers);
   });
 
-  test("what just fits is let in, and fractions add up to what they should", () => {
+  test("let an environment in that just fits, and fractions add up", () => {
     const roomy = { ...NONE, environments: 4, memoryMb: 1024, cpus: 0.4, pids: 256 };
     expect(checkQuota(environments(3), wanted(), roomy)).toBeNull();
   });
 });
 
-describe("an owner's environments", () => {
+describe("an owner with a limit", () => {
   const limits = { ...NONE, environmentsPerOwner: 2, environments: 2 };
 
-  test("are limited by themselves, and that is told before the machine's limit", () => {
+  test("is refused by the own limit before the machine's, and other owners are not", () => {
     const refusal = checkQuota(environments(2, "ann"), wanted("ann"), limits);
     expect(refusal).toMatchObject({ code: "quota_exceeded", detail: expect.stringContaining('"ann" has 2 of 2') });
     expect(checkQuota(environments(2, "ann"), wanted("bob"), { ...limits, environments: 0 })).toBeNull();
   });
 
-  test("nobody's environments are limited in total only", () => {
+  test("does not limit environments without an owner", () => {
     expect(checkQuota(environments(2), wanted(), { ...limits, environments: 0 })).toBeNull();
   });
 });
 
-test("of what was made ahead as many must go as what is promised leaves no room for", () => {
-  const inTheWay = (promised: number, limits: Partial<QuotaLimits>) =>
-    countToEvict(environments(promised), environments(2), { ...NONE, ...limits });
-  expect([1, 2, 3, 4].map((promised) => inTheWay(promised, { memoryMb: 1024 }))).toEqual([0, 0, 1, 2]);
+test("as many warm environments are evicted as do not fit beside the committed ones", () => {
+  const inTheWay = (committed: number, limits: Partial<QuotaLimits>) =>
+    countToEvict(environments(committed), environments(2), { ...NONE, ...limits });
+  expect([1, 2, 3, 4].map((committed) => inTheWay(committed, { memoryMb: 1024 }))).toEqual([0, 0, 1, 2]);
   expect(inTheWay(3, { pids: 256 })).toBe(1);
   expect(inTheWay(500, { environments: 1 })).toBe(0);
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
+import { mayStillLive } from "../../domain/environment/lifetime.ts";
 import { checkStateDir, SentinelSchema, type Sentinel, type StateDirFacts } from "../../domain/state-dir-rule.ts";
 import { makeFolder, writeFileAtomic } from "../../kernel/atomic-file.ts";
 import { parseAs } from "../files/parse-as.ts";

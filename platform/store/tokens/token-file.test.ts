@@ -1,15 +1,10 @@
-import { timingSafeEqual } from "node:crypto";
+import crypto from "node:crypto";
 import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { dirname, join } from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { hashToken, openTokenFile, readTokenFile, type TokenFile } from "./token-file.ts";
-
-// Watched, not replaced: what it says counts.
-vi.mock("node:crypto", async (original) => {
-  const crypto = await original<typeof import("node:crypto")>();
-  return { ...crypto, timingSafeEqual: vi.fn<typeof timingSafeEqual>(crypto.timingSafeEqual) };
-});
 
 const CREATED = "2030-01-01T00:00:00.000Z";
 const entry = (name: string, token: string, role: "admin" | "member" | "viewer" = "member") => ({
@@ -29,54 +24,58 @@ async function aFile(content: TokenFile | string): Promise<string> {
 async function open(path: string) {
   const errors: unknown[] = [];
   const logger = { info: () => {}, error: (...args: unknown[]) => void errors.push(args) };
-  return { tokens: await openTokenFile({ path, logger, lookEveryMs: 0 }), errors };
+  return { book: await openTokenFile({ path, logger, lookEveryMs: 0 }), errors };
 }
 
-test("a token identifies its caller, and any other text none", async () => {
-  const { tokens } = await open(await aFile({ tokens: [entry("ann", "t-ann"), entry("root", "t-root", "admin")] }));
-  expect(await tokens.identify("t-ann")).toEqual({ name: "ann", role: "member" });
-  expect(await tokens.identify("t-root")).toEqual({ name: "root", role: "admin" });
-  for (const wrong of ["", "t-an", "t-ann ", hashToken("t-ann")]) expect(await tokens.identify(wrong)).toBeNull();
+test("a token is its owner's, and anything else nobody's", async () => {
+  const { book } = await open(await aFile({ tokens: [entry("ann", "t-ann"), entry("root", "t-root", "admin")] }));
+  expect(await book.identify("t-ann")).toEqual({ name: "ann", role: "member" });
+  expect(await book.identify("t-root")).toEqual({ name: "root", role: "admin" });
+  for (const wrong of ["", "t-an", "t-ann ", hashToken("t-ann")]) expect(await book.identify(wrong)).toBeNull();
 });
 
-test("tokens come and go with a change of the file", async () => {
+test("a changed file counts at once: tokens come and go", async () => {
   const path = await aFile({ tokens: [entry("ann", "old")] });
-  const { tokens } = await open(path);
+  const { book } = await open(path);
   await writeFile(path, JSON.stringify({ tokens: [entry("ann", "new", "viewer"), entry("bob", "t-bob")] }));
-  expect(await tokens.identify("old")).toBeNull();
-  expect(await tokens.identify("new")).toEqual({ name: "ann", role: "viewer" });
+  expect(await book.identify("old")).toBeNull();
+  expect(await book.identify("new")).toEqual({ name: "ann", role: "viewer" });
 });
 
-test("a token is compared with each one in constant time", async () => {
-  const { tokens } = await open(await aFile({ tokens: [entry("ann", "t-ann"), entry("bob", "t-bob")] }));
+test("a token is compared with each known token in constant time", async () => {
+  const { book } = await open(await aFile({ tokens: [entry("ann", "t-ann"), entry("bob", "t-bob")] }));
+  const compare = vi.spyOn(crypto, "timingSafeEqual");
+  onTestFinished(() => {
+    compare.mockRestore();
+    syncBuiltinESMExports();
+  });
+  syncBuiltinESMExports();
   for (const token of ["t-ann", "t-bob", "t-nobody"]) {
-    vi.mocked(timingSafeEqual).mockClear();
-    await tokens.identify(token);
-    const compared = vi
-      .mocked(timingSafeEqual)
-      .mock.calls.map((pair) => pair.map((bytes) => Buffer.from(bytes as Buffer)));
+    compare.mockClear();
+    await book.identify(token);
+    const compared = compare.mock.calls.map((pair) => pair.map((bytes) => Buffer.from(bytes as Buffer)));
     expect(compared).toEqual(
       ["t-ann", "t-bob"].map((known) => [known, token].map((text) => Buffer.from(hashToken(text), "hex"))),
     );
   }
-  vi.mocked(timingSafeEqual).mockReturnValueOnce(true);
-  expect(await tokens.identify("t-nobody")).toEqual({ name: "ann", role: "member" });
+  compare.mockReturnValueOnce(true);
+  expect(await book.identify("t-nobody")).toEqual({ name: "ann", role: "member" });
 });
 
-test("a file that goes bad is told to the logger once and by health, and the tokens known before stay valid", async () => {
+test("a file that goes bad is told once and in the health, and the tokens known before stay", async () => {
   const path = await aFile({ tokens: [entry("ann", "t-ann")] });
-  const { tokens, errors } = await open(path);
-  expect(await tokens.health()).toMatchObject({ ok: true });
+  const { book, errors } = await open(path);
+  expect(await book.health()).toMatchObject({ ok: true });
   await writeFile(path, "{ half");
-  for (let i = 0; i < 3; i++) expect(await tokens.identify("t-ann")).not.toBeNull();
+  for (let i = 0; i < 3; i++) expect(await book.identify("t-ann")).not.toBeNull();
   expect(errors).toHaveLength(1);
-  expect(await tokens.health()).toMatchObject({ ok: false, detail: expect.stringContaining("known before stay") });
+  expect(await book.health()).toMatchObject({ ok: false, detail: expect.stringContaining("known before stay") });
   await writeFile(path, JSON.stringify({ tokens: [] }));
-  expect(await tokens.identify("t-ann")).toBeNull();
-  expect(await tokens.health()).toMatchObject({ ok: true });
+  expect(await book.identify("t-ann")).toBeNull();
+  expect(await book.health()).toMatchObject({ ok: true });
 });
 
-describe("no token is valid while the tokens file is gone, and health says so: the file is", () => {
+describe("without its file no token is valid, and the health says so", () => {
   test.each([
     ["removed", (path: string) => rm(path)],
     ["moved away", (path: string) => rename(path, `${path}.old`)],
@@ -84,53 +83,50 @@ describe("no token is valid while the tokens file is gone, and health says so: t
     ["removed after it went bad", (path: string) => writeFile(path, "{ half").then(() => rm(path))],
   ])("%s", async (_, remove) => {
     const path = await aFile({ tokens: [entry("ann", "t-ann")] });
-    const { tokens, errors } = await open(path);
+    const { book, errors } = await open(path);
     await remove(path);
-    expect(await tokens.health()).toMatchObject({ ok: false, detail: expect.stringContaining("no token is valid") });
-    for (let i = 0; i < 3; i++) expect(await tokens.identify("t-ann")).toBeNull();
+    expect(await book.health()).toMatchObject({ ok: false, detail: expect.stringContaining("no token is valid") });
+    for (let i = 0; i < 3; i++) expect(await book.identify("t-ann")).toBeNull();
     expect(errors).toHaveLength(1);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, JSON.stringify({ tokens: [entry("ann", "t-ann")] }), { mode: 0o600 });
-    expect(await tokens.identify("t-ann")).not.toBeNull();
-    expect(await tokens.health()).toMatchObject({ ok: true });
+    expect(await book.identify("t-ann")).not.toBeNull();
+    expect(await book.health()).toMatchObject({ ok: true });
   });
 });
 
-describe("a tokens file", () => {
+describe("a file that others on the machine may read or write", () => {
   const open0 = { tokens: [entry("mallory", "t-mallory", "admin")] };
 
-  test.each([0o644, 0o602, 0o620, 0o666])(
-    "of mode %o, open to other users, is refused at the start, with the way out",
-    async (mode) => {
-      const path = await aFile(open0);
-      await chmod(path, mode);
-      await expect(open(path)).rejects.toThrow(`(mode ${mode.toString(8)}). chmod 600 "${path}"`);
-    },
-  );
-
-  test.each([0o600, 0o400, 0o640])("of mode %o, closed to other users, is taken", async (mode) => {
+  test.each([0o644, 0o602, 0o620, 0o666])("is refused at the start, with what to do: mode %o", async (mode) => {
     const path = await aFile(open0);
     await chmod(path, mode);
-    expect(await (await open(path)).tokens.identify("t-mallory")).not.toBeNull();
+    await expect(open(path)).rejects.toThrow(`(mode ${mode.toString(8)}). chmod 600 "${path}"`);
   });
 
-  test("that is opened to other users while the platform runs is not read until it is closed to them", async () => {
+  test.each([0o600, 0o400, 0o640])("is not one of mode %o", async (mode) => {
+    const path = await aFile(open0);
+    await chmod(path, mode);
+    expect(await (await open(path)).book.identify("t-mallory")).not.toBeNull();
+  });
+
+  test("counts for nothing while the platform runs, until it is closed to them", async () => {
     const path = await aFile({ tokens: [entry("ann", "t-ann")] });
-    const { tokens, errors } = await open(path);
+    const { book, errors } = await open(path);
     await chmod(path, 0o666);
-    expect(await tokens.identify("t-ann")).not.toBeNull();
+    expect(await book.identify("t-ann")).not.toBeNull();
     await writeFile(path, JSON.stringify(open0));
-    expect(await tokens.identify("t-mallory")).toBeNull();
-    expect(await tokens.identify("t-ann")).not.toBeNull();
+    expect(await book.identify("t-mallory")).toBeNull();
+    expect(await book.identify("t-ann")).not.toBeNull();
     expect(JSON.stringify(errors)).toContain("chmod 600");
-    expect(await tokens.health()).toMatchObject({ ok: false });
+    expect(await book.health()).toMatchObject({ ok: false });
     await chmod(path, 0o600);
-    expect(await tokens.identify("t-mallory")).not.toBeNull();
-    expect(await tokens.identify("t-ann")).toBeNull();
+    expect(await book.identify("t-mallory")).not.toBeNull();
+    expect(await book.identify("t-ann")).toBeNull();
   });
 });
 
-describe("a start refuses a tokens file", () => {
+describe("a file that is bad at the start is refused", () => {
   test.each([
     ["{ half", /is not JSON/],
     ["[]", /Cannot use tokens file/],
@@ -138,11 +134,11 @@ describe("a start refuses a tokens file", () => {
     [JSON.stringify({ tokens: [{ ...entry("ann", "x"), hash: "x" }] }), /tokens\.0\.hash/],
     [JSON.stringify({ tokens: [{ ...entry("ann", "x"), token: "x" }] }), /tokens\.0/],
     [JSON.stringify({ tokens: [entry("platform", "x")] }), /uses itself/],
-  ])("with the content %s", async (content, message) => {
+  ])("%s", async (content, message) => {
     await expect(open(await aFile(content))).rejects.toThrow(message);
   });
 
-  test("that is missing, with the way out", async () => {
+  test("also one that is not there, with what to do", async () => {
     await expect(readTokenFile("/nowhere/tokens.json")).rejects.toThrow(/ENOENT.*make token/);
   });
 });

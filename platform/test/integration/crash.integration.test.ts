@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { STEP_KINDS } from "../../domain/plan/step.ts";
 import { createCrashLane, type CrashLane } from "../support/crash-lane.ts";
-import { findBoundaries } from "../support/crash-scenarios.ts";
+import { findFailpoints } from "../support/crash-scenarios.ts";
 
 /** Platforms that die side by side: one alone leaves the machine idle half of the time. */
 const LANES = 2;
 /** Runs that may be begun or done before their tests are, so that no lane waits for a slow one. */
 const AHEAD = 6;
 
-const cases = await findBoundaries();
+const cases = await findFailpoints();
 
 test("the scenarios pass every kind of step", () => {
-  const passed = new Set(cases.flatMap(({ boundaries }) => boundaries.map((name) => name.replace(/^.*:|#.*$/g, ""))));
+  const passed = new Set(cases.flatMap(({ failpoints }) => failpoints.map((name) => name.replace(/^.*:|#.*$/g, ""))));
   for (const kind of STEP_KINDS) expect(passed).toContain(kind);
 });
 
-describe("the API, killed at a step boundary, leaves every environment whole or gone after", () => {
+describe("the API, killed at a failpoint, leaves every environment whole or gone after", () => {
   const lanes: CrashLane[] = [];
   const idle: CrashLane[] = [];
-  const runs = cases.flatMap(({ scenario, boundaries }) => boundaries.map((boundary) => ({ scenario, boundary })));
+  const runs = cases.flatMap(({ scenario, failpoints }) => failpoints.map((failpoint) => ({ scenario, failpoint })));
   const outcomes = new Map<object, Promise<void>>();
 
   let asked = 0;
@@ -29,7 +29,7 @@ describe("the API, killed at a step boundary, leaves every environment whole or 
       if (outcomes.has(run)) continue;
       const lane = idle.pop();
       if (lane === undefined) return;
-      const outcome = lane.run(run.scenario, run.boundary).finally(() => {
+      const outcome = lane.run(run.scenario, run.failpoint).finally(() => {
         idle.push(lane);
         begin();
       });
@@ -50,7 +50,7 @@ describe("the API, killed at a step boundary, leaves every environment whole or 
   });
 
   runs.forEach((run, index) => {
-    test(`${run.scenario.name}: ${run.boundary}`, async () => {
+    test(`${run.scenario.name}: ${run.failpoint}`, async () => {
       asked = index;
       begin();
       const outcome = outcomes.get(run);

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { afterEach, describe, expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { describePlatform, hostOf } from "../support/describe-platform.ts";
-import { docker } from "../support/docker.ts";
+import { docker, pauseContainer } from "../support/docker.ts";
 import { POOLS_AS_SHIPPED } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { REPAIRED_MS, watchDrift } from "../support/watch-drift.ts";
@@ -135,7 +135,7 @@ describePlatform(
 
       test("a paused container nobody asked to pause is thawed", async () => {
         const { id, container } = await platform.createDemo();
-        await docker("pause", container);
+        await pauseContainer(container);
         await told("environment.repaired", `unpause-container ${container}`);
         await answers(id);
       });
@@ -153,7 +153,7 @@ describePlatform(
       test.each([
         ["killed", () => docker("kill", nginx())],
         ["stopped", () => docker("stop", "-t", "1", nginx())],
-        ["paused", () => docker("pause", nginx())],
+        ["paused", () => pauseContainer(nginx())],
         [
           "taken off the platform's network",
           () => docker("network", "disconnect", "-f", platform.instance.name, nginx()),

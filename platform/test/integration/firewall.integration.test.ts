@@ -1,17 +1,19 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { apiClient, visit } from "../support/api-client.ts";
 import { broadcastOf, sendDatagram, sendFromInside, withDatagramListener } from "../support/datagrams.ts";
-import { describePlatform } from "../support/describe-platform.ts";
+import { describePlatform, hostOf, type PlatformUnderTest } from "../support/describe-platform.ts";
 import { docker } from "../support/docker.ts";
 import { expectStatus } from "../support/expect-status.ts";
 import { TABLES } from "../support/firewall-machine.ts";
 import { tryFromHere, tryFromInside, type Attempt } from "../support/inside.ts";
-import { createTestInstance, labelledObjects, rulesStand } from "../support/test-instance.ts";
+import { createTestInstance, labelledObjects, rulesStand, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const run = promisify(execFile);
@@ -41,8 +43,6 @@ describePlatform(
     const firewall = () => `${name()}-firewall`;
     const jump = (chain = chainOf(name())) => ["-m", "comment", "--comment", `sandbox ${name()}`, "-j", chain];
 
-    const rulesStandSoon = () => waitUntil("the rules", () => rulesStand(name()), 20_000);
-
     /** Makes an environment; returns a function that tries to reach a service of this machine through its gateway. */
     async function makeAttempt(): Promise<() => Promise<string | undefined>> {
       const { container, network } = await platform.createDemo();
@@ -66,13 +66,13 @@ describePlatform(
           ...["-F", "-X"].map((verb) => [verb, `${chainOf(name())}-within`]),
         ],
       ],
-    ])("refuses environments again after %s", async (_, damage) => {
+    ])("environments are refused again after %s", async (_, damage) => {
       const attempt = await makeAttempt();
       expect(await attempt()).toBe("ECONNREFUSED");
       const before = await rulesOf(name());
       const logged = (await firewallLog(name())).length;
 
-      // Paused, so that the damage lasts until it was seen.
+      // Paused, so that the damage lasts until it has been observed.
       await docker("pause", firewall());
       try {
         for (const command of damage()) await iptables(...command);
@@ -86,7 +86,7 @@ describePlatform(
       expect((await firewallLog(name())).at(-1)).toContain("rules put back");
     });
 
-    test("refuses broadcast datagrams, which arrive without its rules", async () => {
+    test("broadcast datagrams of environments are refused, and arrive without the rules", async () => {
       const { container, network } = await platform.createDemo();
       const addresses = ["255.255.255.255", await broadcastOf(network)];
       await withDatagramListener(async (port, heard) => {
@@ -99,7 +99,7 @@ describePlatform(
         } finally {
           await docker("unpause", firewall());
         }
-        await rulesStandSoon();
+        await waitUntil("the rules", () => rulesStand(name()), 20_000);
         await sendFromInside(container, all, "with");
         // Datagrams sent before this one arrive before it.
         await sendDatagram({ host: "127.0.0.1", port }, "the end");
@@ -108,7 +108,7 @@ describePlatform(
       });
     });
 
-    test("leaves the rules when it is stopped, and puts missing ones back when it is started", async () => {
+    test("the rules stay when the firewall's container is stopped, and missing ones are put back when it is started", async () => {
       const attempt = await makeAttempt();
       const before = await rulesOf(name());
       await docker("stop", firewall());
@@ -120,7 +120,7 @@ describePlatform(
       await rulesStand(name());
     });
 
-    test("has no rights but those to change rules", async () => {
+    test("the firewall's container has no rights but those to change rules", async () => {
       const { HostConfig, Mounts } = JSON.parse(await docker("inspect", "-f", "{{json .}}", firewall())) as {
         HostConfig: Record<string, unknown>;
         Mounts: { Source: string; RW: boolean }[];
@@ -136,52 +136,67 @@ describePlatform(
       expect(writable.filter((source) => source !== "/dev/null" && !source.includes("/.cache/firewall/"))).toEqual([]);
       expect(Mounts.filter(({ Source }) => Source.endsWith(".sock"))).toEqual([]);
     });
+    healthSuite(platform);
   },
   ["process"],
 );
 
-describePlatform(
-  "/healthz",
-  {},
-  (platform) => {
-    const health = () => platform.api.call<{ parts: Record<string, unknown> }>("GET", "/healthz");
-    const becomes = (wanted: number) =>
-      waitUntil(`a ${wanted}`, async () => expectStatus(await health(), wanted).body.parts["firewall"], 30_000);
+describePlatform("the firewall's container beside the API's", {}, healthSuite, ["filtered container"]);
 
-    test("answers 503 with a remedy while the firewall's container is stopped, and 200 after the remedy", async () => {
-      const firewall = `${platform.instance.name}-firewall`;
-      expect(await becomes(200)).toMatchObject({ ok: true });
-      await docker("stop", firewall);
-      const detail = expect.stringMatching(new RegExp(`${firewall} has not looked at its rules for.*make up`));
-      expect(await becomes(503)).toEqual({ ok: false, detail });
-      // As `make up` does.
-      await platform.instance.compose("up", "-d", "firewall");
-      expect(await becomes(200)).toMatchObject({ ok: true });
-    });
-  },
-  ["process", "container", "filtered container"],
-);
+function healthSuite(platform: PlatformUnderTest): void {
+  const health = () => platform.api.call<{ parts: Record<string, unknown> }>("GET", "/healthz");
+  const becomes = (wanted: number) =>
+    waitUntil(`a ${wanted}`, async () => expectStatus(await health(), wanted).body.parts["firewall"], 30_000);
 
-test("make up sets the rules before the API starts, and make down removes them", async () => {
-  const instance = await createTestInstance();
-  onTestFinished(() => instance.remove());
-  expect(await rulesOf(instance.name)).not.toEqual([]);
-  // Only the instance's settings are used from here on.
-  await instance.remove();
-  expect(await rulesOf(instance.name)).toEqual([]);
+  test("/healthz answers 503 with a remedy while the firewall's container is stopped, and 200 after the remedy", async () => {
+    const firewall = `${platform.instance.name}-firewall`;
+    expect(await becomes(200)).toMatchObject({ ok: true });
+    await docker("stop", firewall);
+    const detail = expect.stringMatching(new RegExp(`${firewall} has not looked at its rules for.*make up`));
+    expect(await becomes(503)).toEqual({ ok: false, detail });
+    // As `make up` does.
+    await platform.instance.compose("up", "-d", "firewall");
+    expect(await becomes(200)).toMatchObject({ ok: true });
+  });
+}
 
-  // Keeps make down from stopping the engine when this is its last platform.
-  const environment = { ...process.env, ...instance.variables, ENGINE_PID_FILE: join(instance.folder, "no-engine") };
-  const { stdout } = await run(join(ROOT, "scripts/up.sh"), { env: environment });
-  expect(stdout).toMatch(/ok {2}firewall +environments reach neither this machine/);
-  await rulesStand(instance.name);
-  expect(await rulesOf(instance.name)).toContainEqual(expect.stringMatching(/^-A POSTROUTING /));
-  const startOf = (part: string) => docker("inspect", "-f", "{{.State.StartedAt}}", `${instance.name}-${part}`);
-  const [ruled, api] = [(await firewallLog(instance.name))[0]?.split(" ")[0] ?? "", await startOf("api")];
-  expect(Date.parse(ruled)).toBeLessThan(Date.parse(api));
+describe("make up and make down", () => {
+  let instance: TestInstance;
+  let output: string;
+  const conf = () => join(instance.folder, "conf.d");
 
-  await run(join(ROOT, "scripts/down.sh"), { env: environment });
-  expect(await rulesOf(instance.name)).toEqual([]);
-  expect(await labelledObjects(instance.name)).toEqual([]);
-  expect(existsSync(join(ROOT, ".cache/firewall", instance.name))).toBe(false);
+  beforeAll(async () => {
+    instance = await createTestInstance();
+    // From here on only its settings are used.
+    await instance.remove();
+    await mkdir(conf(), { recursive: true });
+    for (const closed of [instance.folder, conf()]) await chmod(closed, 0o700);
+    output = await instance.make("up", "077");
+  });
+
+  afterAll(() => instance?.remove());
+
+  test("make up sets the rules before the API starts", async () => {
+    expect(output).toMatch(/ok {2}firewall +environments reach neither this machine/);
+    await rulesStand(instance.name);
+    expect(await rulesOf(instance.name)).toContainEqual(expect.stringMatching(/^-A POSTROUTING /));
+    const apiStart = await docker("inspect", "-f", "{{.State.StartedAt}}", `${instance.name}-api`);
+    const firstLine = (await firewallLog(instance.name))[0] ?? "";
+    expect(Date.parse(firstLine.split(" ")[0] ?? "")).toBeLessThan(Date.parse(apiStart));
+  });
+
+  test("environments answer after make up in a checkout that only its owner may read", async () => {
+    const { body } = expectStatus(await apiClient(instance).create({}), 201, { status: "running" });
+    expectStatus(await visit(instance, hostOf(body.id)), 200);
+  });
+
+  test("make down removes the rules, every object, and all files of conf.d", async () => {
+    // A platform that is killed during a reload leaves such files.
+    await Promise.all(["enabled/env-left-1", ".reloading"].map((name) => writeFile(join(conf(), name), "")));
+    await instance.make("down");
+    expect(await rulesOf(instance.name)).toEqual([]);
+    expect(await labelledObjects(instance.name)).toEqual([]);
+    expect(await readdir(conf())).toEqual([]);
+    expect(existsSync(join(ROOT, ".cache/firewall", instance.name))).toBe(false);
+  });
 });

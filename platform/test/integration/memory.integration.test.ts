@@ -22,7 +22,7 @@ beforeAll(async () => {
   await instance.startApi();
 });
 
-afterAll(() => instance.remove());
+afterAll(() => instance?.remove());
 
 /** Environments come, break, are repaired, read, and go; resident memory in MiB at the end. */
 async function round(): Promise<number> {

@@ -17,10 +17,13 @@ export const VERSION = { Version: "20.10.24", ApiVersion: "1.41", MinAPIVersion:
 
 const RANDOM_ID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
+/** Milliseconds that a call may take where a test does not say: long, as the machine may be busy. */
+const TIMEOUT_MS = 8_000;
+
 /** A socket that answers `routes` by "METHOD /path" without API version and query, `*` for a random id in it, and an engine on it. */
 export async function serve(
   routes: Record<string, Answer>,
-  version: object = VERSION,
+  { version = VERSION, timeoutMs = TIMEOUT_MS }: { version?: object; timeoutMs?: number } = {},
 ): Promise<{ engine: Engine; asked: Asked[]; socketPath: string }> {
   const folder = await mkdtemp(join(tmpdir(), "sandbox-engine-"));
   const socketPath = join(folder, "docker.sock");
@@ -42,7 +45,7 @@ export async function serve(
     server.close();
     await rm(folder, { recursive: true, force: true });
   });
-  return { engine: createDockerEngine({ socketPath, instance: "sandbox", timeoutMs: 300 }), asked, socketPath };
+  return { engine: createDockerEngine({ socketPath, instance: "sandbox", timeoutMs }), asked, socketPath };
 }
 
 export function json(status: number, body: unknown): Answer {

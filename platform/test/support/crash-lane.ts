@@ -4,6 +4,7 @@ import { expect } from "vitest";
 import { apiClient } from "./api-client.ts";
 import { BRIEF_S, SECRETS, type Operations, type Scenario } from "./crash-scenarios.ts";
 import { docker } from "./docker.ts";
+import { expectStatus } from "./expect-status.ts";
 import { createTestInstance, labelledObjects } from "./test-instance.ts";
 import { waitUntil } from "./wait-until.ts";
 import { expectWholeOrGone } from "./whole-or-gone.ts";
@@ -12,14 +13,14 @@ const NEVER = "0 0 1 1 *";
 
 /** A platform that is killed and started again and again. */
 export type CrashLane = {
-  /** Kills it at a boundary of a scenario, starts it, and asserts that every environment is whole or gone. */
-  run(scenario: Scenario, boundary: string): Promise<void>;
-  /** Removes it, and asserts that nothing of it is left. */
+  /** Kills it at a failpoint of a scenario, starts it, and asserts that every environment is whole or gone. */
+  run(scenario: Scenario, failpoint: string): Promise<void>;
+  /** Removes the platform, and asserts that nothing is left. */
   remove(): Promise<void>;
 };
 
 export async function createCrashLane(): Promise<CrashLane> {
-  // Whatever is found whole or gone was made so by the one reconcile at the start.
+  // Only the reconcile at the start may repair or remove anything.
   const instance = await createTestInstance({
     RECONCILE_SCHEDULE: NEVER,
     CLEANUP_SCHEDULE: NEVER,
@@ -30,12 +31,12 @@ export async function createCrashLane(): Promise<CrashLane> {
   const api = apiClient(instance);
   const start = () => instance.startApi({ FAILPOINT_FILE: crashFile });
 
-  /** Runs an operation in which the platform dies at the boundary, and waits for its death. */
-  async function dieIn(boundary: string, operation: () => Promise<unknown>): Promise<void> {
-    writeFileSync(crashFile, boundary);
+  /** Runs an operation in which the platform dies at the failpoint, and waits for its death. */
+  async function dieIn(failpoint: string, operation: () => Promise<unknown>): Promise<void> {
+    writeFileSync(crashFile, failpoint);
     const answer = await operation().catch(() => "none: the platform died");
     expect(answer).toBe("none: the platform died");
-    await waitUntil(`the death at ${boundary}`, () => instance.endedBy() === "SIGKILL", 5_000, 10);
+    await waitUntil(`the death at ${failpoint}`, () => instance.endedBy() === "SIGKILL", 5_000, 10);
     expect(existsSync(crashFile)).toBe(false);
   }
 
@@ -59,7 +60,7 @@ export async function createCrashLane(): Promise<CrashLane> {
       await docker("network", "rm", network);
     },
     dieCreating: () => dieIn("before:upsert-route", operations.create),
-    dieDestroying: (id) => dieIn("before:remove-network", () => operations.destroy(id)),
+    dieDestroying: (id) => dieIn("before:kill-container", () => operations.destroy(id)),
     async dieAndLoseContainer(id) {
       const { container } = (await api.show(id)).body;
       await stopped(() => docker("rm", "-f", container));
@@ -81,15 +82,16 @@ export async function createCrashLane(): Promise<CrashLane> {
 
   async function living(): Promise<string> {
     const [existing] = (await api.list()).body;
-    return existing?.id ?? (await api.create({ name: "living", secrets: SECRETS })).body.id;
+    if (existing !== undefined) return existing.id;
+    return expectStatus(await api.create({ name: "living", secrets: SECRETS }), 201).body.id;
   }
 
   return {
-    async run(scenario, boundary) {
+    async run(scenario, failpoint) {
       if (instance.pid() === null || instance.endedBy() !== null) await start();
       const id = scenario.living ? await living() : "";
       await scenario.prepare?.(operations, id);
-      await dieIn(boundary, () => scenario.act(operations, id));
+      await dieIn(failpoint, () => scenario.act(operations, id));
       await start();
       await expectWholeOrGone(instance);
       for (const folder of ["envs", "conf.d"])

@@ -5,33 +5,34 @@ import { createFakePlatform, DEMO_IMAGE, INSTANCE } from "./fake-platform.ts";
 /** What a scenario can do, on the platform in memory and on the real one alike. */
 export type Operations = {
   create(): Promise<unknown>;
-  /** Creates one whose container exits at once, so that the creation is undone. */
+  /** Creates an environment whose container exits at once, so that the creation is undone. */
   createDying(): Promise<unknown>;
   destroy(id: string): Promise<unknown>;
   outage(id: string, mode: OutageMode): Promise<unknown>;
   recover(id: string): Promise<unknown>;
   extend(id: string): Promise<unknown>;
   halt(): Promise<unknown>;
-  /** Somebody takes its network away, while its container stays. */
+  /** The network of the environment is removed, while its container stays. */
   loseNetwork(id: string): Promise<unknown>;
   /** The platform is killed while creating an environment, and its container is lost meanwhile. */
   dieCreating(): Promise<unknown>;
   dieDestroying(id: string): Promise<unknown>;
   dieAndLoseContainer(id: string): Promise<unknown>;
-  /** The platform is killed, and its time is up when it starts again. */
+  /** The platform is killed, and the environment has expired when it starts again. */
   dieAndExpire(id: string): Promise<unknown>;
-  /** An outage that ends by itself in a moment, and waiting for that end. */
+  /** An outage that ends by itself in a moment. */
   briefOutage(id: string, mode: OutageMode): Promise<unknown>;
+  /** Waits for that end. */
   outageEnds(id: string): Promise<unknown>;
   /** Starts the platform again, to its first reconcile. */
   start(): Promise<unknown>;
 };
 
-/** `act` is what the platform is killed in; `prepare` goes before. `living` ones have an environment to work on. */
+/** The platform is killed in `act`, after `prepare`. A `living` scenario has an environment to work on. */
 export type Scenario = {
   name: string;
   living: boolean;
-  /** The scenario that goes the same way at first: where they have gone the same way, one of them is enough. */
+  /** A scenario with the same failpoints at first, which are tried there. */
   beginsAs?: string;
   prepare?(operations: Operations, id: string): Promise<unknown>;
   act(operations: Operations, id: string): Promise<unknown>;
@@ -99,24 +100,24 @@ const SCENARIOS: Scenario[] = [
 ];
 
 /**
- * Every scenario with the boundaries it passes, in order, as FAILPOINT_FILE names them, found by running
+ * Every scenario with the failpoints it passes, in order, as FAILPOINT_FILE names them, found by running
  * it on the platform in memory. The end of one effect and the beginning of the next, with nothing
  * between them, are one place to die at, named for the latter.
  */
-export async function findBoundaries(): Promise<{ scenario: Scenario; boundaries: string[] }[]> {
+export async function findFailpoints(): Promise<{ scenario: Scenario; failpoints: string[] }[]> {
   const found = await Promise.all(
-    SCENARIOS.map(async (scenario) => ({ scenario, boundaries: await boundariesOf(scenario) })),
+    SCENARIOS.map(async (scenario) => ({ scenario, failpoints: await failpointsOf(scenario) })),
   );
-  return found.map(({ scenario, boundaries }) => {
-    const former = found.find(({ scenario: { name } }) => name === scenario.beginsAs)?.boundaries ?? [];
-    const parting = boundaries.findIndex((boundary, index) => boundary !== former[index]);
-    return { scenario, boundaries: boundaries.slice(parting) };
+  return found.map(({ scenario, failpoints }) => {
+    const former = found.find(({ scenario: { name } }) => name === scenario.beginsAs)?.failpoints ?? [];
+    const parting = failpoints.findIndex((failpoint, index) => failpoint !== former[index]);
+    return { scenario, failpoints: failpoints.slice(parting) };
   });
 }
 
-async function boundariesOf(scenario: Scenario): Promise<string[]> {
+async function failpointsOf(scenario: Scenario): Promise<string[]> {
   const passed: string[] = [];
-  const { platform, operations, dispose } = await createOperations((boundary) => passed.push(boundary));
+  const { platform, operations, dispose } = await createOperations((failpoint) => passed.push(failpoint));
   try {
     if (scenario.living) await operations.create();
     const id = platform.environments.all()[0]?.id ?? "";
@@ -129,22 +130,22 @@ async function boundariesOf(scenario: Scenario): Promise<string[]> {
   }
 }
 
-/** Boundaries as FAILPOINT_FILE names them: `#2` for the second time; an effect's end at which the next begins is left out. */
+/** Failpoints as FAILPOINT_FILE names them: `#2` for the second time; an effect's end at which the next begins is left out. */
 export function numbered(passed: string[]): string[] {
   const times = new Map<string, number>();
   return passed
-    .map((boundary) => {
-      const count = (times.get(boundary) ?? 0) + 1;
-      times.set(boundary, count);
-      return count === 1 ? boundary : `${boundary}#${count}`;
+    .map((failpoint) => {
+      const count = (times.get(failpoint) ?? 0) + 1;
+      times.set(failpoint, count);
+      return count === 1 ? failpoint : `${failpoint}#${count}`;
     })
-    .filter((boundary, index) => !(boundary.startsWith("after:") && passed[index + 1]?.startsWith("before:")));
+    .filter((failpoint, index) => !(failpoint.startsWith("after:") && passed[index + 1]?.startsWith("before:")));
 }
 
 /** What every environment of a scenario is created with: it has a file of its own to be left behind. */
 export const SECRETS = { PASSWORD: "crash-and-burn" };
 
-/** Seconds of an outage that shall be over soon, and not before the platform was told where to die. */
+/** Seconds of an outage that is over soon, and not before the platform was told where to die. */
 export const BRIEF_S = 2;
 
 const DYING_IMAGE = "dying:latest";

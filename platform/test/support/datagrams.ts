@@ -1,9 +1,9 @@
 import { createSocket } from "node:dgram";
-import { formatAddress, parseSubnet } from "../../domain/network/subnets.ts";
-import { docker } from "./docker.ts";
+import { formatAddress } from "../../domain/network/subnets.ts";
+import { docker, subnetOf } from "./docker.ts";
 import { runInside } from "./inside.ts";
 
-/** Where to send a datagram; with `toAll` the address is one that means all in a network. */
+/** Where to send a datagram; with `toAll` the address is a broadcast address. */
 export type Target = { host: string; port: number; toAll?: boolean };
 
 /** Longer than a refusal takes on one machine. */
@@ -11,7 +11,7 @@ const PATIENCE_MS = 2_500;
 
 const SEND_ALL = `
 const dgram = require("node:dgram");
-const [targets, word] = process.argv.slice(1).map((text) => JSON.parse(text));
+const [targets, text] = process.argv.slice(1).map((part) => JSON.parse(part));
 function send({ host, port, toAll }) {
   return new Promise((done) => {
     const socket = dgram.createSocket("udp4");
@@ -19,10 +19,10 @@ function send({ host, port, toAll }) {
     const timer = setTimeout(() => end("timeout"), ${PATIENCE_MS});
     socket.on("error", (error) => end(error.code));
     socket.on("message", () => end("answered"));
-    if (!toAll) return socket.connect(port, host, () => socket.send(word));
+    if (!toAll) return socket.connect(port, host, () => socket.send(text));
     socket.bind(() => {
       socket.setBroadcast(true);
-      socket.send(word, port, host, (error) => end(error ? error.code : "sent"));
+      socket.send(text, port, host, (error) => end(error ? error.code : "sent"));
     });
   });
 }
@@ -34,11 +34,11 @@ function send({ host, port, toAll }) {
 `;
 
 /**
- * Sends a datagram to each from inside a container that has Node, one after the other, and tells how it ended:
- * to one address as `answered`, the error by which it was refused or `timeout`, to all as `sent`, since nobody answers that.
+ * Sends a datagram to each from inside a container that has Node, one after the other, and returns how each ended:
+ * to one address as `answered`, the error by which it was refused or `timeout`; to all as `sent`, since no answer comes.
  */
-export async function sendFromInside(container: string, targets: Target[], word: string): Promise<string[]> {
-  const args = [targets, word].map((value) => JSON.stringify(value));
+export async function sendFromInside(container: string, targets: Target[], text: string): Promise<string[]> {
+  const args = [targets, text].map((value) => JSON.stringify(value));
   return JSON.parse(await runInside(container, SEND_ALL, ...args)) as string[];
 }
 
@@ -53,35 +53,35 @@ vec(my $ready = "", fileno($socket), 1) = 1;
 print select($ready, undef, undef, $patience) ? "answered" : "timeout";
 `;
 
-/** Sends a ping from inside a container of a Debian image, and tells how it ended: `answered`, `timeout`, or why it could not be sent. */
+/** Sends a ping from inside a container of a Debian image, and returns how it ended: `answered`, `timeout`, or why it could not be sent. */
 export function pingFromInside(container: string, host: string): Promise<string> {
   return docker("exec", container, "perl", "-e", PING, host, String(PATIENCE_MS / 1000));
 }
 
 /** Sends a datagram from here. */
-export async function sendDatagram({ host, port, toAll = false }: Target, word: string): Promise<void> {
+export async function sendDatagram({ host, port, toAll = false }: Target, text: string): Promise<void> {
   const socket = createSocket("udp4");
   await new Promise<void>((done) => socket.bind(() => done()));
   socket.setBroadcast(toAll);
-  await new Promise((done) => socket.send(word, port, host, done));
+  await new Promise((done) => socket.send(text, port, host, done));
   socket.close();
 }
 
-/** The address that means all in a network of Docker's. */
+/** The broadcast address of a network of Docker's. */
 export async function broadcastOf(network: string): Promise<string> {
-  const subnet = parseSubnet(await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network));
-  return formatAddress(subnet.base + 2 ** (32 - subnet.prefix) - 1);
+  const { base, prefix } = await subnetOf(network);
+  return formatAddress(base + 2 ** (32 - prefix) - 1);
 }
 
-/** A service of this machine that takes datagrams at every address; `heard` tells how often it got a word. */
+/** Runs `use` beside a service of this machine that takes datagrams at every address; `heard` counts those with a text. */
 export async function withDatagramListener(
-  use: (port: number, heard: (word: string) => number) => Promise<void>,
+  use: (port: number, heard: (text: string) => number) => Promise<void>,
 ): Promise<void> {
   const received: string[] = [];
   const socket = createSocket("udp4", (message) => void received.push(message.toString()));
   await new Promise<void>((done) => socket.bind(0, "0.0.0.0", done));
   try {
-    await use(socket.address().port, (word) => received.filter((text) => text === word).length);
+    await use(socket.address().port, (text) => received.filter((one) => one === text).length);
   } finally {
     socket.close();
   }

@@ -6,6 +6,7 @@ import { parseEnv, promisify } from "node:util";
 import { environmentLabels, LABEL_ENV } from "../../domain/environment/labels.ts";
 import { formatAddress, formatSubnet, overlaps, parseSubnet, type Subnet } from "../../domain/network/subnets.ts";
 import type { ContainerSpec, Engine } from "../../workloads/docker/engine.ts";
+import { waitUntil } from "./wait-until.ts";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -14,7 +15,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 const TEST_POOL = parseSubnet("10.190.0.0/16");
 const TEST_PREFIX = 28;
 
-/** Marks what tests make in the name of somebody else, so that it is found again without being ours. */
+/** Marks objects that tests make as another owner would, so that they are found again without being ours. */
 export const TEST_LABEL = "sandbox.test";
 
 export const DOCKER_SOCKET = process.env["DOCKER_SOCKET"] || "/var/run/docker.sock";
@@ -24,7 +25,7 @@ export function testInstanceName(): string {
   return `sandbox-ct-${process.pid}-${randomBytes(3).toString("hex")}`;
 }
 
-/** Runs Docker's own client and returns what it prints. */
+/** Runs Docker's own client and returns its output. */
 export async function docker(...args: string[]): Promise<string> {
   const { stdout } = await run("docker", args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.trim();
@@ -37,9 +38,19 @@ export async function dockerWithInput(input: string, ...args: string[]): Promise
   await running;
 }
 
+/** Pauses a container. On a busy machine the engine may fail to stop every process in time: then it is asked again. */
+export async function pauseContainer(container: string): Promise<void> {
+  await waitUntil(`${container} to be paused`, () => docker("pause", container).then(() => true));
+}
+
 /** A container's address in one of its networks. */
 export async function addressOf(container: string, network: string): Promise<string> {
   return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
+}
+
+/** The subnet of one of Docker's networks. */
+export async function subnetOf(network: string): Promise<Subnet> {
+  return parseSubnet(await docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", network));
 }
 
 /** The image with Node and a shell that set-up chose, or the one named by NODE_IMAGE. */
@@ -74,7 +85,7 @@ export async function freeRange(prefix: number): Promise<Subnet> {
   }
 }
 
-/** Removes every container, network and volume of an instance, and what was made beside it under TEST_LABEL. */
+/** Removes every container, network and volume of an instance, and the objects made beside it under TEST_LABEL. */
 export async function removeTestObjects(instance: string): Promise<void> {
   for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
     const filter = ["-q", "--filter", `label=${label}`];
@@ -85,7 +96,7 @@ export async function removeTestObjects(instance: string): Promise<void> {
   }
 }
 
-/** Names of what is left of an instance. */
+/** Names of the objects that are left of an instance. */
 export async function testObjects(instance: string): Promise<string[]> {
   const names: string[] = [];
   for (const label of [`sandbox.platform=${instance}`, `${TEST_LABEL}=${instance}`]) {
@@ -111,7 +122,7 @@ export async function runContainer(
   return container;
 }
 
-/** A container of an environment of its own, of which nothing exists yet. */
+/** The plan of a container in an environment of its own; nothing of it exists yet. */
 export async function plannedContainer(
   instance: string,
   command: string[] | null,

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { afterEach, beforeEach } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import { composePlatform, type Platform } from "../../compose.ts";
 import { createIdMaker } from "../../domain/environment/ids.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
@@ -82,10 +82,7 @@ export async function createFakePlatform({
   killed,
 }: FakePlatformOptions = {}): Promise<FakePlatform> {
   const fakes: Fakes = killed ?? (await createFakes(failpoint));
-  const { engine, clock, events, diskSpace, networkPoolSize, environments, router, probe, logs, secrets, audit } =
-    fakes;
-  const { firewall, archives } = fakes;
-  const { log, ids } = fakes;
+  const { engine, clock, events, archives, diskSpace, networkPoolSize, log, ids } = fakes;
   const sink = new Writable({ write: (chunk, _, done) => (log.to?.write(chunk), done()) });
   const logger = createLogger("debug", sink);
   const [stop, timeUp] = [new AbortController(), new AbortController()];
@@ -102,29 +99,23 @@ export async function createFakePlatform({
     failpoint,
     logger,
   });
-  const signals = { stopping: stop.signal, shutdownDeadline: timeUp.signal };
+  const { environments, router, probe, logs, secrets, audit, firewall } = fakes;
   const adapters = { workloads, router, probe, environments, logs, events, secrets, audit, firewall, disk, clock };
-  const platform = composePlatform(
-    { ...adapters, ...signals, logger, idle, failpoint, tokens: null, makeId: (name, now) => ids.make(name, now) },
-    INSTANCE,
+  const platform = composePlatform({
+    ...adapters,
+    instance: INSTANCE,
     settings,
-  );
-  return {
-    ...fakes,
-    ...platform,
-    environments,
-    router,
-    probe,
-    logs,
-    events,
-    secrets,
-    audit,
-    firewall,
-    clock,
-    stop,
-    timeUp,
-    make: (request = {}, options = {}) => platform.create(resolveSpec(request, settings), { ...options, request }),
-  };
+    logger,
+    idle,
+    failpoint,
+    tokens: null,
+    makeId: (name, now) => ids.make(name, now),
+    stopping: stop.signal,
+    shutdownDeadline: timeUp.signal,
+  });
+  const make: FakePlatform["make"] = (request = {}, options = {}) =>
+    platform.create(resolveSpec(request, settings), { ...options, request });
+  return Object.assign({}, fakes, platform, { stop, timeUp, make });
 }
 
 const SETTINGS: Settings = {
@@ -194,6 +185,28 @@ export function createFakeApp(platform: Platform, access?: AccessSettings): Retu
     limits,
     access,
   );
+}
+
+/** The name of the container of an environment's one service. */
+export function containerOf(id: string): string {
+  return `${INSTANCE}-${id}-app`;
+}
+
+/** Holds an environment's lock, as an operation in progress does, until the returned function is called. */
+export function holdLock({ locks }: Pick<Platform, "locks">, id: string): () => Promise<void> {
+  const held = Promise.withResolvers<void>();
+  const operation = locks.run(id, () => held.promise);
+  return () => (held.resolve(), operation);
+}
+
+/** Expects that of all environments neither objects, routes, records nor reserved networks are left. */
+export async function expectNothingLeft({ engine, router, environments, workloads }: FakePlatform): Promise<void> {
+  const { containers, networks } = await engine.observe();
+  expect(containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
+  expect(networks.map(({ name }) => name)).toEqual([INSTANCE]);
+  expect(await router.list()).toEqual([]);
+  expect(environments.all()).toEqual([]);
+  expect(workloads.capacity()).toEqual({ environments: 4 });
 }
 
 function healthyUnlessSet(probe: FakeProbe): FakeProbe {

@@ -32,7 +32,14 @@ Promise.all(attempts.map(async (one) => ({ ...one, outcome: await attempt(one) }
   .then((outcomes) => console.log(JSON.stringify(outcomes)));
 `;
 
-/** Runs JavaScript inside a container that has Node, as the container's own user, and returns what it prints. */
+const LOOK_UP_ALL = `
+const { lookup } = require("node:dns").promises;
+const timeout = new Promise((done) => setTimeout(done, ${PATIENCE_MS}, "unknown"));
+const ask = (name) => Promise.race([lookup(name).then(({ address }) => address, () => "unknown"), timeout]);
+Promise.all(process.argv.slice(1).map(ask)).then((found) => { console.log(found.join(" ")); process.exit(); });
+`;
+
+/** Runs JavaScript inside a container that has Node, as the container's own user, and returns its output. */
 export function runInside(container: string, script: string, ...args: string[]): Promise<string> {
   return docker("exec", container, "node", "-e", script, ...args);
 }
@@ -42,7 +49,12 @@ export async function tryFromInside(container: string, attempts: Attempt[]): Pro
   return JSON.parse(await runInside(container, TRY_ALL, JSON.stringify(attempts))) as Outcome[];
 }
 
-/** The same from here, to show that the thing tried is there; `within` is a command that runs another one elsewhere. */
+/** Looks names up from inside a container that has Node; a name without an address within 2.5 s is `unknown`. */
+export async function lookUpFromInside(container: string, names: string[]): Promise<string[]> {
+  return (await runInside(container, LOOK_UP_ALL, ...names)).split(" ");
+}
+
+/** Tries all from here, to show that there are listeners; `within` is a command that runs another one elsewhere. */
 export async function tryFromHere(attempts: Attempt[], within: readonly string[] = []): Promise<Outcome[]> {
   const [command = "", ...args] = [...within, process.execPath, "-e", TRY_ALL, JSON.stringify(attempts)];
   const { stdout } = await promisify(execFile)(command, args);

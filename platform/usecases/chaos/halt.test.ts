@@ -1,16 +1,13 @@
 import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
+useFakePlatform((fresh) => (platform = fresh));
 
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+const stateOf = async (id: string) => (await platform.engine.containers.inspect(containerOf(id)))?.state;
 
-const stateOf = async (id: string) => (await platform.engine.containers.inspect(`${INSTANCE}-${id}-app`))?.state;
-
-test("every running outage ends, and what is well is left alone", async () => {
+test("halt ends every outage and leaves the other environments alone", async () => {
   const [paused, crashed] = [await platform.make({}), await platform.make({})];
   await platform.make({ name: "well" });
   await platform.injectOutage(paused.id, { mode: "pause" });
@@ -22,7 +19,7 @@ test("every running outage ends, and what is well is left alone", async () => {
   expect(platform.environments.all().map(({ outage }) => outage)).toEqual([null, null, null]);
 });
 
-test("one that cannot be ended is told and keeps no other from ending", async () => {
+test("halt reports an outage that cannot be ended and ends the others", async () => {
   const [stuck, other] = [await platform.make({}), await platform.make({})];
   await platform.injectOutage(stuck.id, { mode: "pause" });
   await platform.injectOutage(other.id, { mode: "crash" });
@@ -34,7 +31,7 @@ test("one that cannot be ended is told and keeps no other from ending", async ()
   expect(platform.environments.get(stuck.id)?.outage).toMatchObject({ mode: "pause" });
 });
 
-test("one that is half destroyed has no outage to end", async () => {
+test("halt leaves out an environment that is being destroyed", async () => {
   const record = await platform.make({});
   const outage = { mode: "pause", service: "app", started_at: record.created_at, ends_at: null } as const;
   await platform.environments.save({ ...record, status: "destroying", outage });

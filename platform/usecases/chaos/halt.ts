@@ -1,7 +1,6 @@
 import { isUp } from "../../domain/environment/record.ts";
 import { describeError, isPlatformError, type ErrorCode } from "../../kernel/errors.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { Needs } from "../deps.ts";
 import type { RecoverEnvironment } from "./recovery.ts";
 
 /** Which environments have recovered, and which have not, and why. */
@@ -10,16 +9,10 @@ export type HaltReport = {
   failed: { id: string; code: ErrorCode; detail: string }[];
 };
 
-export type HaltDeps = {
-  environments: Pick<EnvironmentStore, "all" | "get">;
-  recover: RecoverEnvironment;
-  logger: Pick<Logger, "error">;
-};
+type HaltDeps = Needs<"environments" | "logger"> & { recover: RecoverEnvironment };
 
 /** Ends every running outage, all at once. An outage that cannot be ended keeps no other from ending. */
-export type HaltOutages = () => Promise<HaltReport>;
-
-export function createHalt({ environments, recover, logger }: HaltDeps): HaltOutages {
+export function createHalt({ environments, logger, recover }: HaltDeps) {
   async function end(id: string, report: HaltReport): Promise<void> {
     try {
       await recover(id);
@@ -34,7 +27,7 @@ export function createHalt({ environments, recover, logger }: HaltDeps): HaltOut
     }
   }
 
-  return async () => {
+  return async (): Promise<HaltReport> => {
     const report: HaltReport = { recovered: [], failed: [] };
     const broken = environments.all().filter((record) => record.outage !== null && isUp(record));
     await Promise.all(broken.map(({ id }) => end(id, report)));

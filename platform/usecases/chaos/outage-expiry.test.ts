@@ -1,13 +1,11 @@
 import { describe, expect, test, vi } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, holdLock, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
 useFakePlatform((fresh) => (platform = fresh));
 
-const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
 const isOver = (id: string) => platform.environments.get(id)?.outage === null;
 
 /** A paused environment; its outage ends after so many seconds. */
@@ -34,13 +32,13 @@ describe("an outage that cannot be ended", () => {
   const failUnpause = (times: number) =>
     platform.engine.failNext("containers.unpause", new PlatformError("engine_failed", "Cannot unpause: no"), times);
 
-  test("is tried again after ever longer pauses, at most a minute", async () => {
+  test("is tried again after pauses that double up to a minute", async () => {
     await paused(1);
     failUnpause(1_000);
     expect(await triedWithin(250)).toEqual([1, 2, 4, 8, 16, 32, 64, 124, 184, 244]);
   });
 
-  test("is told of when it fails first and when it succeeds", async () => {
+  test("is audited when it first fails and when it succeeds, and is one error in the log", async () => {
     const error = vi.spyOn(platform.logger, "error");
     const id = await paused(1);
     failUnpause(3);
@@ -53,7 +51,7 @@ describe("an outage that cannot be ended", () => {
     expect(error).toHaveBeenCalledTimes(1);
   });
 
-  test("delays no other outage's end, nor its environment's next one", async () => {
+  test("delays neither another environment's outage nor the next one of its own", async () => {
     const [stuck, other] = [await paused(1), await paused(20)];
     failUnpause(5);
     await triedWithin(20);
@@ -64,7 +62,7 @@ describe("an outage that cannot be ended", () => {
     expect(isOver(stuck)).toBe(true);
   });
 
-  test("is not told of again when a failure takes long", async () => {
+  test("is audited once although its second failure takes long", async () => {
     const id = await paused(1);
     failUnpause(1);
     await triedWithin(1);
@@ -97,8 +95,8 @@ describe("an outage that cannot be ended", () => {
   });
 });
 
-describe("a recovery that is under way", () => {
-  test("is not begun twice and delays nobody's end while the engine takes its time", async () => {
+describe("the recovery at the end of an outage", () => {
+  test("is begun once, and a slow engine delays no other recovery", async () => {
     const [slow, other] = [await paused(1), await paused(2)];
     const held = Promise.withResolvers<void>();
     const { unpause } = platform.engine.containers;
@@ -119,18 +117,16 @@ describe("a recovery that is under way", () => {
     expect(isOver(slow)).toBe(true);
   });
 
-  test("is not begun while something else is at work on its environment", async () => {
+  test("is not begun while another operation holds the environment's lock", async () => {
     const id = await paused(1);
-    const held = Promise.withResolvers<void>();
-    const busy = platform.locks.run(id, () => held.promise);
+    const release = holdLock(platform, id);
     expect(await triedWithin(3)).toEqual([]);
-    held.resolve();
-    await busy;
+    await release();
     expect(await triedWithin(1)).toEqual([1]);
     expect(platform.audit.entries).toHaveLength(1);
   });
 
-  test("delays nobody's end while its environment becomes healthy", async () => {
+  test("delays no other recovery while its environment becomes healthy", async () => {
     const [sick, other] = [await paused(1), await paused(2)];
     platform.probe.set(`${sick}.localhost`, "hangs");
     platform.clock.advance(1_000);
@@ -143,7 +139,7 @@ describe("a recovery that is under way", () => {
     await first;
   });
 
-  test("has not failed when its environment is destroyed meanwhile", async () => {
+  test("is not audited as a failure when its environment is destroyed meanwhile", async () => {
     const id = await paused(1);
     platform.probe.set(`${id}.localhost`, "hangs");
     platform.clock.advance(1_000);
@@ -156,7 +152,7 @@ describe("a recovery that is under way", () => {
   });
 });
 
-test("an outage ends although the clock was set back", async () => {
+test("an outage ends when the clock was set back to before it began", async () => {
   const id = await paused(4);
   platform.clock.advance(1_000);
   await platform.endOutages();

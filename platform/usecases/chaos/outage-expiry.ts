@@ -1,27 +1,18 @@
 import { platformAction } from "../../domain/access/audit.ts";
 import { isOutageOver } from "../../domain/environment/lifetime.ts";
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { describeError } from "../../kernel/errors.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { AuditLog } from "../../store/journal/audit-log.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { Needs } from "../deps.ts";
 import type { RecoverEnvironment } from "./recovery.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 
-/** Of an outage that could not be ended: which, how often that failed, and when on the monotonic clock it is due again. */
+/** Of an outage that could not be ended: which, how often that failed, and when by the monotonic clock it is due again. */
 type Retry = { startedAt: string; failures: number; dueAt: number };
 
-export type OutageExpiryDeps = {
-  environments: Pick<EnvironmentStore, "all" | "get">;
+type OutageExpiryDeps = Needs<"environments" | "audit" | "locks" | "clock" | "logger"> & {
   recover: RecoverEnvironment;
-  audit: Pick<AuditLog, "append">;
-  locks: Pick<KeyedLock, "isHeld">;
-  clock: Pick<Clock, "now" | "monotonic">;
-  logger: Pick<Logger, "info" | "error">;
 };
 
 /**
@@ -30,9 +21,7 @@ export type OutageExpiryDeps = {
  * told. Ends when the recoveries that it began have ended; a call meanwhile begins those of others. A restart forgets
  * the pauses, and every outage that is over is tried at once.
  */
-export type EndOutages = () => Promise<void>;
-
-export function createOutageExpiry(deps: OutageExpiryDeps): EndOutages {
+export function createOutageExpiry(deps: OutageExpiryDeps) {
   const { environments, recover, audit, locks, clock, logger } = deps;
   const retries = new Map<string, Retry>();
 
@@ -60,7 +49,7 @@ export function createOutageExpiry(deps: OutageExpiryDeps): EndOutages {
     }
   }
 
-  return async () => {
+  return async (): Promise<void> => {
     const over = environments.all().filter((record) => isUp(record) && isOutageOver(record, clock.now()));
     for (const id of retries.keys()) if (!over.some((record) => record.id === id)) retries.delete(id);
     // The operation that holds the lock goes first; it may be a recovery in progress.

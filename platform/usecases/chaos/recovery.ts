@@ -1,14 +1,10 @@
 import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
+import type { Observed } from "../../domain/plan/observed.ts";
 import { planRecovery } from "../../domain/plan/plan.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { Probe } from "../../probes/probe.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { Workloads } from "../../workloads/workloads.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Needs } from "../deps.ts";
 import { findLiving } from "../environments/find-environment.ts";
 import { persistIntent } from "../environments/persist-intent.ts";
 import type { StepExecutor } from "../environments/step-executor.ts";
@@ -18,20 +14,15 @@ import type { ObserveActual } from "../reconcile/actual-state.ts";
 const SETTLE_MS = 5_000;
 const PAUSE_MS = 100;
 
-export type RecoveryDeps = {
-  environments: EnvironmentStore;
-  workloads: Pick<Workloads, "inspect">;
+type RecoveryDeps = Needs<
+  "environments" | "workloads" | "probe" | "events" | "locks" | "clock" | "logger" | "settings" | "stopping"
+> & {
   observe: ObserveActual;
   steps: StepExecutor;
-  probe: Pick<Probe, "check">;
   health: Pick<HealthChecks, "check" | "watch">;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  clock: Pick<Clock, "now">;
-  logger: Pick<Logger, "warn">;
-  settings: { publicAddress: { baseDomain: string } };
-  stopping: AbortSignal;
 };
+
+export type RecoverEnvironment = ReturnType<typeof createRecovery>;
 
 /**
  * Undoes whatever is wrong with an environment, whether an outage or an operator broke it: paused → unpause, exited →
@@ -39,9 +30,7 @@ export type RecoveryDeps = {
  * first good health check, so that the answer shows `running` where it can. `protected_target` where the name of a
  * service belongs to another owner's container.
  */
-export type RecoverEnvironment = (id: string) => Promise<EnvironmentRecord>;
-
-export function createRecovery(deps: RecoveryDeps): RecoverEnvironment {
+export function createRecovery(deps: RecoveryDeps) {
   const { environments, workloads, steps, probe, health, events, locks, clock, logger, settings, stopping } = deps;
 
   async function repair(record: EnvironmentRecord): Promise<void> {
@@ -50,14 +39,14 @@ export function createRecovery(deps: RecoveryDeps): RecoverEnvironment {
       ...record.services.map(({ name }) => workloads.inspect({ env: record.id, service: name })),
     ]);
     const observed = actual.observedOf(record);
-    const plan = planRecovery(record, observed, clock.now());
+    assertNodesAnswer(record, observed);
     const recovered: EnvironmentRecord = { ...record, outage: null };
     // Saved first, so that the reconciler finishes a recovery that a kill cuts off. It sees no stress, which would then
     // outlive its outage: that outage stays on record until it is stopped, and a second recovery does no harm.
     const isHidden = record.outage?.mode === "stress";
     const isSaved = !isHidden && (await persistIntent({ environments, logger }, recovered, "recovering"));
     try {
-      await steps.apply(plan, observed);
+      await steps.apply(planRecovery(record, observed, clock.now()), observed);
     } catch (error) {
       // The outage is still in force: the caller may try again, and an outage with an end ends at the next tick.
       if (isSaved) await persistIntent({ environments, logger }, record, "failing to recover").catch(() => {});
@@ -83,10 +72,18 @@ export function createRecovery(deps: RecoveryDeps): RecoverEnvironment {
     health.watch(id);
   }
 
-  return async (id) => {
+  return async (id: string): Promise<EnvironmentRecord> => {
     findLiving(environments, id);
     await locks.run(id, () => repair(findLiving(environments, id)));
     await settle(id);
     return findLiving(environments, id);
   };
+}
+
+/** On a silent node nothing can be undone, so the outage stays on record until the node answers. */
+function assertNodesAnswer({ id, services }: EnvironmentRecord, observed: Observed): void {
+  const silent = services.find(({ name }) => observed.services[name]?.state === "unknown");
+  if (silent === undefined) return;
+  const detail = `Cannot recover service "${silent.name}" of "${id}": its node does not answer. Try again once it does.`;
+  throw new PlatformError("engine_unavailable", detail);
 }

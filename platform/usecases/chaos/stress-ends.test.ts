@@ -1,14 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
 /** Whether stress-ng runs, which shows in no state of a container. */
 let stressed: boolean;
 
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 beforeEach(() => {
   stressed = false;
@@ -21,7 +19,7 @@ beforeEach(() => {
 const outageOf = (id: string) => platform.environments.get(id)?.outage ?? null;
 const away = () => new PlatformError("engine_unavailable", "no answer in 30 s");
 
-/** The engine does what it was asked for, and its answer is lost. */
+/** The engine starts the stress, and its answer is lost. */
 function loseTheAnswer(): void {
   const { execDetached } = platform.engine.containers;
   platform.engine.containers.execDetached = async (...asked) => {
@@ -30,7 +28,7 @@ function loseTheAnswer(): void {
   };
 }
 
-test("a platform that dies while it ends stress has either stopped it, or has it on record", async () => {
+test("recover stops stress before the outage is off the record", async () => {
   const { id } = await platform.make({});
   await platform.injectOutage(id, { mode: "stress", duration: 3600 });
   const { save } = platform.environments;
@@ -52,7 +50,7 @@ test("stress that cannot be stopped stays on record", async () => {
   expect(outageOf(id)).toMatchObject({ mode: "stress" });
 });
 
-test("stress that began although the engine's answer was lost is stopped before it is called off", async () => {
+test("stress that began although the engine's answer was lost is stopped before the outage is called off", async () => {
   const { id } = await platform.make({});
   loseTheAnswer();
   await expect(platform.injectOutage(id, { mode: "stress" })).rejects.toMatchObject({ code: "engine_unavailable" });
@@ -67,7 +65,7 @@ test("stress that may have begun and cannot be stopped stays on record until it 
   expect({ stressed, outage: outageOf(id) }).toMatchObject({ stressed: true, outage: { mode: "stress" } });
 });
 
-describe("a stop that fails inside the container", () => {
+describe("stress that the container refuses to stop", () => {
   /** What the engine answers when the container is at its limit of processes. */
   const CANNOT_FORK = { exitCode: 126, output: "starting\nOCI runtime exec failed: cannot fork\n" };
   let canStop: boolean;
@@ -88,7 +86,7 @@ describe("a stop that fails inside the container", () => {
     return id;
   }
 
-  test("is told with the output's last line, and the outage stays on record", async () => {
+  test("stays on record, and the error quotes the last line of the output", async () => {
     const id = await stressedEnvironment();
     await expect(platform.recover(id)).rejects.toMatchObject({
       code: "engine_failed",
@@ -105,7 +103,7 @@ describe("a stop that fails inside the container", () => {
     expect(await platform.halt()).toMatchObject({ recovered: [], failed: [{ id, code: "engine_failed" }] });
   });
 
-  test("is tried again when the outage is over", async () => {
+  test("is stopped by a later try when the outage is over", async () => {
     const id = await stressedEnvironment();
     platform.clock.advance(1_000);
     await platform.endOutages();
@@ -116,22 +114,22 @@ describe("a stop that fails inside the container", () => {
     expect({ stressed, outage: outageOf(id) }).toEqual({ stressed: false, outage: null });
   });
 
-  test("keeps nobody from destroying the environment", async () => {
+  test("does not keep the environment from being destroyed", async () => {
     const id = await stressedEnvironment();
     await platform.destroy(id);
     expect(platform.environments.get(id)).toBeNull();
   });
 
-  test("is not needed once the container has ended: its stress ended with it", async () => {
+  test("is over once the container has ended", async () => {
     const id = await stressedEnvironment();
-    platform.engine.exit(`${INSTANCE}-${id}-app`, 137);
+    platform.engine.exit(containerOf(id), 137);
     await platform.recover(id);
     expect(outageOf(id)).toBeNull();
   });
 });
 
-describe("where the tools are not in the container", () => {
-  /** A container that was made anew has none until they are copied. */
+describe("in a container without the tools", () => {
+  /** A container that was made anew has no tools until they are copied. */
   function loseTheTools(): void {
     const { copyFromImage } = platform.engine.containers;
     let hasTools = false;
@@ -142,7 +140,7 @@ describe("where the tools are not in the container", () => {
     platform.engine.onExec(() => (hasTools ? { exitCode: 0, output: "" } : { exitCode: 127, output: "no such file" }));
   }
 
-  test("they are copied once more to see that there is no stress", async () => {
+  test("recover copies the tools and finds no stress", async () => {
     const { id } = await platform.make({});
     await platform.injectOutage(id, { mode: "stress" });
     loseTheTools();
@@ -150,7 +148,7 @@ describe("where the tools are not in the container", () => {
     expect(outageOf(id)).toBeNull();
   });
 
-  test("stress is refused before it is on record", async () => {
+  test("stress is refused before it is on record when the tools cannot be copied", async () => {
     const { id } = await platform.make({});
     loseTheTools();
     platform.engine.failNext("containers.copyFromImage", new PlatformError("image_not_found", "no such image"), 2);

@@ -1,24 +1,17 @@
-import { checkQuota, type Commitment, type QuotaLimits } from "../../domain/access/quota.ts";
+import { checkQuota, type Commitment } from "../../domain/access/quota.ts";
 import type { EnvironmentRecord, Resources } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { Needs } from "../deps.ts";
 
 type Wanted = { owner: string | null; resources: Resources };
 
-export type AdmissionDeps = {
-  environments: Pick<EnvironmentStore, "all" | "get">;
-  /** Environments without a readable state file, of which something is there: each counts with the default size. */
-  protectedIds: () => Iterable<string>;
-  settings: { quota: QuotaLimits; defaultResources: Resources };
-};
-
-/** Who may have one more environment. Creations count from the moment they are admitted. */
+/** Decides whether one more environment fits into the quotas. A creation counts from the moment it is admitted. */
 export type Admission = {
-  /** Everything committed to environments, the ones on their way included. */
+  /** Everything committed to environments, also to those that are being created. */
   committed(): Commitment[];
   /**
-   * Keeps a place while an image is pulled: pulls would be outside every quota otherwise. Throws `quota_exceeded` or
-   * `capacity_exhausted` when one more environment would be too much. Returns the function that gives the place back.
+   * Keeps a place while an image is pulled, since pulls would be outside every quota otherwise. Throws `quota_exceeded`
+   * or `capacity_exhausted` when one more environment would be too much. Returns the function that gives the place back.
    */
   reserve(wanted: Wanted): () => void;
   /**
@@ -27,18 +20,23 @@ export type Admission = {
    */
   admit(wanted: Wanted, draft: () => EnvironmentRecord): EnvironmentRecord;
   release(id: string): void;
-  has(id: string): boolean;
+  /** Environments whose creation has not ended. */
   ids(): string[];
 };
 
-export function createAdmission({ environments, protectedIds, settings }: AdmissionDeps): Admission {
+/** Protected environments are those without a readable state file: each counts with the default size. */
+export function createAdmission({
+  environments,
+  settings,
+  protectedIds,
+}: Needs<"environments" | "settings"> & { protectedIds: () => Iterable<string> }): Admission {
   const admitted = new Map<string, EnvironmentRecord>();
   const reserved = new Set<Commitment>();
 
   function committed(): Commitment[] {
     const coming = [...admitted.values()].filter(({ id }) => environments.get(id) === null);
-    const services = [{ resources: settings.defaultResources }];
-    const guarded = [...protectedIds()].map((id) => ({ id, owner: null, services }));
+    const ofDefaultSize = { owner: null, resources: settings.defaultResources };
+    const guarded = [...protectedIds()].map((id) => commitment(id, ofDefaultSize));
     return [...environments.all(), ...coming, ...reserved, ...guarded];
   }
 
@@ -51,7 +49,7 @@ export function createAdmission({ environments, protectedIds, settings }: Admiss
     committed,
     reserve(wanted) {
       assertFits(wanted);
-      const place = { id: "", owner: wanted.owner, services: [{ resources: wanted.resources }] };
+      const place = commitment("", wanted);
       reserved.add(place);
       return () => void reserved.delete(place);
     },
@@ -62,7 +60,10 @@ export function createAdmission({ environments, protectedIds, settings }: Admiss
       return record;
     },
     release: (id) => void admitted.delete(id),
-    has: (id) => admitted.has(id),
     ids: () => [...admitted.keys()],
   };
+}
+
+function commitment(id: string, { owner, resources }: Wanted): Commitment {
+  return { id, owner, services: [{ resources }] };
 }

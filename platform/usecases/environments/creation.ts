@@ -2,10 +2,8 @@ import { primaryService, type EnvironmentRecord } from "../../domain/environment
 import type { EnvironmentRequest, EnvironmentSpec } from "../../domain/environment/spec.ts";
 import { createMasker } from "../../domain/secret-masking.ts";
 import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
-import type { IdleQueue } from "../../kernel/idle-queue.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
+import type { ImageFacts } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 import type { LastLogLines } from "../logs/last-log-lines.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 import type { Admission } from "./admission.ts";
@@ -19,26 +17,22 @@ import { maskError } from "./secrets-of.ts";
 import { assertNotStopping, shuttingDown } from "./shutting-down.ts";
 
 const CREATE = "create an environment";
-
 /** How often another network is tried where the engine says that its addresses overlap something. */
 const NETWORK_TRIES = 3;
 
-export type CreationDeps = {
-  workloads: Pick<Workloads, "ensureImage" | "capacity">;
+type CreationDeps = Needs<"workloads" | "locks" | "idle" | "events" | "stopping"> & {
   pool: Pick<WarmPool, "acquire" | "evict" | "refill">;
-  idempotency: Idempotency;
   disk: Pick<DiskPressure, "assertSpace">;
+  idempotency: Idempotency;
   admission: Admission;
   draft: Draft;
   bringUp: BringUp;
   rollBack: RollBack;
   lastLogLines: LastLogLines;
   operations: Operations;
-  locks: KeyedLock;
-  idle: Pick<IdleQueue, "busyWhile">;
-  events: Pick<EventLog, "emit">;
-  stopping: AbortSignal;
 };
+
+type CreateOptions = { key?: string | null; owner?: string | null; request?: EnvironmentRequest };
 
 /**
  * Creates an environment, or gives a warm one away, and waits for its health check. Returns its record, `running`, or
@@ -46,12 +40,7 @@ export type CreationDeps = {
  * same `key` and the same `request` returns the first call's environment. `owner` is the caller's name; null where there
  * are no tokens.
  */
-export type CreateEnvironment = (
-  spec: EnvironmentSpec,
-  options?: { key?: string | null; owner?: string | null; request?: EnvironmentRequest },
-) => Promise<EnvironmentRecord>;
-
-export function createCreation(deps: CreationDeps): CreateEnvironment {
+export function createCreation(deps: CreationDeps) {
   const { workloads, pool, disk, admission, draft, operations, locks, events, stopping } = deps;
 
   async function createOnce(spec: EnvironmentSpec, creator: Creator): Promise<EnvironmentRecord> {
@@ -116,7 +105,10 @@ export function createCreation(deps: CreationDeps): CreateEnvironment {
     return new PlatformError(error.code, `${error.message} Its last output:\n${lines.join("\n")}`, { cause: error });
   }
 
-  return async (spec, { key = null, owner = null, request = {} } = {}) => {
+  return async (
+    spec: EnvironmentSpec,
+    { key = null, owner = null, request = {} }: CreateOptions = {},
+  ): Promise<EnvironmentRecord> => {
     assertNotStopping(stopping, CREATE);
     try {
       return await deps.idempotency({ key, owner, request }, (idempotency) => createOnce(spec, { owner, idempotency }));

@@ -3,21 +3,18 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 test.each(["idle", "busy"] as const)(
-  "the route is closed before anything goes, with a front door that is %s",
-  async (door) => {
+  "destroy disables the route before it removes anything, with an edge proxy that is %s",
+  async (traffic) => {
     const { id } = await platform.make({});
-    platform.router.setBusy(door === "busy");
+    platform.router.setBusy(traffic === "busy");
     const { kill } = platform.engine.containers;
     const { disconnect } = platform.engine.networks;
     const order: string[] = [];
     const note = (what: string) =>
-      order.push(`${what}, ${platform.router.routeOf(`${id}.localhost`) === null ? "closed" : "open"}`);
+      order.push(`${what}, ${platform.router.routeOf(`${id}.localhost`) === null ? "disabled" : "enabled"}`);
     platform.engine.containers.kill = async (...args) => {
       note("kill");
       await kill(...args);
@@ -28,21 +25,21 @@ test.each(["idle", "busy"] as const)(
       return disconnect(...args);
     };
     await platform.destroy(id);
-    const disconnected = order.indexOf("disconnect, closed");
-    expect(order.toSorted()).toEqual(["disconnect, closed", "kill, closed", "killed"]);
-    if (door === "busy") expect(disconnected).toBeGreaterThan(order.indexOf("killed"));
+    const disconnected = order.indexOf("disconnect, disabled");
+    expect(order.toSorted()).toEqual(["disconnect, disabled", "kill, disabled", "killed"]);
+    if (traffic === "busy") expect(disconnected).toBeGreaterThan(order.indexOf("killed"));
     else expect(disconnected).toBeLessThan(order.indexOf("killed"));
   },
 );
 
-test("a route that cannot be closed keeps nothing else from being taken down", async () => {
+test("a route that cannot be disabled does not keep the environment from being destroyed", async () => {
   const { id } = await platform.make({});
   platform.router.disable = () => Promise.reject(new PlatformError("storage_failed", "no"));
   expect(await platform.destroy(id)).toMatchObject({ status: "destroyed" });
   expect(platform.router.routeOf(`${id}.localhost`)).toBe(null);
 });
 
-test("who asks again while the reconciler finishes a destruction is told that it is destroyed, and where its logs are", async () => {
+test("a destroy that waits for the reconciler to finish a destruction answers with the place of the logs", async () => {
   const { id } = await platform.make({});
   platform.engine.failNext("networks.remove", new PlatformError("engine_unavailable", "away"));
   await expect(platform.destroy(id)).rejects.toMatchObject({ code: "engine_unavailable" });

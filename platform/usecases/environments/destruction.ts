@@ -1,12 +1,6 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { planDown } from "../../domain/plan/plan.ts";
-import type { IdleQueue } from "../../kernel/idle-queue.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { Needs } from "../deps.ts";
 import type { HealthChecks } from "../health/health-checks.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 import { findEnvironment } from "./find-environment.ts";
@@ -15,37 +9,21 @@ import { persistIntent } from "./persist-intent.ts";
 import { assertNotStopping } from "./shutting-down.ts";
 import type { StepExecutor } from "./step-executor.ts";
 
-export type DestructionDeps = {
-  environments: EnvironmentStore;
-  router: Pick<Router, "disable">;
+type DestructionDeps = Needs<
+  "environments" | "router" | "events" | "logs" | "locks" | "idle" | "logger" | "stopping"
+> & {
   steps: StepExecutor;
-  events: Pick<EventLog, "emit">;
-  logs: Pick<LogStore, "archivePath">;
   health: Pick<HealthChecks, "forget">;
   pool: Pick<WarmPool, "refill">;
   operations: Operations;
-  locks: KeyedLock;
-  idle: Pick<IdleQueue, "busyWhile">;
-  logger: Pick<Logger, "warn">;
-  stopping: AbortSignal;
 };
 
-export type Destruction = {
-  /**
-   * Destroys an environment, cutting a creation in progress short. Two calls at once share one destruction and one
-   * answer. A step that fails is thrown; the reconciler finishes the rest. `environment_not_found`; `shutting_down`
-   * where it has not begun when the platform stops: the next start finishes it.
-   */
-  destroy(id: string): Promise<DestroyedEnvironment>;
-  /** The same, unless `objects`, asked once the lock is held, calls the destruction off: null then. */
-  destroyUnless(id: string, objects: (record: EnvironmentRecord) => boolean): Promise<DestroyedEnvironment | null>;
-  /** Takes an environment down whose lock the caller holds. */
-  takeDown(record: EnvironmentRecord): Promise<DestroyedEnvironment>;
-};
+export type Destruction = ReturnType<typeof createDestruction>;
 
-export function createDestruction(deps: DestructionDeps): Destruction {
+export function createDestruction(deps: DestructionDeps) {
   const { environments, router, steps, events, logs, health, pool, operations, locks, idle, logger, stopping } = deps;
 
+  /** As `destroy`, unless `objects`, asked once the lock is held, calls the destruction off: null then. */
   async function destroyUnless(
     id: string,
     objects: (record: EnvironmentRecord) => boolean,
@@ -71,6 +49,7 @@ export function createDestruction(deps: DestructionDeps): Destruction {
     }
   }
 
+  /** Takes an environment down whose lock the caller holds. */
   async function takeDown(record: EnvironmentRecord): Promise<DestroyedEnvironment> {
     const { id } = record;
     // A creation that was cut off keeps its status: planDown then leaves no archive of an environment that never ran.
@@ -92,6 +71,11 @@ export function createDestruction(deps: DestructionDeps): Destruction {
     return { id, status: "destroyed", archived_logs: status === "creating" ? null : logs.archivePath(id) };
   }
 
+  /**
+   * Destroys an environment, cutting a creation in progress short. Two calls at once share one destruction and one
+   * answer. A step that fails is thrown; the reconciler finishes the rest. `environment_not_found`; `shutting_down`
+   * where it has not begun when the platform stops: the next start finishes it.
+   */
   async function destroy(id: string): Promise<DestroyedEnvironment> {
     // Null: the call joined a destruction that was called off for a reason that is not this caller's.
     return (await destroyUnless(id, () => false)) ?? destroy(id);

@@ -1,73 +1,44 @@
 import { chooseArchives } from "../../domain/archive-rule.ts";
 import type { DiskSpace } from "../../host/disk-space.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { describeError, PlatformError } from "../../kernel/errors.ts";
-import type { Logger } from "../../kernel/logger.ts";
 import type { ArchiveStore } from "../../store/archive/archive-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
+import type { Needs } from "../deps.ts";
 
-const MIB = 2 ** 20;
-
-export type DiskPressureDeps = {
+type DiskPressureDeps = Needs<"events" | "clock" | "logger" | "settings"> & {
   archives: ArchiveStore;
   disk: DiskSpace;
-  events: Pick<EventLog, "emit">;
-  clock: Pick<Clock, "now">;
-  logger: Pick<Logger, "info" | "warn">;
-  settings: { minFreeDisk: number; archiveMaxAge: number; archiveMaxSize: number };
 };
+
+export type DiskPressure = ReturnType<typeof createDiskPressure>;
 
 /** Keeps MIN_FREE_DISK free for the environments that run. */
-export type DiskPressure = {
-  /**
-   * Drops archived logs by age, by size, and while the logs' disk has less free than MIN_FREE_DISK. An archive that
-   * cannot be dropped does not keep the others.
-   */
-  prune(): Promise<void>;
-  /**
-   * Throws `disk_full` while less than MIN_FREE_DISK is free: a new environment would bring logs, and the running
-   * environments need the room. Old archives make way first.
-   */
-  assertSpace(): Promise<void>;
-  /** Why there is too little room, with the numbers; null while there is enough. */
-  shortage(): Promise<string | null>;
-  /** The disk's part of `/healthz`. */
-  health(): Promise<{ ok: boolean; detail: string }>;
-};
+export function createDiskPressure(deps: DiskPressureDeps) {
+  const { archives, disk, events, clock, logger } = deps;
+  const { minFreeDisk, archiveMaxAge: maxAge, archiveMaxSize: maxSize } = deps.settings;
 
-export function createDiskPressure({
-  archives,
-  disk,
-  events,
-  clock,
-  logger,
-  settings,
-}: DiskPressureDeps): DiskPressure {
-  function describeShortage({ state, logs }: { state: number; logs: number }): string | null {
+  async function look(): Promise<{ least: number; shortage: string | null }> {
+    const { state, logs } = await disk.free();
     const least = Math.min(state, logs);
-    if (least >= settings.minFreeDisk) return null;
+    if (least >= minFreeDisk) return { least, shortage: null };
     const where = state < logs ? "state files (ENVS_DIR)" : "logs (LOGS_DIR)";
-    const free = `has ${mebibytes(least)} MiB free, less than the ${mebibytes(settings.minFreeDisk)} MiB of MIN_FREE_DISK`;
-    return `the disk of the ${where} ${free}`;
+    const numbers = `${mebibytes(least)} MiB free, less than the ${mebibytes(minFreeDisk)} MiB of MIN_FREE_DISK`;
+    return { least, shortage: `the disk of the ${where} has ${numbers}` };
   }
 
-  const shortage = async () => describeShortage(await disk.free());
+  /** Why there is too little room, with the numbers; null while there is enough. */
+  const shortage = async () => (await look()).shortage;
 
+  /** Drops archived logs by age, by size, and while the logs' disk has less free than MIN_FREE_DISK. */
   async function prune(): Promise<void> {
     const [present, { logs }] = await Promise.all([archives.list(), disk.free()]);
-    const missing = settings.minFreeDisk - logs;
-    const limits = { maxAge: settings.archiveMaxAge, maxSize: settings.archiveMaxSize };
-    for (const { archive, reason } of chooseArchives(present, limits, missing, clock.now())) {
-      const { id, bytes } = archive;
+    for (const { archive, reason } of chooseArchives(present, { maxAge, maxSize }, minFreeDisk - logs, clock.now())) {
+      const { id: env_id, bytes } = archive;
       try {
-        await archives.remove(id);
-        logger.info({ env_id: id, bytes, reason }, "archived logs pruned");
-        events.emit({ type: "archive.pruned", env_id: id, data: { bytes, reason } });
+        await archives.remove(env_id);
+        logger.info({ env_id, bytes, reason }, "archived logs pruned");
+        events.emit({ type: "archive.pruned", env_id, data: { bytes, reason } });
       } catch (error) {
-        logger.warn(
-          { env_id: id, reason: describeError(error) },
-          "cannot prune archived logs; trying again in a minute",
-        );
+        logger.warn({ env_id, reason: describeError(error) }, "cannot prune archived logs; trying again in a minute");
       }
     }
   }
@@ -75,7 +46,11 @@ export function createDiskPressure({
   return {
     prune,
     shortage,
-    async assertSpace() {
+    /**
+     * Throws `disk_full` while less than MIN_FREE_DISK is free: a new environment would bring logs, and the running
+     * environments need the room. Old archives make way first.
+     */
+    async assertSpace(): Promise<void> {
       if ((await shortage()) === null) return;
       await prune();
       const lack = await shortage();
@@ -83,15 +58,13 @@ export function createDiskPressure({
       const advice = "Free space there, destroy environments, or lower ARCHIVE_MAX_SIZE or MIN_FREE_DISK";
       throw new PlatformError("disk_full", `Cannot create an environment: ${lack}. ${advice}; then try again.`);
     },
-    async health() {
-      const free = await disk.free();
-      const lack = describeShortage(free);
+    /** The disk's part of `/healthz`. */
+    async health(): Promise<{ ok: boolean; detail: string }> {
+      const { least, shortage: lack } = await look();
       if (lack !== null) return { ok: false, detail: `${lack}; new environments are refused` };
-      return { ok: true, detail: `${mebibytes(Math.min(free.state, free.logs))} MiB free` };
+      return { ok: true, detail: `${mebibytes(least)} MiB free` };
     },
   };
 }
 
-function mebibytes(bytes: number): number {
-  return Math.floor(bytes / MIB);
-}
+const mebibytes = (bytes: number): number => Math.floor(bytes / 2 ** 20);

@@ -1,13 +1,12 @@
 import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, holdLock, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
 useFakePlatform((fresh) => (platform = fresh));
 
-test("an expiry is in the audit log as the platform's own deed, also one that fails", async () => {
+test("an expiry is audited as the platform's own action, also when it fails", async () => {
   const { id } = await platform.make({ ttl: 10 });
   platform.clock.advance(11_000);
   const { remove } = platform.engine.containers;
@@ -15,15 +14,15 @@ test("an expiry is in the audit log as the platform's own deed, also one that fa
   await platform.cleanupExpired();
   platform.engine.containers.remove = remove;
   await platform.cleanupExpired();
-  const deed = { who: "platform", role: "platform", what: "expire", env_id: id, from: null, request_id: null };
+  const action = { who: "platform", role: "platform", what: "expire", env_id: id, from: null, request_id: null };
   expect(platform.audit.entries).toMatchObject([
-    { ...deed, result: "failed: Cannot remove: no" },
-    { ...deed, result: "ok" },
+    { ...action, result: "failed: Cannot remove: no" },
+    { ...action, result: "ok" },
   ]);
   expect(platform.environments.all()).toEqual([]);
 });
 
-test("an environment that is still being created does not expire, however long that takes", async () => {
+test("an environment does not expire while it is being created", async () => {
   const id = "env-slow-mf3k2x9a";
   platform.ids.make = () => id;
   platform.probe.set(`${id}.localhost`, "unreachable");
@@ -39,12 +38,12 @@ test("an environment that is still being created does not expire, however long t
   expect(platform.environments.get(id)).toBeNull();
 });
 
-test("a destruction that hangs keeps no other environment, and is not begun twice", async () => {
+test("an expiry that hangs delays no other and is not begun twice", async () => {
   const [stuck, other] = [await platform.make({ ttl: 10 }), await platform.make({ ttl: 20 })];
   const held = Promise.withResolvers<void>();
   const { remove } = platform.engine.containers;
   platform.engine.containers.remove = async (name) => {
-    if (name === `${INSTANCE}-${stuck.id}-app`) await held.promise;
+    if (name === containerOf(stuck.id)) await held.promise;
     return remove(name);
   };
   platform.clock.advance(11_000);
@@ -59,18 +58,17 @@ test("a destruction that hangs keeps no other environment, and is not begun twic
   expect(expired.map(({ env_id }) => env_id)).toEqual([stuck.id, other.id]);
 });
 
-test("an expiry that an extension calls off fails nobody's DELETE that joined it", async () => {
+test("a destroy that joined an expiry goes on when an extension calls the expiry off", async () => {
   const { id } = await platform.make({ ttl: 10 });
   platform.clock.advance(11_000);
-  const held = Promise.withResolvers<void>();
-  const busy = platform.locks.run(id, () => held.promise);
+  const release = holdLock(platform, id);
   const extending = platform.extend(id, 3600);
   const sweep = platform.cleanupExpired();
   await waitUntil("the expiry", () => platform.operations.destruction(id) !== undefined);
   const destroying = platform.destroy(id);
-  held.resolve();
+  await release();
   expect(await destroying).toMatchObject({ id, status: "destroyed" });
-  await Promise.all([busy, extending, sweep]);
+  await Promise.all([extending, sweep]);
   expect(platform.environments.get(id)).toBeNull();
   expect(platform.audit.entries.map(({ result }) => result)).toEqual([
     `failed: Cannot expire environment "${id}": it was extended meanwhile.`,

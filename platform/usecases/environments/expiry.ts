@@ -1,41 +1,27 @@
 import { platformAction } from "../../domain/access/audit.ts";
 import { isExpired } from "../../domain/environment/lifetime.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { describeError } from "../../kernel/errors.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { AuditLog } from "../../store/journal/audit-log.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { Needs } from "../deps.ts";
 import type { Destruction } from "./destruction.ts";
 
-export type ExpiryDeps = {
-  environments: Pick<EnvironmentStore, "all">;
+type ExpiryDeps = Needs<"environments" | "audit" | "events" | "logs" | "clock" | "logger" | "stopping"> & {
   destruction: Pick<Destruction, "destroyUnless">;
-  audit: Pick<AuditLog, "append">;
-  events: Pick<EventLog, "emit">;
-  logs: Pick<LogStore, "appendCleanup">;
-  clock: Pick<Clock, "now">;
-  logger: Pick<Logger, "error" | "warn">;
-  stopping: AbortSignal;
 };
 
 /**
  * Destroys every environment whose time is up; each action and its outcome is a line in cleanup.log. Ends when the
  * destructions that it began have ended; a call meanwhile begins those of others.
  */
-export type CleanupExpired = () => Promise<void>;
-
-export function createExpiry(deps: ExpiryDeps): CleanupExpired {
+export function createExpiry(deps: ExpiryDeps) {
   const { environments, destruction, audit, events, logs, clock, logger, stopping } = deps;
   const expiring = new Set<string>();
 
-  async function expire({ id, expires_at: expiredAt }: EnvironmentRecord): Promise<void> {
+  async function expire({ id, expires_at: expired_at }: EnvironmentRecord): Promise<void> {
     expiring.add(id);
     try {
-      events.emit({ type: "environment.expired", env_id: id, data: { expired_at: expiredAt } });
-      await note({ action: "expired", env_id: id, expired_at: expiredAt });
+      events.emit({ type: "environment.expired", env_id: id, data: { expired_at } });
+      await note({ action: "expired", env_id: id, expired_at });
       // An extension that was granted while this waited for the lock counts.
       const destroyed = await destruction.destroyUnless(id, (record) => !isExpired(record, clock.now()));
       if (destroyed === null) return await fail(id, `Cannot expire environment "${id}": it was extended meanwhile.`);
@@ -58,12 +44,11 @@ export function createExpiry(deps: ExpiryDeps): CleanupExpired {
     await logs.appendCleanup(action).catch((error: unknown) => logger.warn({ err: error }, "cannot write cleanup log"));
   }
 
-  return async () => {
+  return async (): Promise<void> => {
     if (stopping.aborted) return; // the next start expires them
     const expired = environments
       .all()
-      .filter((record) => isExpired(record, clock.now()) && record.status !== "creating")
-      .filter(({ id }) => !expiring.has(id));
+      .filter((record) => isExpired(record, clock.now()) && record.status !== "creating" && !expiring.has(record.id));
     await Promise.all(expired.map(expire));
   };
 }

@@ -1,24 +1,13 @@
 import { extendLifetime } from "../../domain/environment/lifetime.ts";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
-import type { Clock } from "../../kernel/clock.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
+import type { Needs } from "../deps.ts";
 import { findLiving } from "./find-environment.ts";
 
-export type ExtensionDeps = {
-  environments: EnvironmentStore;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  clock: Pick<Clock, "now">;
-  settings: { maxTtl: number };
-};
+type ExtensionDeps = Needs<"environments" | "events" | "locks" | "clock" | "settings">;
 
 /** Moves an environment's end `seconds` later, at most MAX_TTL from now; never sooner. */
-export type ExtendEnvironment = (id: string, seconds: number) => Promise<EnvironmentRecord>;
-
-export function createExtension({ environments, events, locks, clock, settings }: ExtensionDeps): ExtendEnvironment {
-  return async (id, seconds) => {
+export function createExtension({ environments, events, locks, clock, settings }: ExtensionDeps) {
+  return async (id: string, seconds: number): Promise<EnvironmentRecord> => {
     findLiving(environments, id);
     return locks.run(id, async () => {
       const record = extendLifetime(findLiving(environments, id), seconds, settings.maxTtl, clock.now());

@@ -13,18 +13,14 @@ export function findEnvironment(environments: Records, id: string): EnvironmentR
 
 /** The caller has no environment of that id; the same words whether it never was or belongs to another owner. */
 export function environmentNotFound(id: string): PlatformError {
-  return new PlatformError(
-    "environment_not_found",
-    `Cannot find environment "${id}": it does not exist or has been destroyed. GET /envs lists the living ones.`,
-  );
+  const reason = "it does not exist or has been destroyed. GET /envs lists the living ones.";
+  return new PlatformError("environment_not_found", `Cannot find environment "${id}": ${reason}`);
 }
 
 /** The record, if it is up; `conflict` while it is being created or destroyed. */
 export function findLiving(environments: Records, id: string): EnvironmentRecord {
   const record = findEnvironment(environments, id);
   if (isUp(record)) return record;
-  throw new PlatformError(
-    "conflict",
-    `Cannot change environment "${id}": it is ${record.status}. Try again in a moment.`,
-  );
+  const detail = `Cannot change environment "${id}": it is ${record.status}. Try again in a moment.`;
+  throw new PlatformError("conflict", detail);
 }

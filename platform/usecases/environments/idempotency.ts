@@ -1,77 +1,65 @@
 import { createHash } from "node:crypto";
+import { isExpired } from "../../domain/environment/lifetime.ts";
 import { isUp, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import { isExpired } from "../../domain/environment/lifetime.ts";
-import type { Clock } from "../../kernel/clock.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { SecretStore } from "../../store/secrets/secret-store.ts";
+import type { Needs } from "../deps.ts";
 import type { Operations } from "./operations.ts";
 import { secretsOf } from "./secrets-of.ts";
 
 type Saved = { key: string; digest: string };
 type Request = { secrets?: Record<string, string> | undefined };
+type Call = { key: string | null; owner: string | null; request: Request };
 
-export type IdempotencyDeps = {
-  clock: Pick<Clock, "now">;
-  environments: Pick<EnvironmentStore, "all" | "get">;
-  secrets: Pick<SecretStore, "read">;
-  operations: Pick<Operations, "destruction">;
-};
+export type Idempotency = ReturnType<typeof createIdempotency>;
 
 /**
  * Runs `create` at most once per key and owner: a repeated request joins the one in progress or gets the environment
  * that it made, for as long as that lives. The same key with another request is a conflict (IETF
  * draft-ietf-httpapi-idempotency-key-header, section 2.6). Another owner's key is another key.
  */
-export type Idempotency = (
-  call: { key: string | null; owner: string | null; request: Request },
-  create: (saved: Saved | null) => Promise<EnvironmentRecord>,
-) => Promise<EnvironmentRecord>;
-
-export function createIdempotency({ clock, environments, secrets, operations }: IdempotencyDeps): Idempotency {
+export function createIdempotency({
+  environments,
+  secrets,
+  clock,
+  operations,
+}: Needs<"environments" | "secrets" | "clock"> & { operations: Pick<Operations, "destruction"> }) {
   /** Creations in progress, until their record is there to be found. */
   const inProgress = new Map<string, { digest: string; result: Promise<EnvironmentRecord> }>();
 
-  /**
-   * An environment does not stay when it is being destroyed or has expired, or is `creating` without a creation: then it
-   * was cut off and is about to be removed.
-   */
+  /** Not one that is being destroyed or has expired, nor one `creating`, which was cut off and is about to be removed. */
   const stays = (record: EnvironmentRecord): boolean =>
     isUp(record) && !isExpired(record, clock.now()) && operations.destruction(record.id) === undefined;
 
-  return async ({ key, owner, request }, create) => {
+  return async (
+    { key, owner, request }: Call,
+    create: (saved: Saved | null) => Promise<EnvironmentRecord>,
+  ): Promise<EnvironmentRecord> => {
     if (key === null) return create(null);
-    const wholeDigest = digestOf(request);
+    const digest = digestOf(request);
     const place = JSON.stringify([owner, key]);
     const present = inProgress.get(place);
     if (present !== undefined) {
-      assertSame(key, wholeDigest === present.digest);
+      assertSame(key, digest === present.digest);
       return present.result;
     }
-    const made = environments
-      .all()
-      .find((record) => record.idempotency?.key === key && record.owner === owner && stays(record));
+    // The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed.
+    const saved = { key, digest: digestOf({ ...request, secrets: Object.keys(request.secrets ?? {}).sort() }) };
+    const isTheirs = (record: EnvironmentRecord) => record.idempotency?.key === key && record.owner === owner;
+    const made = environments.all().find((record) => isTheirs(record) && stays(record));
     if (made !== undefined) {
-      assertSame(key, made.idempotency?.digest === savedDigest(request));
-      assertSame(
-        key,
-        canonicalJson(await secretsOf({ environments, secrets }, made.id)) === canonicalJson(request.secrets ?? {}),
-      );
+      assertSame(key, made.idempotency?.digest === saved.digest);
+      const known = await secretsOf({ environments, secrets }, made.id);
+      assertSame(key, canonicalJson(known) === canonicalJson(request.secrets ?? {}));
       return made;
     }
-    const result = create({ key, digest: savedDigest(request) });
-    inProgress.set(place, { digest: wholeDigest, result });
+    const result = create(saved);
+    inProgress.set(place, { digest, result });
     try {
       return await result;
     } finally {
       inProgress.delete(place);
     }
   };
-}
-
-/** The digest that a state file holds knows the secrets by name only: from a digest a short one could be guessed. */
-function savedDigest(request: Request): string {
-  return digestOf({ ...request, secrets: Object.keys(request.secrets ?? {}).sort() });
 }
 
 function digestOf(request: object): string {

@@ -4,35 +4,26 @@ export type DestroyedEnvironment = { id: string; status: "destroyed"; archived_l
 /** What may cut the health gate of a creation short: a destruction, or the end of its container. */
 export type Creation = { cancel: AbortController; ended: AbortController };
 
-/** Creations and destructions in progress, by id, so that one can cut short or join another. */
-export type Operations = {
-  beginCreation(id: string): Creation;
-  endCreation(id: string): void;
-  cancelCreation(id: string): void;
-  /** The container of an environment has ended: its creation need not wait for health. */
-  containerEnded(id: string): void;
-  /** The destruction in progress, which resolves with null when it was called off; undefined when there is none. */
-  destruction(id: string): Promise<DestroyedEnvironment | null> | undefined;
-  destructions(): number;
-  beginDestruction(id: string, work: Promise<DestroyedEnvironment | null>): void;
-  endDestruction(id: string): void;
-};
+export type Operations = ReturnType<typeof createOperations>;
 
-export function createOperations(): Operations {
+/** Creations and destructions in progress, by id, so that one can cut short or join another. */
+export function createOperations() {
   const creations = new Map<string, Creation>();
+  /** A destruction that was called off resolves with null. */
   const destructions = new Map<string, Promise<DestroyedEnvironment | null>>();
   return {
-    beginCreation(id) {
+    beginCreation(id: string): Creation {
       const creation = { cancel: new AbortController(), ended: new AbortController() };
       creations.set(id, creation);
       return creation;
     },
-    endCreation: (id) => void creations.delete(id),
-    cancelCreation: (id) => creations.get(id)?.cancel.abort(),
-    containerEnded: (id) => creations.get(id)?.ended.abort(),
-    destruction: (id) => destructions.get(id),
+    endCreation: (id: string) => void creations.delete(id),
+    cancelCreation: (id: string) => creations.get(id)?.cancel.abort(),
+    /** The container of an environment has ended: its creation need not wait for health. */
+    containerEnded: (id: string) => creations.get(id)?.ended.abort(),
+    beginDestruction: (id: string, work: Promise<DestroyedEnvironment | null>) => void destructions.set(id, work),
+    endDestruction: (id: string) => void destructions.delete(id),
+    destruction: (id: string) => destructions.get(id),
     destructions: () => destructions.size,
-    beginDestruction: (id, work) => void destructions.set(id, work),
-    endDestruction: (id) => void destructions.delete(id),
   };
 }

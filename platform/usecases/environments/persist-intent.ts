@@ -1,7 +1,6 @@
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
 import { isPlatformError } from "../../kernel/errors.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
+import type { Needs } from "../deps.ts";
 
 /**
  * Saves the intended record before the first side effect, so that a platform that dies finishes it. A full disk must
@@ -10,7 +9,7 @@ import type { EnvironmentStore } from "../../store/state/environment-store.ts";
  * throws every other failure.
  */
 export async function persistIntent(
-  { environments, logger }: { environments: Pick<EnvironmentStore, "save">; logger: Pick<Logger, "warn"> },
+  { environments, logger }: Needs<"environments" | "logger">,
   intent: EnvironmentRecord,
   doing: string,
 ): Promise<boolean> {
@@ -19,10 +18,8 @@ export async function persistIntent(
     return true;
   } catch (error) {
     if (!isPlatformError(error, "storage_failed")) throw error;
-    logger.warn(
-      { env_id: intent.id, doing, reason: error.message },
-      "going on without a saved intent: the disk is full",
-    );
+    const facts = { env_id: intent.id, doing, reason: error.message };
+    logger.warn(facts, "going on without a saved intent: the disk is full");
     return false;
   }
 }

@@ -8,10 +8,7 @@ const LONG = `${"y".repeat(65_528)}${SECRET} and on`;
 const MASKED = [`${"y".repeat(65_528)}[redacted]`, " and on"];
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 /** An environment with secrets whose container writes, and what was shipped of it. */
 async function setUp() {
@@ -32,21 +29,21 @@ async function setUp() {
   };
 }
 
-test("a secret is masked where a line is cut through it", async () => {
+test("a secret is masked when the engine cuts a line through it", async () => {
   const { texts, write, shipped } = await setUp();
   write(`before\n${LONG}\nafter\n`);
   await shipped(4);
   expect(await texts()).toEqual(["before", ...MASKED, "after"]);
 });
 
-test("a secret is masked on each of its lines", async () => {
+test("every line of a secret is masked", async () => {
   const { texts, write, shipped } = await setUp();
   write("first line\nsecond line\n");
   await shipped(2);
   expect(await texts()).toEqual(["[redacted]", "[redacted]"]);
 });
 
-test("a secret is masked when shipping stopped at the cut and goes on there", async () => {
+test("a secret is masked when shipping stops at the cut and resumes there", async () => {
   const { id, texts, write, shipped, stop, start } = await setUp();
   // A disk that takes the first piece and fails at the next one.
   const append = platform.logs.append;
@@ -67,7 +64,7 @@ test("a secret is masked when shipping stopped at the cut and goes on there", as
   expect(await texts()).toEqual([...MASKED, "after"]);
 });
 
-test("a secret is masked again and again while shipping stops and starts, and no piece is lost or doubled", async () => {
+test("a secret stays masked while shipping stops and starts, and no piece is lost or doubled", async () => {
   const { texts, write, shipped, stop, start } = await setUp();
   for (let round = 1; round <= 6; round++) {
     write(`${LONG}\n`);

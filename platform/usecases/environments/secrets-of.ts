@@ -1,14 +1,14 @@
 import { inspect } from "node:util";
-import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import { createLineMasker, createMasker, type Fragment } from "../../domain/secret-masking.ts";
+import { PlatformError, describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { SecretStore } from "../../store/secrets/secret-store.ts";
 
 type SecretDeps = { environments: Pick<EnvironmentStore, "get">; secrets: Pick<SecretStore, "read"> };
 
 /**
- * The secrets of an environment, which its containers get as environment variables. `storage_failed`
- * when its record says that it has some and they are gone: a container without them would only seem well.
+ * The secrets of an environment, which its containers get as environment variables. `storage_failed` when its record
+ * says that it has some and they are gone: a container without them would only seem well.
  */
 export async function secretsOf({ environments, secrets }: SecretDeps, id: string): Promise<Record<string, string>> {
   const names = environments.get(id)?.secrets ?? [];
@@ -22,13 +22,13 @@ export async function secretsOf({ environments, secrets }: SecretDeps, id: strin
 }
 
 /** Returns a function that masks an environment's secrets in the lines of one reading of a log. */
-export async function lineMaskerOf<T extends Fragment>(context: SecretDeps, id: string): Promise<(lines: T[]) => T[]> {
-  return createLineMasker(Object.values(await secretsOf(context, id)));
+export async function lineMaskerOf<T extends Fragment>(deps: SecretDeps, id: string): Promise<(lines: T[]) => T[]> {
+  return createLineMasker(Object.values(await secretsOf(deps, id)));
 }
 
 /**
- * The error as it is, or, where it holds a secret of the environment, one without. What the engine says of a container
- * may quote its environment variables; where nobody can tell whether it does, its words are left out.
+ * The error as it is, or, where it holds a secret of the environment, one without. The engine's words about a container
+ * may quote its environment variables; where the secrets cannot be read to look for them, the words are left out.
  */
 export async function withoutSecrets(
   { environments, secrets }: SecretDeps,
@@ -38,7 +38,7 @@ export async function withoutSecrets(
   if ((environments.get(id)?.secrets ?? []).length === 0) return error;
   const values = await secrets.read(id).catch(() => null);
   if (values !== null) return maskError(error, createMasker(Object.values(values)));
-  // That they are gone is the disk's word, not the engine's.
+  // The disk's own error about the missing file quotes nothing.
   if (isPlatformError(error, "storage_failed")) return error;
   const code = isPlatformError(error) ? error.code : "internal_error";
   return new PlatformError(
@@ -68,6 +68,6 @@ function fieldsOf(error: object): string {
   try {
     return JSON.stringify({ ...error });
   } catch {
-    return inspect(error, { depth: 6 }); // what refers to itself is no JSON
+    return inspect(error, { depth: 6 }); // an error that refers to itself is no JSON
   }
 }

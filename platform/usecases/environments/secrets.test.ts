@@ -2,8 +2,7 @@ import { Writable } from "node:stream";
 import request from "supertest";
 import { beforeEach, describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { createFakeApp, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
-import { waitUntil } from "../../test/support/wait-until.ts";
+import { containerOf, createFakeApp, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { findEnvironment } from "./find-environment.ts";
 
 const VALUE = 's3cret-value-"quoted"-42';
@@ -23,7 +22,7 @@ const create = (body: object, key = "") =>
     .set(key === "" ? {} : { "idempotency-key": key })
     .send(body);
 
-/** What the fake engine's container was given. */
+/** The environment variables of the containers that are made meanwhile. */
 async function givenEnv(create: () => Promise<unknown>): Promise<Record<string, string>[]> {
   const given: Record<string, string>[] = [];
   const original = platform.engine.containers.create;
@@ -35,7 +34,7 @@ async function givenEnv(create: () => Promise<unknown>): Promise<Record<string, 
   return given;
 }
 
-test("a container gets its secrets, and nobody is shown them", async () => {
+test("a container gets its secrets, which no answer, record or event shows", async () => {
   let body: unknown;
   const [env] = await givenEnv(async () => {
     body = (await create({ env: { A: "b" }, secrets })).body;
@@ -47,14 +46,14 @@ test("a container gets its secrets, and nobody is shown them", async () => {
   expect(JSON.stringify(shown)).not.toContain("s3cret-value");
 });
 
-test("a container that is made again gets them again", async () => {
+test("a container that is made anew gets its secrets again", async () => {
   const { body } = await create({ secrets });
   await platform.engine.containers.remove(body.container);
   const [env] = await givenEnv(() => platform.reconcile({ startup: false }));
   expect(env).toMatchObject({ DB_PASSWORD: VALUE });
 });
 
-test("a container is not made again without them when they are gone", async () => {
+test("a container is not made anew when its secrets are gone", async () => {
   const { body } = await create({ secrets });
   await platform.secrets.remove(body.id);
   await platform.engine.containers.remove(body.container);
@@ -62,7 +61,7 @@ test("a container is not made again without them when they are gone", async () =
   expect(await platform.engine.containers.inspect(body.container)).toBeNull();
 });
 
-describe("they are gone", () => {
+describe("secrets are removed", () => {
   test("with their environment", async () => {
     const { body } = await create({ secrets });
     expect(await platform.secrets.list()).toEqual([body.id]);
@@ -77,7 +76,7 @@ describe("they are gone", () => {
     expect(await platform.secrets.list()).toEqual([]);
   });
 
-  test("when no record speaks of them, but not while its state file is set aside", async () => {
+  test("when their environment has no record, but not while its state file is in quarantine", async () => {
     await platform.secrets.save("env-stray-1", secrets);
     await platform.secrets.save("env-held-1", secrets);
     platform.environments.quarantine.push({ id: "env-held-1", since: platform.clock.now() });
@@ -86,7 +85,7 @@ describe("they are gone", () => {
   });
 });
 
-test("nothing is created when they cannot be saved", async () => {
+test("create answers storage_failed and makes nothing when the secrets cannot be saved", async () => {
   platform.secrets.failNextWrites();
   const response = await create({ secrets });
   expect(response.body.code).toBe("storage_failed");
@@ -94,7 +93,7 @@ test("nothing is created when they cannot be saved", async () => {
 });
 
 test.each(["create", "start"] as const)(
-  "an error of the engine's %s that quotes them is masked, in the answer and in the events",
+  "a secret in the engine's error of %s is masked in the answer and in the events",
   async (call) => {
     const words = (value: string) => `Cannot ${call}: bad variable DB_PASSWORD=${value}`;
     const refuse = () => Promise.reject(new PlatformError("engine_failed", words(VALUE)));
@@ -107,7 +106,7 @@ test.each(["create", "start"] as const)(
   },
 );
 
-test("the last output of a failed creation has them masked, also where it was cut off within one", async () => {
+test("a secret in the last output of a failed creation is masked, also when the output begins within it", async () => {
   const long = `${"k".repeat(8_000)}-the-end-of-it`;
   const prints = [`${"y".repeat(65_530)}${long}`, ...Array.from({ length: 19 }, () => "x")];
   platform.engine.addImage("crashing:1", [3000], { prints, exitCode: 1 });
@@ -118,7 +117,7 @@ test("the last output of a failed creation has them masked, also where it was cu
   expect(body.detail).not.toContain("-the-end-of-it");
 });
 
-describe("an error of the engine that quotes them is masked", () => {
+describe("a secret in an error of the engine is masked", () => {
   const quoting = () =>
     Promise.reject(
       new PlatformError("engine_failed", `Cannot do it: DB_PASSWORD=${VALUE}`, { cause: new Error(`bad ${VALUE}`) }),
@@ -137,7 +136,7 @@ describe("an error of the engine that quotes them is masked", () => {
   };
   const outage = (mode: string) => request(app).post(`/envs/${id}/outage`).send({ mode });
 
-  test("when it is recovered, and when its outage ends by itself", async () => {
+  test("when the environment is recovered and when its outage ends by itself", async () => {
     await outage("crash");
     platform.engine.containers.start = quoting;
     const { body } = await outage("recover");
@@ -151,15 +150,15 @@ describe("an error of the engine that quotes them is masked", () => {
     expectNone(body);
   });
 
-  test("when it is repaired", async () => {
-    await platform.engine.containers.kill(`${INSTANCE}-${id}-app`, "SIGKILL");
+  test("when the environment is repaired", async () => {
+    await platform.engine.containers.kill(containerOf(id), "SIGKILL");
     platform.engine.containers.start = quoting;
     expect((await platform.reconcile({ startup: false })).failed).toEqual([id]);
     expect(platform.events.emitted.at(-1)?.data).toEqual({ reason: "Cannot do it: DB_PASSWORD=[redacted]" });
     expectNone();
   });
 
-  test("when it is destroyed, or its time is up", async () => {
+  test("when the environment is destroyed and when it expires", async () => {
     platform.engine.containers.remove = quoting;
     const { body } = await request(app).delete(`/envs/${id}`);
     expect(body.detail).toContain("[redacted]");
@@ -169,12 +168,12 @@ describe("an error of the engine that quotes them is masked", () => {
     expectNone(body);
   });
 
-  test("when it is broken on purpose", async () => {
+  test("when an outage is injected", async () => {
     platform.engine.containers.pause = quoting;
     expectNone((await outage("pause")).body);
   });
 
-  test("where only what caused it quotes them", async () => {
+  test("when only the cause of the error quotes it", async () => {
     const cause = Object.assign(new Error("bad"), { json: { message: VALUE } });
     platform.engine.containers.remove = () => Promise.reject(new PlatformError("engine_failed", "Cannot", { cause }));
     platform.clock.advance(1_800_000);
@@ -183,7 +182,7 @@ describe("an error of the engine that quotes them is masked", () => {
     expectNone();
   });
 
-  test("or left out, where they cannot be read", async () => {
+  test("or the error is left out, when the secrets cannot be read", async () => {
     await platform.secrets.remove(id);
     platform.engine.containers.remove = quoting;
     const { body } = await request(app).delete(`/envs/${id}`);
@@ -197,52 +196,33 @@ test.each([
   [{ secrets: { PORT: VALUE } }, "secrets.PORT"],
   [{ secrets: { A: 7 } }, "secrets.A"],
   [{ secrets: { "a-b": VALUE } }, "secrets.a-b"],
-])("%j is refused, naming the secret and not quoting it", async (body, path) => {
+])("create refuses %j, names the secret and does not quote it", async (body, path) => {
   const response = await create(body);
   expect(response.status).toBe(400);
   expect(response.body.errors.map((error: { path: string }) => error.path)).toContain(path);
   expect(JSON.stringify(response.body)).not.toContain("s3cret-value");
 });
 
-test.each(["", "five5", "      ", "five5\nfive5\n"])("%j is refused: nothing would mask it in logs", async (secret) => {
-  const { status, body } = await create({ secrets: { DB_PASSWORD: secret } });
-  expect([status, body.code]).toEqual([400, "invalid_request"]);
-  expect(body.errors).toEqual([
-    { path: "secrets.DB_PASSWORD", message: expect.stringMatching(/at least 6 characters.*give it in env/) },
-  ]);
-});
+test.each(["", "five5", "      ", "five5\nfive5\n"])(
+  "create refuses the secret %j, which could not be masked in logs",
+  async (secret) => {
+    const { status, body } = await create({ secrets: { DB_PASSWORD: secret } });
+    expect([status, body.code]).toEqual([400, "invalid_request"]);
+    expect(body.errors).toEqual([
+      { path: "secrets.DB_PASSWORD", message: expect.stringMatching(/at least 6 characters.*give it in env/) },
+    ]);
+  },
+);
 
-test("six characters are enough, and env takes any", async () => {
+test("create takes a secret of six characters, and any value in env", async () => {
   expect((await create({ secrets: { DB_PASSWORD: "sesame" }, env: { DEBUG: "1" } })).status).toBe(201);
 });
 
-test("under an Idempotency-Key they count, and the state file's digest does not know them", async () => {
+test("a repeated create with other secrets is refused, although the saved digest does not depend on them", async () => {
   const first = (await create({ secrets }, "k")).body.id;
   expect((await create({ secrets }, "k")).body.id).toBe(first);
   expect((await create({ secrets: { DB_PASSWORD: "another" } }, "k")).body.code).toBe("idempotency_key_reused");
   const digest = platform.environments.get(first)?.idempotency?.digest;
   await create({ secrets: { DB_PASSWORD: "another" } }, "k2");
   expect(platform.environments.all().map(({ idempotency }) => idempotency?.digest)).toEqual([digest, digest]);
-});
-
-describe("quotas", () => {
-  test("creations at once cannot overshoot them, and a failed one gives its place back", async () => {
-    platform.settings.quota = { environments: 2, environmentsPerOwner: 0, memoryMb: 0, cpus: 0, pids: 0 };
-    // No record is saved, as on a slow disk, until every other creation has been decided on.
-    const decided = Promise.withResolvers<void>();
-    const save = platform.environments.save;
-    platform.environments.save = (record) => decided.promise.then(() => save(record));
-    const codes: number[] = [];
-    const creations = Array.from({ length: 6 }, async () => codes.push((await create({})).status));
-    await waitUntil("four refusals", () => codes.length === 4);
-    decided.resolve();
-    await Promise.all(creations);
-    expect(codes).toEqual([503, 503, 503, 503, 201, 201]);
-    const refused = await create({});
-    expect(refused.body).toMatchObject({ code: "capacity_exhausted", detail: expect.stringContaining("2 of 2") });
-    const [record] = platform.environments.all();
-    await request(app).delete(`/envs/${record?.id}`);
-    expect((await create({ image: "missing:1" })).status).toBe(422);
-    expect((await create({})).status).toBe(201);
-  });
 });

@@ -3,18 +3,16 @@ import request from "supertest";
 import {
   createFakeApp,
   createFakePlatform,
-  INSTANCE,
+  expectNothingLeft,
+  holdLock,
   useFakePlatform,
   type FakePlatform,
 } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
+useFakePlatform((fresh) => (platform = fresh));
 
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
-
-/** Calls `then` once the engine was asked for `method`, and holds that call until it returns. */
+/** Calls `then` when a container is about to be removed. */
 function duringRemoval(then: () => void): void {
   const { remove } = platform.engine.containers;
   platform.engine.containers.remove = async (name) => {
@@ -23,20 +21,14 @@ function duringRemoval(then: () => void): void {
   };
 }
 
-/** The first pass of a platform that starts on the same machine and disk. */
-async function restart() {
+/** Starts a platform on the same machine and disk: its first pass takes one environment down, and nothing is left. */
+async function expectRestartToClean(): Promise<void> {
   const restarted = await createFakePlatform({ killed: platform });
-  return restarted.reconcile({ startup: true });
+  expect((await restarted.reconcile({ startup: true })).retired).toHaveLength(1);
+  await expectNothingLeft(restarted);
 }
 
-async function expectNothingLeft() {
-  const { containers, networks } = await platform.engine.observe();
-  expect(containers.map(({ name }) => name)).toEqual([`${INSTANCE}-nginx`]);
-  expect(networks.map(({ name }) => name)).toEqual([INSTANCE]);
-  expect(platform.environments.all()).toEqual([]);
-}
-
-test("a creation whose image is being pulled is refused as shutting_down", async () => {
+test("create answers 503 shutting_down when the platform stops while the image is pulled", async () => {
   const asked = Promise.withResolvers<void>();
   platform.engine.images.ensure = (_reference, signal) =>
     new Promise((_resolve, reject) => {
@@ -48,18 +40,17 @@ test("a creation whose image is being pulled is refused as shutting_down", async
   await asked.promise;
   platform.stop.abort();
   expect(await answer).toEqual({ status: 503, code: "shutting_down" });
-  await expectNothingLeft();
+  await expectNothingLeft(platform);
 });
 
-test("a destruction that waits for its turn is not begun", async () => {
+test("a destroy that waits for the lock is refused as shutting_down when the platform stops", async () => {
   const { id } = await platform.make({});
-  const held = Promise.withResolvers<void>();
-  const busy = platform.locks.run(id, () => held.promise);
+  const release = holdLock(platform, id);
   const waiting = platform.destroy(id);
+  waiting.catch(() => {});
   platform.stop.abort();
-  held.resolve();
+  await release();
   await expect(waiting).rejects.toMatchObject({ code: "shutting_down" });
-  await busy;
   expect(platform.environments.get(id)?.status).toBe("running");
   await expect(platform.destroy(id)).rejects.toMatchObject({ code: "shutting_down" });
 });
@@ -78,19 +69,18 @@ describe("an operation in progress when the platform is told to stop", () => {
     const { id } = await platform.make({});
     duringRemoval(() => platform.stop.abort());
     expect(await platform.destroy(id)).toMatchObject({ status: "destroyed" });
-    await expectNothingLeft();
+    await expectNothingLeft(platform);
   });
 
-  test("is left to the next start where time runs out, half destroyed", async () => {
+  test("is left half destroyed to the next start when time runs out", async () => {
     const { id } = await platform.make({});
     duringRemoval(() => platform.timeUp.abort());
     await expect(platform.destroy(id)).rejects.toMatchObject({ code: "shutting_down" });
     expect(platform.environments.get(id)?.status).toBe("destroying");
-    expect((await restart()).retired).toEqual([id]);
-    await expectNothingLeft();
+    await expectRestartToClean();
   });
 
-  test("is left to the next start where time runs out, half created", async () => {
+  test("is left half created to the next start when time runs out", async () => {
     const { create } = platform.engine.networks;
     platform.engine.networks.create = async (spec) => {
       platform.timeUp.abort();
@@ -98,7 +88,6 @@ describe("an operation in progress when the platform is told to stop", () => {
     };
     await expect(platform.make({})).rejects.toMatchObject({ code: "shutting_down" });
     expect(platform.environments.all()).toMatchObject([{ status: "creating" }]);
-    expect((await restart()).retired).toHaveLength(1);
-    await expectNothingLeft();
+    await expectRestartToClean();
   });
 });

@@ -2,50 +2,27 @@ import { environmentHost } from "../../domain/environment/view.ts";
 import type { Observed, Placement } from "../../domain/plan/observed.ts";
 import type { Plan, Step, StepKind } from "../../domain/plan/step.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import { withFailpoint, type Failpoint } from "../../kernel/failpoint.ts";
-import type { Logger } from "../../kernel/logger.ts";
+import { withFailpoint } from "../../kernel/failpoint.ts";
 import { FAULTS } from "../../outages/registry.ts";
-import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
-import type { SecretStore } from "../../store/secrets/secret-store.ts";
-import type { Workloads } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 import type { LogShippers } from "../logs/log-shippers.ts";
 import { secretsOf, withoutSecrets } from "./secrets-of.ts";
 import { shuttingDown } from "./shutting-down.ts";
 
-export type StepExecutorDeps = {
-  workloads: Workloads;
-  router: Router;
-  shippers: LogShippers;
-  logs: Pick<LogStore, "archive" | "discard">;
-  secrets: SecretStore;
-  environments: EnvironmentStore;
-  settings: { publicAddress: { baseDomain: string }; stressImage: string };
-  failpoint: Failpoint;
-  /** Once it aborts, no further step begins: the next start finishes or undoes what is on record, as after a kill. */
-  shutdownDeadline: AbortSignal;
-  logger: Pick<Logger, "debug">;
-};
+type Adapters = Needs<"workloads" | "router" | "logs" | "secrets" | "environments">;
+type StepExecutorDeps = Adapters &
+  Needs<"settings" | "failpoint" | "shutdownDeadline" | "logger"> & { shippers: LogShippers };
 
-export type StepExecutor = {
-  /**
-   * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended when this returns
-   * or throws, so that no step runs beside an undo. Throws the first failure of the first stage that has one, and
-   * `shutting_down` for a step that the platform has no time left to begin. `observed` tells where services are that
-   * the plan does not place.
-   */
-  apply(plan: Plan, observed?: Pick<Observed, "services">): Promise<void>;
-};
+export type StepExecutor = ReturnType<typeof createStepExecutor>;
 
 /** Where the services of one plan are, as far as it is known by now. */
 type Placements = Map<string, Placement>;
-type Executors = { [K in StepKind]: (step: Extract<Step, { kind: K }>, placements: Placements) => Promise<unknown> };
+type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
+type Executors = { [K in StepKind]: (step: StepOf<K>, placements: Placements) => Promise<unknown> };
 
 /** The one place where a step becomes a call of an adapter. */
-export function createStepExecutor(deps: StepExecutorDeps): StepExecutor {
-  const { workloads, router, shippers, logs, secrets, environments, settings, failpoint, shutdownDeadline, logger } =
-    deps;
+export function createStepExecutor(deps: StepExecutorDeps) {
+  const { workloads, router, shippers, logs, secrets, environments, settings } = deps;
   const { publicAddress, stressImage } = settings;
 
   const executors: Executors = {
@@ -72,10 +49,8 @@ export function createStepExecutor(deps: StepExecutorDeps): StepExecutor {
     "remove-record": ({ env }) => environments.remove(env),
   };
 
-  async function placeService(
-    { env, service, egress }: Extract<Step, { kind: "place-service" }>,
-    placements: Placements,
-  ): Promise<void> {
+  async function placeService(step: StepOf<"place-service">, placements: Placements): Promise<void> {
+    const { env, service, egress } = step;
     const { name, image, port, command, resources } = service;
     const variables = { ...service.env, ...(await secretsOf(deps, env)), ENV_ID: env, PORT: String(port) };
     const spec = { env, service: name, image, variables, command, port, resources, egress };
@@ -93,20 +68,26 @@ export function createStepExecutor(deps: StepExecutorDeps): StepExecutor {
   }
 
   async function execute(step: Step, placements: Placements): Promise<void> {
-    if (shutdownDeadline.aborted) throw shuttingDown(`go on with ${step.kind} of "${step.env}"`);
+    if (deps.shutdownDeadline.aborted) throw shuttingDown(`go on with ${step.kind} of "${step.env}"`);
     const started = performance.now();
     const executor = executors[step.kind] as (step: Step, placements: Placements) => Promise<unknown>;
     try {
-      await withFailpoint(failpoint, step.kind, () => executor(step, placements));
+      await withFailpoint(deps.failpoint, step.kind, () => executor(step, placements));
     } catch (error) {
       throw await withoutSecrets(deps, step.env, error);
     }
     const ms = Math.round(performance.now() - started);
-    logger.debug({ step: step.kind, env_id: step.env, ms }, "step done");
+    deps.logger.debug({ step: step.kind, env_id: step.env, ms }, "step done");
   }
 
   return {
-    async apply(plan, observed = { services: {} }) {
+    /**
+     * Applies a plan: stage after stage, the parts of a stage at once. Every part of a stage has ended when this returns
+     * or throws, so that no step runs beside an undo. Throws the first failure of the first stage that has one, and
+     * `shutting_down` for a step that the platform has no time left to begin. `observed` tells where services are that
+     * the plan does not place.
+     */
+    async apply(plan: Plan, observed: Pick<Observed, "services"> = { services: {} }): Promise<void> {
       const found = Object.entries(observed.services).flatMap(([name, { placement }]) =>
         placement === null ? [] : [[name, placement] as const],
       );

@@ -2,22 +2,14 @@ import PQueue from "p-queue";
 import { isUp, primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
 import { FAILURES_TO_DEGRADE, judgeHealth } from "../../domain/health-rule.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
 import { describeError } from "../../kernel/errors.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { Probe, ProbeResult } from "../../probes/probe.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { ProbeResult } from "../../probes/probe.ts";
+import type { Needs } from "../deps.ts";
 
-/** Quick probes are started so far apart, without waiting for each other's answer. */
-const QUICK_PROBE_GAP_MS = 1_000;
 const QUICK_PROBES = FAILURES_TO_DEGRADE + 2;
-
 /**
- * The probes of a sweep begin so far apart, within this share of one probe's time limit at most: all at once they
+ * The probes of a sweep begin so far apart, and all within this share of one probe's time limit: begun at once they
  * would wake every application at once, and every other caller would wait for a core.
  */
 const SWEEP_GAP_MS = 5;
@@ -26,41 +18,23 @@ const SWEEP_SHARE = 0.15;
 /** What a verdict does while another operation holds the environment's lock; the next check gives one that is left. */
 type WhenBusy = "wait" | "leave";
 
-export type HealthChecksDeps = {
-  environments: EnvironmentStore;
-  probe: Pick<Probe, "check">;
-  logs: Pick<LogStore, "appendHealth">;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  clock: Pick<Clock, "timestamp">;
-  logger: Pick<Logger, "info" | "warn" | "error">;
-  settings: { publicAddress: { baseDomain: string }; healthTimeout: number; healthConcurrency: number };
-  stopping: AbortSignal;
+type HealthChecksDeps = Needs<
+  "environments" | "probe" | "logs" | "events" | "locks" | "clock" | "logger" | "settings" | "stopping"
+> & {
+  /** Quick probes begin so far apart, without waiting for each other's answer. */
+  quickProbeGapMs?: number;
 };
+
+export type HealthChecks = ReturnType<typeof createHealthChecks>;
 
 /** Probes environments and applies the three-failures rule. A restart forgets the counts, and counting begins anew. */
-export type HealthChecks = {
-  /** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or is locked holds up no other. */
-  checkAll(): Promise<void>;
-  /** Probes one environment, logs the result and judges it. Never throws. */
-  check(id: string, whenBusy?: WhenBusy): Promise<void>;
-  /**
-   * Probes an environment once a second until its status is settled, after an event that may have changed it. A newer
-   * event replaces the probes of an older one. Returns at once.
-   */
-  watch(id: string): void;
-  /** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
-  record(id: string, timestamp: string, result: ProbeResult): Promise<void>;
-  /** Drops what is known of an environment that was destroyed. */
-  forget(id: string): void;
-};
-
-export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
-  const { environments, probe, logs, events, locks, clock, logger, settings, stopping } = deps;
+export function createHealthChecks(deps: HealthChecksDeps) {
+  const { environments, probe, logs, events, locks, clock, logger, settings, stopping, quickProbeGapMs = 1_000 } = deps;
   /** Consecutive failed probes, by environment. */
   const failures = new Map<string, number>();
   const watches = new Map<string, AbortController>();
 
+  /** Probes one environment, logs the result and judges it. Never throws. */
   async function check(id: string, whenBusy: WhenBusy = "wait"): Promise<void> {
     const found = environments.get(id);
     if (found === null || !isUp(found)) return;
@@ -80,6 +54,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
     }
   }
 
+  /** Appends a check to the environment's health log. A disk that refuses it must not stop the judgement. */
   async function record(id: string, timestamp: string, result: ProbeResult): Promise<void> {
     const { status, latency_ms, ok, error } = result;
     try {
@@ -118,7 +93,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
     let hasEnded = false;
     for (let probes = 0; probes < QUICK_PROBES && !signal.aborted; probes++) {
       void check(id).then(() => (hasEnded = true));
-      await delay(QUICK_PROBE_GAP_MS, signal);
+      await delay(quickProbeGapMs, signal);
       const isHealthy = failures.get(id) === 0 && environments.get(id)?.status === "running";
       if (hasEnded && isHealthy) return;
     }
@@ -127,7 +102,8 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
   return {
     check,
     record,
-    async checkAll() {
+    /** Probes every living environment, HEALTH_CONCURRENCY at a time; one that hangs or is locked holds up no other. */
+    async checkAll(): Promise<void> {
       const queue = new PQueue({ concurrency: settings.healthConcurrency });
       const living = environments.all().filter(isUp);
       const gap = Math.min(SWEEP_GAP_MS, (SWEEP_SHARE * settings.healthTimeout * 1000) / living.length);
@@ -137,7 +113,11 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
       };
       await Promise.all(living.map(checkInTurn));
     },
-    watch(id) {
+    /**
+     * Probes an environment once a second until its status is settled, after an event that may have changed it. A newer
+     * event replaces the probes of an older one. Returns at once.
+     */
+    watch(id: string): void {
       watches.get(id)?.abort();
       const watch = new AbortController();
       watches.set(id, watch);
@@ -145,6 +125,7 @@ export function createHealthChecks(deps: HealthChecksDeps): HealthChecks {
         if (watches.get(id) === watch) watches.delete(id);
       });
     },
-    forget: (id) => void failures.delete(id),
+    /** Drops what is known of an environment that was destroyed. */
+    forget: (id: string) => void failures.delete(id),
   };
 }

@@ -1,10 +1,10 @@
 import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
 import { environmentHost } from "../../domain/environment/view.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
 import { PlatformError } from "../../kernel/errors.ts";
-import type { Probe, ProbeResult } from "../../probes/probe.ts";
+import type { ProbeResult } from "../../probes/probe.ts";
 import type { ServiceRef, Workloads } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 
 const PAUSE_MS = 10;
 const MAX_PAUSE_MS = 500;
@@ -16,26 +16,19 @@ const INSPECT_EVERY_MS = 1_000;
 /** The last check of a wait for health, and when it was made. */
 export type LastCheck = { timestamp: string; result: ProbeResult };
 
-export type HealthGateDeps = {
-  probe: Pick<Probe, "check">;
-  workloads: Pick<Workloads, "inspect">;
-  clock: Pick<Clock, "timestamp">;
-  settings: { publicAddress: { baseDomain: string }; createTimeout: number; healthTimeout: number };
-  stopping: AbortSignal;
-};
+export type HealthGate = ReturnType<typeof createHealthGate>;
 
 /**
  * Waits until the environment answers its health check, at most CREATE_TIMEOUT. Returns the check that succeeded, or
  * the last one when time ran out; null when `cancel` aborted. `ended` cuts a probe short, since a container that has
  * ended never answers. Throws `container_exited` or `image_not_runnable` when its container ended.
  */
-export type HealthGate = (
-  record: EnvironmentRecord,
-  signals: { cancel: AbortSignal; ended: AbortSignal },
-) => Promise<LastCheck | null>;
-
-export function createHealthGate({ probe, workloads, clock, settings, stopping }: HealthGateDeps): HealthGate {
-  return async (record, { cancel, ended }) => {
+export function createHealthGate(deps: Needs<"probe" | "workloads" | "clock" | "settings" | "stopping">) {
+  const { probe, workloads, clock, settings, stopping } = deps;
+  return async (
+    record: EnvironmentRecord,
+    { cancel, ended }: { cancel: AbortSignal; ended: AbortSignal },
+  ): Promise<LastCheck | null> => {
     const { name: service, health_path: path } = primaryService(record);
     const host = environmentHost(record.id, settings.publicAddress.baseDomain);
     const started = performance.now();
@@ -68,27 +61,16 @@ const NOT_RUNNABLE: ReadonlySet<number | null> = new Set([126, 127]);
 
 async function assertRunning(workloads: Pick<Workloads, "inspect">, ref: ServiceRef): Promise<void> {
   const facts = await workloads.inspect(ref);
-  if (facts === null)
-    throw new PlatformError(
-      "container_exited",
-      `Cannot start service "${ref.service}": it was removed while starting.`,
-    );
+  if (facts === null) throw exited(`service "${ref.service}": it was removed while starting.`);
   const { state, container, exitCode, oomKilled } = facts;
   if (state !== "exited") return;
-  if (oomKilled) {
-    throw new PlatformError(
-      "container_exited",
-      `Cannot start container "${container}": it ran out of memory. Ask for more with resources.memory_mb.`,
-    );
-  }
-  if (NOT_RUNNABLE.has(exitCode)) {
-    throw new PlatformError(
-      "image_not_runnable",
-      `Cannot run container "${container}": its command is not in the image or cannot be executed (exit code ${exitCode}).`,
-    );
-  }
-  throw new PlatformError(
-    "container_exited",
-    `Cannot start container "${container}": it exited with code ${exitCode ?? "unknown"}.`,
-  );
+  if (oomKilled) throw exited(`container "${container}": it ran out of memory. Ask for more with resources.memory_mb.`);
+  if (!NOT_RUNNABLE.has(exitCode))
+    throw exited(`container "${container}": it exited with code ${exitCode ?? "unknown"}.`);
+  const reason = `its command is not in the image or cannot be executed (exit code ${exitCode})`;
+  throw new PlatformError("image_not_runnable", `Cannot run container "${container}": ${reason}.`);
+}
+
+function exited(what: string): PlatformError {
+  return new PlatformError("container_exited", `Cannot start ${what}`);
 }

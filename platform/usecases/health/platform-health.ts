@@ -1,12 +1,10 @@
 import { judgeFirewall } from "../../domain/firewall-heartbeat.ts";
 import type { Firewall } from "../../host/firewall-heartbeat-file.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { delay } from "../../kernel/delay.ts";
 import { describeError } from "../../kernel/errors.ts";
-import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
 import type { TokenStore } from "../../store/tokens/token-store.ts";
-import type { NetworkPool, Workloads } from "../../workloads/workloads.ts";
+import type { NetworkPool } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 import type { DiskPressure } from "../environments/disk-pressure.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 
@@ -21,27 +19,20 @@ export type PlatformHealth = {
   };
 };
 
-export type PlatformHealthDeps = {
-  workloads: Pick<Workloads, "info">;
-  router: Pick<Router, "check">;
-  environments: Pick<EnvironmentStore, "check">;
+type PlatformHealthDeps = Needs<"workloads" | "router" | "environments" | "clock"> & {
   disk: Pick<DiskPressure, "health">;
   firewall: Firewall;
   tokens: TokenStore | null;
   pool: Pick<WarmPool, "stats">;
   networkPool: Pick<NetworkPool, "stats">;
-  clock: Pick<Clock, "now">;
   instance: string;
+  /** A part that gives no answer for so long is not well. */
+  partLimitMs?: number;
 };
 
-/** A part that gives no answer for so long is not well. */
-const PART_LIMIT_MS = 3_000;
-
 /** Asks every part that the platform needs, 3 s at most. The caller passes `loops`, which are a layer above. */
-export type ReadPlatformHealth = (loops: PartHealth) => Promise<PlatformHealth>;
-
-export function createPlatformHealth(deps: PlatformHealthDeps): ReadPlatformHealth {
-  const { workloads, router, environments, disk, firewall, tokens, clock, instance } = deps;
+export function createPlatformHealth(deps: PlatformHealthDeps) {
+  const { workloads, router, environments, disk, firewall, tokens, clock, instance, partLimitMs = 3_000 } = deps;
 
   async function engineHealth(): Promise<PartHealth> {
     const { kind, version } = await workloads.info();
@@ -61,7 +52,20 @@ export function createPlatformHealth(deps: PlatformHealthDeps): ReadPlatformHeal
     return { ok: true, detail: [counts, ...errors].join("; ") };
   }
 
-  return async (loops) => {
+  async function part(look: () => Promise<PartHealth>): Promise<PartHealth> {
+    const answered = new AbortController();
+    const silence = delay(partLimitMs, answered.signal);
+    try {
+      const late = { ok: false, detail: `no answer within ${partLimitMs / 1000} s` };
+      return await Promise.race([look(), silence.then(() => late)]);
+    } catch (error) {
+      return { ok: false, detail: describeError(error) };
+    } finally {
+      answered.abort();
+    }
+  }
+
+  return async (loops: PartHealth): Promise<PlatformHealth> => {
     const [engine, ingress, store, rules] = await Promise.all([
       part(engineHealth),
       part(() => router.check()),
@@ -79,20 +83,4 @@ export function createPlatformHealth(deps: PlatformHealthDeps): ReadPlatformHeal
     };
     return { status: Object.values(parts).every(({ ok }) => ok) ? "ok" : "failing", parts };
   };
-}
-
-async function part(look: () => Promise<PartHealth>): Promise<PartHealth> {
-  const answered = new AbortController();
-  try {
-    return await Promise.race([look(), silence(answered.signal)]);
-  } catch (error) {
-    return { ok: false, detail: describeError(error) };
-  } finally {
-    answered.abort();
-  }
-}
-
-async function silence(signal: AbortSignal): Promise<PartHealth> {
-  await delay(PART_LIMIT_MS, signal);
-  return { ok: false, detail: `no answer within ${PART_LIMIT_MS / 1000} s` };
 }

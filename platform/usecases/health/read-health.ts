@@ -1,14 +1,13 @@
 import type { Status } from "../../domain/environment/record.ts";
 import type { HealthCheck } from "../../domain/health-rule.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
+import type { Needs } from "../deps.ts";
 import { findEnvironment } from "../environments/find-environment.ts";
 
 const CHECKS = 10;
 
 /** An environment's status and its last ten checks, oldest first. */
 export async function readHealth(
-  { environments, logs }: { environments: Pick<EnvironmentStore, "get">; logs: Pick<LogStore, "readHealth"> },
+  { environments, logs }: Needs<"environments" | "logs">,
   id: string,
 ): Promise<{ env_id: string; status: Status; checks: HealthCheck[] }> {
   const { status } = findEnvironment(environments, id);

@@ -39,7 +39,7 @@ function lastLinesOf(written: LogLine[], failure?: (options: LogOptions) => Erro
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index));
 const gone = () => new PlatformError("engine_unavailable", "gone");
 
-test("a line that came in pieces is one again, whatever the other stream writes meanwhile", async () => {
+test("a line in pieces is put together, also when the other stream writes in between", async () => {
   const [first, second, third] = inPieces(["sec", "r", "et"]) as [LogLine, LogLine, LogLine];
   const written = [line("one"), first, line("other", { stream: "stderr" }), second, third];
   expect(await lastLinesOf(written)).toEqual(["one", "other", "secret"]);
@@ -55,7 +55,7 @@ test("the last twenty lines are given, or all where there are fewer", async () =
 describe("a line that begins before the last twenty pieces", () => {
   const secret = inPieces(["the beginning of a secret", " and its end"]);
 
-  test("is whole all the same, on either stream", async () => {
+  test("is read again and given whole, on either stream", async () => {
     expect(await lastLinesOf([...secret, ...lines(19)])).toEqual([
       "the beginning of a secret and its end",
       ...numbers(19),
@@ -65,18 +65,18 @@ describe("a line that begins before the last twenty pieces", () => {
     expect(await lastLinesOf(written)).toEqual([...numbers(19), "begun long ago"]);
   });
 
-  test("is left out where it cannot be read again, and the lines that are whole are not", async () => {
+  test("is left out, unlike the whole lines, when it cannot be read again", async () => {
     const failsAgain = ({ since }: LogOptions) => (since === undefined ? null : gone());
     expect(await lastLinesOf([...secret, ...lines(19)], failsAgain)).toEqual(numbers(19));
     expect(await lastLinesOf([...secret, ...lines(19)], gone)).toEqual(numbers(19));
   });
 });
 
-test("what came before a failure is given", async () => {
+test("lines that came before a failure are given", async () => {
   expect(await lastLinesOf(lines(3), gone)).toEqual(numbers(3));
 });
 
-test("a long line is given whole, and one that is longer than all the pieces asked for is only told of", async () => {
+test("a long line is given whole, and a note stands for a line longer than all the pieces", async () => {
   const long = (count: number) => inPieces(Array.from({ length: count }, () => "x".repeat(65_536)));
   expect(await lastLinesOf([...long(2), line("end")])).toEqual(["x".repeat(131_072), "end"]);
   expect(await lastLinesOf([...long(6), line("end")])).toEqual(["[a line of more than 327680 characters]", "end"]);

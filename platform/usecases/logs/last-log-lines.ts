@@ -9,48 +9,40 @@ const PIECE_BYTES = 16_384;
 const MAX_LENGTH = LINES * PIECE_BYTES;
 const TOO_LONG = `[a line of more than ${MAX_LENGTH} characters]`;
 
+type LastLogLinesDeps = { workloads: Pick<Workloads, "logs">; logger: Pick<Logger, "debug"> };
+
+export type LastLogLines = ReturnType<typeof createLastLogLines>;
+
 /**
  * The last lines a service wrote, straight from the engine; none when it cannot tell. Each line is whole, so that the
  * masking of secrets finds them: a line in pieces is put together, and a line that may have begun before the first
  * piece is read again from its beginning.
  */
-export type LastLogLines = (ref: ServiceRef) => Promise<string[]>;
-
-export function createLastLogLines(deps: LastLogLinesDeps): LastLogLines {
-  return (ref) => readLastLines(deps, ref);
-}
-
-type LastLogLinesDeps = { workloads: Pick<Workloads, "logs">; logger: Pick<Logger, "debug"> };
-
-async function readLastLines({ workloads, logger }: LastLogLinesDeps, ref: ServiceRef): Promise<string[]> {
-  const options = { follow: false, signal: AbortSignal.timeout(WAIT_MS) };
-  const [end, all] = [createAssembly(), createAssembly()];
-  const read = async (assembly: Assembly, from: Partial<LogOptions>): Promise<void> => {
-    for await (const batch of workloads.logs(ref, { ...options, ...from })) batch.forEach(assembly.add);
+export function createLastLogLines({ workloads, logger }: LastLogLinesDeps) {
+  return async (ref: ServiceRef): Promise<string[]> => {
+    const options = { follow: false, signal: AbortSignal.timeout(WAIT_MS) };
+    const [end, all] = [createAssembly(), createAssembly()];
+    const read = async (assembly: Assembly, from: Partial<LogOptions>): Promise<void> => {
+      for await (const batch of workloads.logs(ref, { ...options, ...from })) batch.forEach(assembly.add);
+    };
+    try {
+      await read(end, { tail: LINES });
+      // All pieces of a line bear its timestamp.
+      const since = end.since();
+      if (since === null) return end.lines();
+      await read(all, { since });
+      if (!options.signal.aborted) return all.lines();
+    } catch (error) {
+      logger.debug({ err: error, env_id: ref.env }, "no last log lines, or not all");
+    }
+    return end.lines({ certain: true });
   };
-  try {
-    await read(end, { tail: LINES });
-    // All pieces of a line bear its timestamp.
-    const since = end.since();
-    if (since === null) return end.lines();
-    await read(all, { since });
-    if (!options.signal.aborted) return all.lines();
-  } catch (error) {
-    logger.debug({ err: error, env_id: ref.env }, "no last log lines, or not all");
-  }
-  return end.lines({ certain: true });
 }
 
-type Assembly = {
-  add(piece: LogLine): void;
-  /** The last lines. `certain`: none that may have begun before the first piece. */
-  lines(options?: { certain: boolean }): string[];
-  /** When the first of the lines began that may not be whole; null where there are so few that nothing was left out. */
-  since(): string | null;
-};
+type Assembly = ReturnType<typeof createAssembly>;
 
 /** Puts lines together from their pieces and keeps the last ones. */
-function createAssembly(): Assembly {
+function createAssembly() {
   const begun = { stdout: "", stderr: "" };
   /** The first line of each stream: where pieces were left out before it, it may be the rest of one. */
   const firsts = new Map<LogLine["stream"], string>();
@@ -58,7 +50,7 @@ function createAssembly(): Assembly {
   let pieces = 0;
 
   return {
-    add({ stream, text, timestamp, continued }) {
+    add({ stream, text, timestamp, continued }: LogLine): void {
       pieces += Math.floor((Buffer.byteLength(text) + 2) / PIECE_BYTES) + 1; // at most: with its line end, cut at the worst place
       const isFirst = (firsts.get(stream) ?? timestamp) === timestamp;
       if (isFirst) firsts.set(stream, timestamp);
@@ -67,8 +59,10 @@ function createAssembly(): Assembly {
       if (continued === true) return;
       lines = [...lines, { text: whole.length > MAX_LENGTH ? TOO_LONG : whole, isFirst }].slice(-LINES);
     },
-    lines: ({ certain } = { certain: false }) =>
+    /** The last lines. `certain`: none that may have begun before the first piece. */
+    lines: ({ certain } = { certain: false }): string[] =>
       lines.filter(({ isFirst }) => !(certain && isFirst && pieces >= LINES)).map(({ text }) => text),
-    since: () => (pieces < LINES ? null : ([...firsts.values()].toSorted()[0] ?? null)),
+    /** When the first line began that may not be whole; null where there are so few that nothing was left out. */
+    since: (): string | null => (pieces < LINES ? null : ([...firsts.values()].toSorted()[0] ?? null)),
   };
 }

@@ -12,7 +12,7 @@ const printed = (at: string, text: string): LogLine => ({
   text,
 });
 
-/** A shipper of all that a container has printed, begun at this time of the clock, and what is logged in the end. */
+/** Ships the lines of a container at this time of the clock; returns the logs and their lines. */
 async function shipAt(at: string, lines: LogLine[], logs = createFakeLogStore()) {
   async function* read(_ref: ServiceRef, { since = "", signal }: LogOptions) {
     yield lines.filter(({ timestamp }) => timestamp >= since);
@@ -36,7 +36,7 @@ async function shipAt(at: string, lines: LogLine[], logs = createFakeLogStore())
 const before = [printed("12:00", "one"), printed("12:20", "two")];
 const after = [...before, printed("11:30", "three")];
 
-test("what was printed by a clock that was set back is shipped, though what was shipped may be there twice", async () => {
+test("lines that were printed after the clock was set back are shipped, although others are there twice", async () => {
   const { logs } = await shipAt("12:21", before);
   const { shipped } = await shipAt("11:31", after, logs);
   expect(shipped).toEqual(["one", "two", "one", "two", "three"]);
@@ -44,7 +44,7 @@ test("what was printed by a clock that was set back is shipped, though what was 
   expect(again.shipped).toContain("four");
 });
 
-test("by a clock that goes on each line is shipped once", async () => {
+test("each line is shipped once while the clock goes on", async () => {
   const { logs } = await shipAt("12:21", before);
   const { shipped } = await shipAt("12:31", [...before, printed("12:30", "three")], logs);
   expect(shipped).toEqual(["one", "two", "three"]);

@@ -74,7 +74,7 @@ async function setUp() {
   return { engine, logs, shippers, told, shipped, shippedSoon };
 }
 
-test("what a container wrote before and writes after the start is shipped in order, with stream and service", async () => {
+test("lines from before and after the start are shipped in order, with stream and service", async () => {
   const { engine, logs, shippers, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n\ntwo\n");
   await shippers.start(ENV, "app");
@@ -99,7 +99,7 @@ test("starting a shipper that runs already ships nothing twice", async () => {
   expect(await shipped()).toEqual(["stdout one", "stdout two"]);
 });
 
-test("a shipper ends with its container, after its last words, and the next run is shipped by a new one", async () => {
+test("a shipper ends with its container after the last line, and a new one ships the next run", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stderr", "last words");
@@ -113,7 +113,7 @@ test("a shipper ends with its container, after its last words, and the next run 
   expect(await shipped()).toEqual(["stderr last words", "stdout second run"]);
 });
 
-test("a start that comes before the end of the former run was noticed ships the next run as well", async () => {
+test("a start before the end of the former run was noticed ships the next run as well", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "first run\n");
@@ -146,7 +146,7 @@ async function gathering(linger: number) {
   return { engine, shippers, appends, shipped, shippedSoon };
 }
 
-test("a line is written at once, and what comes soon after it together", async () => {
+test("a first line is written at once, and the lines that follow soon are written together", async () => {
   const { engine, shippers, appends, shippedSoon } = await gathering(300);
   await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "0\n");
@@ -159,7 +159,7 @@ test("a line is written at once, and what comes soon after it together", async (
   expect(appends).toEqual([1, 20]);
 });
 
-test("a flood is written as it comes", async () => {
+test("a flood of lines is written as it comes", async () => {
   const { engine, shippers, appends, shippedSoon } = await gathering(60_000);
   engine.writeLog(CONTAINER, "stdout", "line\n".repeat(10_000));
   await shippers.start(ENV, "app");
@@ -167,7 +167,7 @@ test("a flood is written as it comes", async () => {
   expect(Math.max(...appends)).toBeLessThanOrEqual(256);
 });
 
-test("what has been gathered when shipping is stopped is written all the same", async () => {
+test("lines that are being gathered are written when shipping is stopped", async () => {
   const { engine, shippers, shipped, shippedSoon } = await gathering(60_000);
   await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "one\n");
@@ -196,7 +196,7 @@ test("shipping stopped and started again and again loses nothing and repeats not
   );
 });
 
-test("trouble with the engine is told once, tried again, and leaves neither gap nor double", async () => {
+test("an engine that is away is logged once, and shipping goes on without a gap or a double", async () => {
   const { engine, shippers, told, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippers.start(ENV, "app");
@@ -213,7 +213,7 @@ test("trouble with the engine is told once, tried again, and leaves neither gap 
   expect(shippers.active(ENV)).toEqual(["app"]);
 });
 
-test("a full disk is told once and loses nothing", async () => {
+test("a full disk is logged once and loses no line", async () => {
   const { engine, logs, shippers, told, shipped, shippedSoon } = await setUp();
   engine.writeLog(CONTAINER, "stdout", "one\n");
   await shippers.start(ENV, "app");
@@ -226,7 +226,7 @@ test("a full disk is told once and loses nothing", async () => {
   expect(told).toHaveLength(2);
 });
 
-test("a container that is gone ends its shipper without a word", async () => {
+test("a container that is gone ends its shipper, and nothing is logged", async () => {
   const { engine, shippers, told } = await setUp();
   await shippers.start(ENV, "app");
   engine.removeBehindOurBack(CONTAINER);
@@ -236,7 +236,7 @@ test("a container that is gone ends its shipper without a word", async () => {
   expect(told).toEqual([]);
 });
 
-test("logs that are archived end their shipper", async () => {
+test("the archiving of logs ends their shipper", async () => {
   const { engine, logs, shippers, shipped, shippedSoon } = await setUp();
   await shippers.start(ENV, "app");
   engine.writeLog(CONTAINER, "stdout", "one\n");
@@ -309,7 +309,7 @@ test("the end of an aborted stream, which may be half a line, is not shipped", a
   expect(await logs.read(ENV, { lines: 9 })).toHaveLength(1);
 });
 
-test("errors that are not the platform's own are tried again as well", async () => {
+test("shipping is tried again after an error that is not the platform's own", async () => {
   const { engine, shippers, shipped, shippedSoon } = await setUp();
   engine.failNext("containers.logs", new TypeError("surprise"), 2);
   engine.failNext("containers.logs", new PlatformError("engine_failed", "no"), 2);
@@ -319,7 +319,7 @@ test("errors that are not the platform's own are tried again as well", async () 
   expect(await shipped()).toEqual(["stdout one"]);
 });
 
-test("the skipper passes what is new by stream, counting lines of the last timestamp", () => {
+test("the skipper passes the new lines of each stream, and counts the lines of the last timestamp", () => {
   const streams = {
     stdout: { timestamp: at(5).timestamp, count: 2 },
     stderr: { timestamp: at(3).timestamp, count: 1 },

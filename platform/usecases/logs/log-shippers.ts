@@ -1,25 +1,11 @@
-import { describeError, isPlatformError } from "../../kernel/errors.ts";
-import { wasClockSetBackSince } from "../../domain/environment/clock-skew.ts";
-import type { LogLine, Workloads } from "../../workloads/workloads.ts";
+import { wasClockSetBackSince } from "../../domain/environment/lifetime.ts";
 import { delay } from "../../kernel/delay.ts";
+import { describeError, isPlatformError } from "../../kernel/errors.ts";
 import type { Logger } from "../../kernel/logger.ts";
 import type { LogStore, ResumePoint } from "../../store/logs/log-store.ts";
+import type { LogLine, Workloads } from "../../workloads/workloads.ts";
 
-/** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
-export type LogShippers = {
-  /**
-   * Begins to ship a service's output where shipping stopped. It ends with the run of the container; called before
-   * that end was noticed, it goes on with the next run. Never fails: failures are logged and tried again.
-   */
-  start(env: string, service: string): Promise<void>;
-  /** Ends an environment's shippers. Nothing is appended for it once this resolves. */
-  stop(env: string): Promise<void>;
-  /** Services of an environment whose output is being shipped. */
-  active(env: string): string[];
-  stopAll(): Promise<void>;
-};
-
-export type LogShipperOptions = {
+type LogShipperOptions = {
   workloads: Pick<Workloads, "logs">;
   logs: Pick<LogStore, "resumePoint" | "append">;
   logger: Pick<Logger, "info" | "warn">;
@@ -29,12 +15,13 @@ export type LogShipperOptions = {
   now?: () => number;
   /** Waits between tries, in milliseconds: doubled from the first to the longest. */
   backoff?: { first: number; longest: number };
-  /** How long what follows a small batch is gathered before it is written, in milliseconds. */
+  /** How long the lines after a small batch are gathered before they are written, in milliseconds. */
   linger?: number;
 };
 
-type Source = { env: string; service: string };
-type Shipper = Source & {
+type Shipper = {
+  env: string;
+  service: string;
   stopping: AbortController;
   /** Asked for again while it was running: the container may have begun another run. */
   again: boolean;
@@ -42,11 +29,14 @@ type Shipper = Source & {
 };
 
 const BACKOFF = { first: 250, longest: 10_000 };
-/** Writing one line costs as much as writing hundreds: with 200 applications at 25 lines a second that was half a core. */
+/** Writing one line costs as much as writing hundreds. */
 const LINGER_MS = 200;
-/** A batch of more tells of a flood: the engine drops what is not read in time, so that nothing waits then. */
+/** A larger batch is part of a flood, in which nothing waits: the engine drops lines that are not read in time. */
 const MANY_LINES = 64;
 
+export type LogShippers = ReturnType<typeof createLogShippers>;
+
+/** Ships containers' output to `app.log`: each line once, and at least once where the clock is set back. */
 export function createLogShippers({
   workloads,
   logs,
@@ -55,8 +45,8 @@ export function createLogShippers({
   now = () => Infinity,
   backoff = BACKOFF,
   linger = LINGER_MS,
-}: LogShipperOptions): LogShippers {
-  // A shipper is in here from its start until its loop has ended: two never append for one service.
+}: LogShipperOptions) {
+  // Holds a shipper from its start until its loop has ended, so that two never append for one service.
   const shippers = new Map<string, Shipper>();
 
   /** One run of a container from the resume point to its end. Rejects with what interrupted it. */
@@ -70,10 +60,9 @@ export function createLogShippers({
     const isNew = createSkipper(resume);
     const options = { follow: true, signal: reading, ...(resume === null ? {} : { since: resume.since }) };
     for await (const batch of workloads.logs({ env, service }, options)) {
-      // What an aborted stream ends with may be half a line: the next shipper reads it as a whole.
+      // The end of an aborted stream may be half a line: the next shipper reads all of it.
       if (reading.aborted) return;
-      // Masked before those that are shipped are left out: of a long line in pieces the last one shipped may hold the
-      // beginning of a secret.
+      // Masked before the shipped ones are left out: the last piece that was shipped may hold the beginning of a secret.
       const lines = mask(batch)
         .filter(isNew)
         .map(({ timestamp, stream, text }) => ({ timestamp, service, stream, text }));
@@ -100,7 +89,7 @@ export function createLogShippers({
         if (!shipper.again) return;
       } catch (error) {
         if (signal.aborted) return;
-        // The container is gone, or its logs are archived: nothing will ever come of another try.
+        // The container is gone, or its logs are archived: no other try would succeed.
         if (isPlatformError(error, "conflict")) {
           if (!shipper.again) return;
         } else if (failures === 0) {
@@ -109,17 +98,8 @@ export function createLogShippers({
             "log shipping interrupted; trying again, nothing is lost meanwhile",
           );
         }
-        await delay(Math.min(backoff.first * 2 ** failures, backoff.longest), signal);
-        failures++;
+        await delay(Math.min(backoff.first * 2 ** failures++, backoff.longest), signal);
       }
-    }
-  }
-
-  async function shipUntilEnd(key: string, shipper: Shipper): Promise<void> {
-    try {
-      await shipRuns(shipper);
-    } finally {
-      shippers.delete(key);
     }
   }
 
@@ -131,7 +111,11 @@ export function createLogShippers({
   const ofEnvironment = (env: string) => [...shippers.values()].filter((shipper) => shipper.env === env);
 
   return {
-    async start(env, service) {
+    /**
+     * Begins to ship a service's output where shipping stopped. It ends with the run of the container; called before
+     * that end was noticed, it goes on with the next run. Never fails: failures are logged and tried again.
+     */
+    async start(env: string, service: string): Promise<void> {
       const key = `${env} ${service}`;
       for (let running = shippers.get(key); running !== undefined; running = shippers.get(key)) {
         if (!running.stopping.signal.aborted) {
@@ -140,18 +124,14 @@ export function createLogShippers({
         }
         await stopThese([running]);
       }
-      const shipper: Shipper = {
-        env,
-        service,
-        stopping: new AbortController(),
-        again: false,
-        ended: Promise.resolve(),
-      };
+      const shipper = { env, service, stopping: new AbortController(), again: false, ended: Promise.resolve() };
       shippers.set(key, shipper);
-      shipper.ended = shipUntilEnd(key, shipper);
+      shipper.ended = shipRuns(shipper).finally(() => shippers.delete(key));
     },
-    stop: (env) => stopThese(ofEnvironment(env)),
-    active: (env) =>
+    /** Ends an environment's shippers. Nothing is appended for it once this resolves. */
+    stop: (env: string) => stopThese(ofEnvironment(env)),
+    /** Services of an environment whose output is being shipped. */
+    active: (env: string): string[] =>
       ofEnvironment(env)
         .filter(({ stopping }) => !stopping.signal.aborted)
         .map(({ service }) => service),
@@ -159,7 +139,7 @@ export function createLogShippers({
   };
 }
 
-/** Aborts when `signal` has, once what has arrived by then can have been taken. */
+/** Aborts a turn of the event loop after `signal`, so that lines that have arrived are taken first. */
 function afterThisTurn(signal: AbortSignal): AbortSignal {
   const later = new AbortController();
   signal.addEventListener("abort", () => setImmediate(() => later.abort()), { once: true });
@@ -167,8 +147,8 @@ function afterThisTurn(signal: AbortSignal): AbortSignal {
 }
 
 /**
- * By a clock that was set back new lines are older than the last one shipped, and nothing tells them from those that
- * are: all that the engine still has is shipped then, since a line that is there twice is better than none.
+ * After the clock was set back new lines are older than the last shipped one, and look as if they were shipped. Then all
+ * that the engine still has is shipped: a line that is there twice is better than none.
  */
 function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
   const last = [resume?.streams.stdout, resume?.streams.stderr].flatMap((line) => line?.timestamp ?? []);
@@ -176,9 +156,9 @@ function unlessSetBack(resume: ResumePoint, now: number): ResumePoint {
 }
 
 /**
- * Tells the lines that are not shipped yet from those that are, of what the engine repeats from the
- * resume point's `since` on. Within a stream timestamps never descend, so that everything before the
- * last one shipped is known, and as many lines of its very timestamp as were counted.
+ * Tells new lines from shipped ones, where the engine repeats lines from the resume point's `since` on. Within a stream
+ * timestamps never descend: everything before the last shipped line is shipped, and as many lines of its very timestamp
+ * as were counted.
  */
 export function createSkipper(resume: ResumePoint): (line: LogLine) => boolean {
   const left = { stdout: resume?.streams.stdout?.count ?? 0, stderr: resume?.streams.stderr?.count ?? 0 };

@@ -7,7 +7,7 @@ import { followLogs } from "./read-logs.ts";
 let platform: FakePlatform;
 useFakePlatform((fresh) => (platform = fresh));
 
-test.each(["destroyed", "set aside"])(
+test.each(["destroyed", "quarantined"])(
   "following a %s environment gives its last lines at the reader's pace, and ends",
   async (state) => {
     const { id } = aRecord();

@@ -1,19 +1,18 @@
-import { PlatformError } from "../../kernel/errors.ts";
 import type { LogQuery } from "../../domain/log-query.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
-
-type LogDeps = { environments: Pick<EnvironmentStore, "get">; logs: Pick<LogStore, "read" | "follow"> };
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Needs } from "../deps.ts";
 
 /** The last matching lines of an environment, living or destroyed. `environment_not_found` when it never was. */
-export async function readLogs({ environments, logs }: LogDeps, id: string, query: LogQuery): Promise<string[]> {
+export async function readLogs(
+  { environments, logs }: Needs<"environments" | "logs">,
+  id: string,
+  query: LogQuery,
+): Promise<string[]> {
   const lines = await logs.read(id, query);
   if (lines !== null) return lines;
   if (environments.get(id) !== null) return [];
-  throw new PlatformError(
-    "environment_not_found",
-    `Cannot find logs of environment "${id}": it never existed or its archive is gone.`,
-  );
+  const detail = `Cannot find logs of environment "${id}": it never existed or its archive is gone.`;
+  throw new PlatformError("environment_not_found", detail);
 }
 
 /**
@@ -21,7 +20,7 @@ export async function readLogs({ environments, logs }: LogDeps, id: string, quer
  * last lines. Never in memory as a whole, since a slow reader may leave them there.
  */
 export function followLogs(
-  { environments, logs }: LogDeps,
+  { environments, logs }: Needs<"environments" | "logs">,
   id: string,
   query: LogQuery,
   signal: AbortSignal,

@@ -1,18 +1,14 @@
 import { expect, test } from "vitest";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 import { fillPools } from "../../test/support/fill-pools.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const containers = async () => (await platform.engine.observe()).containers.map(({ name }) => name);
-const containerOf = (id: string | undefined) => `${INSTANCE}-${id}-app`;
 
-test("what is committed leaves no room for a warm environment, and healthz says so", async () => {
+test("no warm environment is made when the committed resources leave no room, and healthz says so", async () => {
   platform.settings.quota.memoryMb = 511;
   await platform.make({ name: "mine" });
   platform.settings.warmPoolSize = 1;
@@ -31,7 +27,7 @@ test.each([{ memoryMb: 512 }, { pids: 512 }, { cpus: 2 }])(
   async (limit) => {
     Object.assign(platform.settings.quota, limit);
     await fillPools(platform, { warm: 2 });
-    const [oldest, newest] = platform.pool.ready();
+    const [oldest = "", newest = ""] = platform.pool.ready();
     const seen: string[][] = [];
     const { create } = platform.engine.containers;
     platform.engine.containers.create = async (spec) => {

@@ -2,6 +2,7 @@ import request from "supertest";
 import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import {
+  containerOf,
   createFakeApp,
   createFakePlatform,
   DEMO_IMAGE,
@@ -13,17 +14,13 @@ import { fillPools, fillPoolsOnce } from "../../test/support/fill-pools.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const NO_CHANGE = { repaired: [], retired: [], orphans: [], failed: [] };
 const WELL = { ok: true, detail: "" };
 const pass = () => platform.reconcile({ startup: false });
 const ready = () => platform.pool.ready();
 const containers = async () => (await platform.engine.observe()).containers.map(({ name }) => name);
-const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
 const routeOf = (id: string) => platform.router.routeOf(`${id}.localhost`);
 const usedNetworks = () => 4 - platform.workloads.capacity().environments;
 
@@ -258,4 +255,50 @@ test("the pool is filled beside a caller who never pauses", async () => {
   platform.pool.refill();
   await busy;
   expect(ready()).toHaveLength(1);
+});
+
+test("a warm environment leaves the networks of the other pool to callers", async () => {
+  await fillPoolsOnce(platform, { networks: 1 });
+  platform.settings.warmPoolSize = 1;
+  platform.pool.refill();
+  await platform.pool.whenIdle();
+  expect(ready()).toHaveLength(1);
+  expect(platform.networkPool.stats().ready).toBe(1);
+});
+
+test("warm environments take at most half of the subnets, and healthz says so", async () => {
+  platform.settings.warmPoolSize = 4;
+  platform.pool.refill();
+  await platform.pool.whenIdle();
+  expect(ready()).toHaveLength(2);
+  expect(usedNetworks()).toBe(2);
+  const { parts } = await platform.readPlatformHealth(WELL);
+  expect(parts.warm_pool.detail).toMatch(/^2 of 4 environments.*half of all subnets/);
+});
+
+test("a warm environment that could neither be made nor taken down gives its subnet back at the next pass", async () => {
+  const { create } = platform.engine.networks;
+  platform.engine.networks.create = async (spec) => {
+    platform.engine.setAvailable(false);
+    return create(spec);
+  };
+  platform.settings.warmPoolSize = 1;
+  platform.pool.refill();
+  await platform.pool.whenIdle();
+  platform.settings.warmPoolSize = 0;
+  platform.engine.networks.create = create;
+  platform.engine.setAvailable(true);
+  await pass();
+  expect(usedNetworks()).toBe(0);
+  expect(platform.pool.ids()).toEqual([]);
+});
+
+test("a platform that is told to stop evicts no more warm environments", async () => {
+  await fillPools(platform, { warm: 1 });
+  const before = ready();
+  platform.settings.quota.memoryMb = 1;
+  platform.stop.abort();
+  platform.pool.refill();
+  await platform.pool.whenIdle();
+  expect(ready()).toEqual(before);
 });

@@ -1,57 +1,27 @@
-import { checkMachine, countToEvict, type QuotaLimits } from "../../domain/access/quota.ts";
+import { checkMachine, countToEvict } from "../../domain/access/quota.ts";
 import { primaryService, type EnvironmentRecord } from "../../domain/environment/record.ts";
-import { isPlain, resolveSpec, type EnvironmentSpec, type SpecDefaults } from "../../domain/environment/spec.ts";
-import { environmentHost } from "../../domain/environment/view.ts";
-import { NOTHING, type Observed } from "../../domain/plan/observed.ts";
-import { planUp, planWarm } from "../../domain/plan/plan.ts";
-import type { Clock } from "../../kernel/clock.ts";
+import { isPlain, resolveSpec, type EnvironmentSpec } from "../../domain/environment/spec.ts";
+import { NOTHING } from "../../domain/plan/observed.ts";
+import { planWarm } from "../../domain/plan/plan.ts";
 import { describeError, isPlatformError } from "../../kernel/errors.ts";
-import type { IdleQueue } from "../../kernel/idle-queue.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { TaskTracker } from "../../kernel/task-tracker.ts";
-import type { Probe } from "../../probes/probe.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { ImageFacts, Workloads } from "../../workloads/workloads.ts";
+import type { ImageFacts, NetworkPool } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 import type { Admission } from "../environments/admission.ts";
-import type { DiskPressure } from "../environments/disk-pressure.ts";
 import { lease, type Creator, type Draft } from "../environments/draft.ts";
-import type { RollBack } from "../environments/roll-back.ts";
-import type { StepExecutor } from "../environments/step-executor.ts";
-import type { HealthChecks } from "../health/health-checks.ts";
 import type { HealthGate } from "../health/health-gate.ts";
 import type { ActualState } from "../reconcile/actual-state.ts";
+import { createHandOver, type HandOverDeps } from "./hand-over.ts";
 
-/** How long a warm environment may take to answer that it still runs. */
-const PROBE_LIMIT_MS = 1_000;
 const NO_ROOM = "the resources committed to environments leave no room for more";
 
-export type WarmPoolDeps = {
-  workloads: Pick<Workloads, "ensureImage">;
-  environments: EnvironmentStore;
-  admission: Admission;
-  draft: Draft;
-  steps: StepExecutor;
-  gate: HealthGate;
-  health: Pick<HealthChecks, "record">;
-  rollBack: RollBack;
-  disk: Pick<DiskPressure, "shortage">;
-  probe: Pick<Probe, "check">;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  tasks: Pick<TaskTracker, "track">;
-  idle: Pick<IdleQueue, "run">;
-  clock: Pick<Clock, "now" | "timestamp">;
-  logger: Pick<Logger, "warn">;
-  settings: SpecDefaults & {
-    publicAddress: { baseDomain: string };
-    quota: QuotaLimits;
-    warmPoolSize: number;
-    warmImages: readonly string[];
+type WarmPoolDeps = HandOverDeps &
+  Needs<"workloads" | "locks" | "tasks" | "idle" | "stopping"> & {
+    admission: Admission;
+    draft: Draft;
+    gate: HealthGate;
+    /** Whatever keeps the pool of networks from growing keeps this one from it, too. */
+    networkPool: Pick<NetworkPool, "refusal">;
   };
-  stopping: AbortSignal;
-};
 
 /**
  * Environments that run before a caller asks for one, each with a loaded route that is disabled. In memory: what a
@@ -76,34 +46,33 @@ export type WarmPool = {
   ready(): string[];
   /** Something happened to a container of the pool: it is not what it was, so no caller gets it. */
   onTrouble(env: string): void;
-  has(env: string): boolean;
+  /** Ids of all environments of the pool, also of those that are being made or removed. */
   ids(): string[];
   stats(): { ready: number; wanted: number; lastError: string | null };
   /** Resolves when no refill is in progress. */
   whenIdle(): Promise<void>;
 };
 
-/** Only a `ready` one is given away; its maker or remover owns one in another state. */
 type Entry = {
   record: EnvironmentRecord;
   /** The image's id when the environment was made: a tag may move on. */
   imageId: string;
-  state: "making" | "ready" | "leaving";
+  /** Only a `ready` one is given away; a `stuck` one could not be removed; the operation in progress owns another. */
+  state: "making" | "ready" | "leaving" | "stuck";
 };
 
-type Outcome = "given" | "discarded" | "edge fails";
-
 export function createWarmPool(deps: WarmPoolDeps): WarmPool {
-  const { workloads, environments, admission, steps, health, rollBack, probe, events, locks, clock, logger } = deps;
-  const { settings, stopping, tasks } = deps;
+  const { workloads, environments, admission, steps, locks, clock, logger, settings, stopping } = deps;
+  const handOver = createHandOver(deps);
   let entries: Entry[] = [];
   let filling: Promise<void> | null = null;
   let lastError: string | null = null;
 
   const images = (): string[] =>
     settings.warmPoolSize === 0 ? [] : [...new Set([settings.defaultImage, ...settings.warmImages])];
-  const specOf = (image: string) => resolveSpec({ image }, settings);
   const imageOf = ({ record }: Entry) => primaryService(record).image;
+  const ready = () => entries.filter(({ state }) => state === "ready");
+  const drop = (entry: Entry) => void (entries = entries.filter((other) => other !== entry));
 
   async function acquire(
     spec: EnvironmentSpec,
@@ -112,9 +81,7 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
   ): Promise<EnvironmentRecord | null> {
     if (!isPlain(spec, settings)) return null;
     for (;;) {
-      const entry = entries.find(
-        (one) => one.state === "ready" && imageOf(one) === spec.image && one.imageId === image.id,
-      );
+      const entry = ready().find((one) => imageOf(one) === spec.image && one.imageId === image.id);
       if (entry === undefined) return null;
       const leased = admission.admit({ owner: creator.owner, resources: spec.resources }, () => ({
         ...entry.record,
@@ -124,50 +91,22 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
       }));
       // Nothing is awaited since the entry was found, so no other caller has it.
       entry.state = "leaving";
-      const outcome = await locks
-        .run(leased.id, () => handOver(entry, leased))
-        .finally(() => admission.release(leased.id));
-      if (outcome === "given") return leased;
-      if (outcome === "edge fails") return null;
+      const { id } = leased;
+      try {
+        const outcome = await locks.run(id, () => handOver(leased)).finally(() => admission.release(id));
+        if (outcome === "environment is silent") {
+          await discard(entry);
+          continue;
+        }
+        // The others would seem as silent as this one: a new creation tells the caller the reason.
+        if (outcome === "edge is silent") entry.state = "ready";
+        else drop(entry);
+        return outcome === "done" ? leased : null;
+      } catch (error) {
+        drop(entry);
+        throw error;
+      }
     }
-  }
-
-  async function handOver(entry: Entry, record: EnvironmentRecord): Promise<Outcome> {
-    const { id: env_id, name: displayName } = record;
-    const { name, image, port, health_path: path } = primaryService(record);
-    const timestamp = clock.timestamp();
-    const host = environmentHost(env_id, settings.publicAddress.baseDomain);
-    const result = await probe.check({ host, path, timeoutMs: PROBE_LIMIT_MS });
-    if (result.fault === "ingress") {
-      // The probe says nothing of the environment, and the others would seem as dead: a new creation tells the reason.
-      entry.state = "ready";
-      return "edge fails";
-    }
-    if (!result.ok) {
-      logger.warn({ env_id, reason: result.error }, "a warm environment does not answer; making another");
-      await discard(entry);
-      return "discarded";
-    }
-    try {
-      await environments.save(record);
-      entries = entries.filter((other) => other !== entry);
-      events.emit({ type: "environment.creating", env_id, data: { name: displayName, image } });
-      const observed: Observed = {
-        prepared: true,
-        services: { [name]: { state: "running", connected: true, placement: null } },
-        route: { address: "", port, enabled: false },
-        shipping: [],
-      };
-      await steps.apply(planUp(record, observed, clock.now()));
-    } catch (error) {
-      entries = entries.filter((other) => other !== entry);
-      events.emit({ type: "environment.failed", env_id, owner: record.owner, data: { reason: describeError(error) } });
-      await rollBack(record, "a failed environment");
-      throw error;
-    }
-    await health.record(env_id, timestamp, result);
-    events.emit({ type: "environment.running", env_id });
-    return "given";
   }
 
   async function fill(): Promise<void> {
@@ -194,16 +133,19 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
     return images().find((image) => isMissing(image) && !failed.has(image));
   }
 
+  /** Returns false, with the reason in `lastError`, where there is no room for a warm environment now. */
   async function makeOne(image: string): Promise<boolean> {
-    const { resources } = specOf(image);
+    const spec = resolveSpec({ image }, settings);
     const present = [...admission.committed(), ...unclaimed().map(({ record }) => record)];
-    const refusal = checkMachine(present, resources, settings.quota) === null ? await deps.disk.shortage() : NO_ROOM;
+    const hasRoom = checkMachine(present, spec.resources, settings.quota) === null;
+    const refusal = hasRoom ? await deps.networkPool.refusal() : NO_ROOM;
     if (refusal !== null) {
       lastError = refusal;
       return false;
     }
     const facts = await workloads.ensureImage(image, stopping);
-    const record = deps.draft(specOf(image), facts, { owner: null, idempotency: null });
+    // The networks that are kept ready are left to callers.
+    const record = deps.draft(spec, facts, { owner: null, idempotency: null }, false);
     const entry: Entry = { record, imageId: facts.id, state: "making" };
     entries.push(entry);
     try {
@@ -220,7 +162,8 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
 
   /** The environments that no caller has; the others count as committed. */
   function unclaimed(): Entry[] {
-    return entries.filter(({ record: { id } }) => environments.get(id) === null && !admission.has(id));
+    const admitted = admission.ids();
+    return entries.filter(({ record: { id } }) => environments.get(id) === null && !admitted.includes(id));
   }
 
   async function evict(): Promise<void> {
@@ -234,11 +177,11 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
     if (entry.state === "ready") await discard(entry);
   }
 
-  /** What cannot be removed now has no record, and the reconciler removes it. Never throws. */
+  /** One that cannot be removed now is tried again by the next pass. Never throws. */
   async function discard(entry: Entry): Promise<void> {
     entry.state = "leaving";
-    await rollBack(entry.record, "a warm environment");
-    entries = entries.filter((other) => other !== entry);
+    if (await deps.rollBack(entry.record, "a warm environment")) drop(entry);
+    else entry.state = "stuck";
   }
 
   async function isIntact({ record, imageId }: Entry, actual: ActualState): Promise<boolean> {
@@ -248,42 +191,34 @@ export function createWarmPool(deps: WarmPoolDeps): WarmPool {
     } catch (error) {
       if (isPlatformError(error, "image_not_found")) return false;
       // That an image cannot be looked at is no reason to discard: acquire compares the image again.
-      logger.warn(
-        { env_id: record.id, reason: describeError(error) },
-        "cannot look at the image of a warm environment",
-      );
+      const facts = { env_id: record.id, reason: describeError(error) };
+      logger.warn(facts, "cannot look at the image of a warm environment");
       return true;
     }
   }
 
   function refill(): void {
-    if (images().length === 0) return;
-    filling ??= fill().finally(() => {
-      filling = null;
-    });
+    if (images().length === 0 || stopping.aborted) return;
+    filling ??= fill().finally(() => (filling = null));
   }
 
   return {
     acquire,
     refill,
     evict,
-    async reconcile(ready, actual) {
-      for (const entry of entries.filter(({ record }) => ready.includes(record.id)))
+    async reconcile(known, actual) {
+      for (const entry of entries.filter(({ state }) => state === "stuck")) await discard(entry);
+      for (const entry of ready().filter(({ record }) => known.includes(record.id)))
         if (entry.state === "ready" && !(await isIntact(entry, actual))) await discardReady(entry);
       refill();
     },
-    ready: () => entries.filter(({ state }) => state === "ready").map(({ record }) => record.id),
+    ready: () => ready().map(({ record }) => record.id),
     onTrouble(env) {
-      const entry = entries.find(({ record, state }) => record.id === env && state === "ready");
-      if (entry !== undefined) void tasks.track(discardReady(entry)).then(refill);
+      const entry = ready().find(({ record }) => record.id === env);
+      if (entry !== undefined) void deps.tasks.track(discardReady(entry)).then(refill);
     },
-    has: (env) => entries.some(({ record }) => record.id === env),
     ids: () => entries.map(({ record }) => record.id),
-    stats: () => ({
-      ready: entries.filter(({ state }) => state === "ready").length,
-      wanted: images().length * settings.warmPoolSize,
-      lastError,
-    }),
+    stats: () => ({ ready: ready().length, wanted: images().length * settings.warmPoolSize, lastError }),
     async whenIdle() {
       await filling;
     },

@@ -1,39 +1,23 @@
-import type { Logger } from "../../kernel/logger.ts";
-import type { Router } from "../../routing/router.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
-import type { LogStore } from "../../store/logs/log-store.ts";
-import type { SecretStore } from "../../store/secrets/secret-store.ts";
-import type { Workloads } from "../../workloads/workloads.ts";
+import type { Needs } from "../deps.ts";
 import type { ActualState } from "./actual-state.ts";
-import type { ReconcileReport } from "./report.ts";
 
-export type OrphansDeps = {
-  workloads: Pick<Workloads, "remove" | "tidy">;
-  router: Pick<Router, "removeStrays">;
-  environments: Pick<EnvironmentStore, "all" | "get">;
-  logs: Pick<LogStore, "list" | "archive">;
-  secrets: Pick<SecretStore, "list" | "remove">;
-  /** Environments without a record that are on their way: admitted creations and the warm pool. */
-  coming: { has(env: string): boolean; ids(): string[] };
-  events: Pick<EventLog, "emit">;
-  logger: Pick<Logger, "warn" | "error">;
-  stopping: AbortSignal;
+/** What one pass of the reconciler did. */
+export type ReconcileReport = { repaired: string[]; retired: string[]; orphans: string[]; failed: string[] };
+
+type OrphansDeps = Needs<
+  "workloads" | "router" | "environments" | "logs" | "secrets" | "events" | "logger" | "stopping"
+> & {
+  /** Environments that are on their way to a record: admitted creations and the warm pool. */
+  coming: () => string[];
 };
 
-export type Orphans = {
-  /** Removes what carries our label without a record. `kept`: environments that had one, or are protected. */
-  removeObjects(actual: ActualState, kept: ReadonlySet<string>, report: ReconcileReport): Promise<void>;
-  /** Removes objects that belong to no environment at all, such as networks of a killed platform's pool. */
-  tidy(report: ReconcileReport): Promise<void>;
-  /** Removes route files, logs and secrets that belong to no environment; `protectedIds` are left alone. */
-  removeFiles(protectedIds: ReadonlySet<string>, report: ReconcileReport): Promise<void>;
-};
+export type Orphans = ReturnType<typeof createOrphans>;
 
-export function createOrphans(deps: OrphansDeps): Orphans {
+/** Removes what belongs to no environment, and reports it. */
+export function createOrphans(deps: OrphansDeps) {
   const { workloads, router, environments, logs, secrets, coming, events, logger, stopping } = deps;
 
-  const isKnown = (id: string): boolean => environments.get(id) !== null || coming.has(id);
+  const isKnown = (id: string): boolean => environments.get(id) !== null || coming().includes(id);
 
   function note(kind: string, what: string, report: ReconcileReport): void {
     report.orphans.push(what);
@@ -41,13 +25,15 @@ export function createOrphans(deps: OrphansDeps): Orphans {
     events.emit({ type: "orphan.removed", env_id: null, data: { kind, what } });
   }
 
+  /** `object`: its kind and name, such as `container sandbox-env-x-app`. */
   function noteObject(object: string, report: ReconcileReport): void {
-    const kind = object.startsWith("network ") ? "remove-network" : "remove-container";
-    note(kind, `${kind} ${object.split(" ")[1]}`, report);
+    const [kind, name] = object.split(" ");
+    note(`remove-${kind}`, `remove-${kind} ${name}`, report);
   }
 
   return {
-    async removeObjects(actual, kept, report) {
+    /** Removes objects that carry our label and have no record. `kept`: environments that had one, or are protected. */
+    async removeObjects(actual: ActualState, kept: ReadonlySet<string>, report: ReconcileReport): Promise<void> {
       for (const [env, { objects }] of actual.environments) {
         if (stopping.aborted) return;
         if (kept.has(env) || isKnown(env)) continue;
@@ -61,16 +47,18 @@ export function createOrphans(deps: OrphansDeps): Orphans {
       }
     },
 
-    async tidy(report) {
+    /** Removes objects that carry no environment's label, such as networks of a killed platform's pool. */
+    async tidy(report: ReconcileReport): Promise<void> {
       if (stopping.aborted) return;
       for (const object of await workloads.tidy()) noteObject(object, report);
     },
 
-    async removeFiles(protectedIds, report) {
+    /** Removes route files, logs and secrets that belong to no environment. */
+    async removeFiles(protectedIds: ReadonlySet<string>, report: ReconcileReport): Promise<void> {
+      const isStray = (id: string) => !isKnown(id) && !protectedIds.has(id);
       try {
-        const known = [...environments.all().map(({ id }) => id), ...coming.ids(), ...protectedIds];
+        const known = [...environments.all().map(({ id }) => id), ...coming(), ...protectedIds];
         for (const file of await router.removeStrays(new Set(known))) note("conf file", file, report);
-        const isStray = (id: string) => !isKnown(id) && !protectedIds.has(id);
         for (const id of (await logs.list()).filter(isStray)) {
           await logs.archive(id);
           note("logs", id, report);

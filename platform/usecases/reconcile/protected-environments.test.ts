@@ -1,12 +1,9 @@
 import { expect, test } from "vitest";
 import type { EnvironmentRecord } from "../../domain/environment/record.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 /** A running environment whose state file is in quarantine, as after a start that could not read it. */
 async function quarantine(): Promise<EnvironmentRecord> {
@@ -32,11 +29,11 @@ const pass = () => platform.reconcile({ startup: true });
 test("an environment whose state file is in quarantine keeps all that belongs to it, and is reported once", async () => {
   const { id } = await quarantine();
   const parts = await partsOf(id);
-  expect(parts).toEqual([`${INSTANCE}-${id}-app`, `${INSTANCE}-${id}`, "route", id]);
+  expect(parts).toEqual([containerOf(id), `${INSTANCE}-${id}`, "route", id]);
   for (let round = 0; round < 3; round++) expect((await pass()).orphans).toEqual([]);
   expect(await partsOf(id)).toEqual(parts);
   const reports = platform.events.emitted.filter(({ type }) => type === "drift.unrepaired");
-  expect(reports).toMatchObject([{ env_id: id, data: { containers: [`${INSTANCE}-${id}-app`] } }]);
+  expect(reports).toMatchObject([{ env_id: id, data: { containers: [containerOf(id)] } }]);
 });
 
 test("an environment in quarantine counts against the quotas, as one of the default size, until it is given up", async () => {

@@ -1,47 +1,34 @@
-import { mayStillLive } from "../../domain/environment/quarantine-ttl.ts";
-import type { Clock } from "../../kernel/clock.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
+import { mayStillLive } from "../../domain/environment/lifetime.ts";
+import type { Needs } from "../deps.ts";
 import type { ActualState } from "./actual-state.ts";
 
-export type ProtectedEnvironmentsDeps = {
-  environments: Pick<EnvironmentStore, "quarantined">;
-  locks: Pick<KeyedLock, "isHeld">;
-  events: Pick<EventLog, "emit">;
-  clock: Pick<Clock, "now">;
-  logger: Pick<Logger, "warn">;
-  settings: { maxTtl: number };
-};
+const REASON =
+  "its state file is in quarantine or cannot be read, so what belongs to it is left as it is. Put the file right and " +
+  "restart the platform; or delete the file, in envs/ or envs/quarantine/, to give the environment up";
+
+export type ProtectedEnvironments = ReturnType<typeof createProtectedEnvironments>;
 
 /** Environments whose state file is in quarantine or cannot be read, so that a flipped bit destroys nothing that runs. */
-export type ProtectedEnvironments = {
-  /**
-   * The ids of those whose lifetime may last; none of them is an orphan. Those of which something is there are
-   * reported, once each, and count against the quotas.
-   */
-  refresh(actual: ActualState): Promise<ReadonlySet<string>>;
-  /** The ids that count against the quotas, as of the last refresh. */
-  counted(): ReadonlySet<string>;
-};
-
-export function createProtectedEnvironments(deps: ProtectedEnvironmentsDeps): ProtectedEnvironments {
+export function createProtectedEnvironments(
+  deps: Needs<"environments" | "locks" | "events" | "clock" | "logger" | "settings">,
+) {
   const { environments, locks, events, clock, logger, settings } = deps;
   const counted = new Set<string>();
 
   function report(id: string, objects: string[]): void {
     const containers = objects.filter((object) => object.startsWith("container ")).map((object) => object.slice(10));
-    const reason =
-      "its state file is in quarantine or cannot be read, so what belongs to it is left as it is. Put the file right and " +
-      "restart the platform; or delete the file, in envs/ or envs/quarantine/, to give the environment up";
     logger.warn({ env_id: id, containers }, "environment without a readable state file is left alone");
-    events.emit({ type: "drift.unrepaired", env_id: id, data: { reason, containers } });
+    events.emit({ type: "drift.unrepaired", env_id: id, data: { reason: REASON, containers } });
   }
 
   return {
-    counted: () => counted,
-    async refresh(actual) {
+    /** The ids that count against the quotas, as of the last refresh. */
+    counted: (): ReadonlySet<string> => counted,
+    /**
+     * The ids of those whose lifetime may last; none of them is an orphan. Those of which something is there are
+     * reported, once each, and count against the quotas.
+     */
+    async refresh(actual: ActualState): Promise<ReadonlySet<string>> {
       const found = (await environments.quarantined()).filter(
         ({ id, since }) => !locks.isHeld(id) && mayStillLive(since, settings.maxTtl, clock.now()),
       );

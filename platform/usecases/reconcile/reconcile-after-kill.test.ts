@@ -2,13 +2,17 @@ import { expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import { pooledNetworkLabels } from "../../domain/environment/labels.ts";
 import { pooledNetworkName } from "../../workloads/docker/environment-network.ts";
-import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import {
+  containerOf,
+  createFakePlatform,
+  DEMO_IMAGE,
+  INSTANCE,
+  useFakePlatform,
+  type FakePlatform,
+} from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const away = () => new PlatformError("engine_unavailable", "away");
 const callsOf = (method: string) => platform.engine.calls.filter((call) => call.method === method);
@@ -27,7 +31,7 @@ async function leaveNetwork(subnet: string, gateway: string): Promise<string> {
   return name;
 }
 
-test("a helper container goes, whichever pass is the first to get to it", async () => {
+test("the first pass that reaches the engine removes the helper container of a killed platform", async () => {
   const name = `${INSTANCE}-helper-1`;
   await platform.engine.containers.create({
     name,
@@ -45,7 +49,7 @@ test("a helper container goes, whichever pass is the first to get to it", async 
   expect(await platform.engine.containers.inspect(name)).toBeNull();
 });
 
-test("routes are put again once, by the first pass that can, and no repair is reported", async () => {
+test("the first pass that reaches the engine loads every route anew, once, and reports no repair", async () => {
   const { id } = await platform.make({});
   const put: string[] = [];
   const { upsert: putRoute } = platform.router;
@@ -91,4 +95,19 @@ test("an environment that could not be reconciled at the start is reconciled by 
   platform.engine.failNext("containers.create", away());
   expect(await platform.reconcile({ startup: true })).toMatchObject({ failed: [id] });
   expect(await platform.reconcile({ startup: false })).toMatchObject({ repaired: [id] });
+});
+
+test("an environment that was disconnected on purpose keeps its address over a restart, for its route and its recovery", async () => {
+  const { id } = await platform.make({});
+  await platform.injectOutage(id, { mode: "network" });
+  const restarted = await createFakePlatform({ killed: platform });
+  expect(await restarted.reconcile({ startup: true })).toMatchObject({ repaired: [], failed: [] });
+  const routed = async () => (await restarted.router.list()).map(({ address }) => address);
+  expect(await routed()).toEqual(["10.172.0.3"]);
+  await restarted.recover(id);
+  expect(await routed()).toEqual(["10.172.0.3"]);
+  const container = await restarted.engine.containers.inspect(containerOf(id));
+  expect(Object.values(container?.networks ?? {})).toEqual(["10.172.0.3"]);
+  restarted.stop.abort();
+  await restarted.shippers.stopAll();
 });

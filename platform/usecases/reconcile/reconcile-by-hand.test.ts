@@ -4,10 +4,7 @@ import { environmentLabels } from "../../domain/environment/labels.ts";
 import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const pass = () => platform.reconcile({ startup: false });
 const addressOf = async (container: string, network: string) =>
@@ -57,7 +54,7 @@ describe("a container that was renamed by hand", () => {
     await platform.engine.containers.start(to);
   }
 
-  test("makes room for the one that takes its place", async () => {
+  test("is removed when its successor takes its place", async () => {
     const record = await platform.make({});
     await rename(record, "renamed");
     expect(await pass()).toMatchObject({ repaired: [record.id], failed: [] });

@@ -1,12 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
-import { INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
+import { containerOf, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const pass = () => platform.reconcile({ startup: false });
 const down = () => new PlatformError("engine_unavailable", "away");
@@ -20,13 +17,16 @@ async function givenDamage(): Promise<string> {
 }
 
 describe("an environment is repaired although", () => {
-  test.each(["192.168.50.1/24", "172.20.0.1/16", "not-a-range"])("somebody's network says %s", async (subnet) => {
-    const id = await givenDamage();
-    platform.engine.addForeignNetwork("theirs", subnet);
-    expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
-  });
+  test.each(["192.168.50.1/24", "172.20.0.1/16", "not-a-range"])(
+    "a foreign network has the subnet %s",
+    async (subnet) => {
+      const id = await givenDamage();
+      platform.engine.addForeignNetwork("theirs", subnet);
+      expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
+    },
+  );
 
-  test("a network of ours has no subnet that could be read", async () => {
+  test("a network of ours has no readable subnet", async () => {
     const id = await givenDamage();
     const observe = platform.engine.observe;
     platform.engine.observe = async () => {
@@ -37,7 +37,7 @@ describe("an environment is repaired although", () => {
     expect(await pass()).toMatchObject({ repaired: [id], failed: [] });
   });
 
-  test("the taken subnets cannot be looked at, which is told", async () => {
+  test("the taken subnets cannot be looked at, which is reported", async () => {
     const id = await givenDamage();
     platform.engine.networks.subnets = () => Promise.reject(down());
     const what = "tidy up";
@@ -59,5 +59,5 @@ test("no orphan is removed where the quarantine cannot be read", async () => {
   await platform.environments.remove(id);
   platform.environments.quarantined = () => Promise.reject(new PlatformError("storage_failed", "EIO"));
   expect(await pass()).toMatchObject({ orphans: [], failed: ["remove orphans"] });
-  expect(await platform.engine.containers.inspect(`${INSTANCE}-${id}-app`)).not.toBeNull();
+  expect(await platform.engine.containers.inspect(containerOf(id))).not.toBeNull();
 });

@@ -1,21 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { PlatformError } from "../../kernel/errors.ts";
 import { environmentLabels } from "../../domain/environment/labels.ts";
-import { DEMO_IMAGE, INSTANCE, useFakePlatform, type FakePlatform } from "../../test/support/fake-platform.ts";
-import { waitUntil } from "../../test/support/wait-until.ts";
+import {
+  containerOf,
+  DEMO_IMAGE,
+  holdLock,
+  INSTANCE,
+  useFakePlatform,
+  type FakePlatform,
+} from "../../test/support/fake-platform.ts";
 
 let platform: FakePlatform;
-
-useFakePlatform((fresh) => {
-  platform = fresh;
-});
+useFakePlatform((fresh) => (platform = fresh));
 
 const pass = () => platform.reconcile({ startup: false });
 const stateOf = async (container: string) => (await platform.engine.containers.inspect(container))?.state;
-const containerOf = (id: string) => `${INSTANCE}-${id}-app`;
 
 describe("an environment that", () => {
-  test("is as it should be is left alone", async () => {
+  test("is intact is left alone", async () => {
     await platform.make({});
     expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
   });
@@ -43,13 +45,13 @@ describe("an environment that", () => {
     expect(await platform.router.list()).toMatchObject([{ id, enabled: true }]);
   });
 
-  test("is one of many, all of which lost something, is looked at together with them", async () => {
+  test("lost something at the same time as others is looked at together with them", async () => {
     for (let n = 0; n < 3; n++) await platform.make({});
     for (const { services } of platform.environments.all())
       await platform.engine.containers.remove(services[0]?.container ?? "");
     platform.engine.calls.length = 0;
     expect((await pass()).repaired).toHaveLength(3);
-    // At the beginning, for all of them once more, and for what the machine has of subnets.
+    // At the beginning, once more for all of them, and when the pass tidies up.
     expect(platform.engine.calls.filter(({ method }) => method === "observe")).toHaveLength(3);
   });
 
@@ -60,7 +62,7 @@ describe("an environment that", () => {
     expect(await stateOf(containerOf(id))).toBe("exited");
   });
 
-  test("was paused on purpose and runs again after a restart of the machine is on record as such", async () => {
+  test("was paused on purpose has no outage on record when it runs again after a restart of the machine", async () => {
     const { id } = await platform.make({});
     await platform.injectOutage(id, { mode: "pause", duration: 600 });
     await platform.engine.containers.kill(containerOf(id), "SIGKILL");
@@ -81,7 +83,7 @@ describe("an environment that", () => {
     expect(platform.workloads.capacity()).toEqual({ environments: 4 });
   });
 
-  test("has an operation under way is left to it", async () => {
+  test("has an operation in progress is left to it", async () => {
     const { id } = await platform.make({});
     await platform.engine.containers.remove(containerOf(id));
     await platform.locks.run(id, async () => {
@@ -103,8 +105,8 @@ describe("an environment that", () => {
   });
 });
 
-describe("what carries our label without a record", () => {
-  test("is removed, container, network and route", async () => {
+describe("an object with our label and without a record", () => {
+  test("is removed: container, network and route", async () => {
     const labels = (role: "app" | "network") => environmentLabels(INSTANCE, "env-orphan-1", role);
     await platform.engine.networks.create({
       name: `${INSTANCE}-env-orphan-1`,
@@ -137,7 +139,7 @@ describe("what carries our label without a record", () => {
     expect(await platform.router.list()).toEqual([]);
   });
 
-  test("the platform's own parts are no orphans", async () => {
+  test("stays when it is a part of the platform", async () => {
     expect((await pass()).orphans).toEqual([]);
     expect(await stateOf(`${INSTANCE}-nginx`)).toBe("running");
   });
@@ -150,95 +152,17 @@ test("at startup shippers are started and no repair is reported", async () => {
   expect(platform.shippers.active(id)).toEqual(["app"]);
 });
 
-test("an environment that is extended while its expiry waits for its turn lives on", async () => {
+test("an environment that is extended while its expiry waits for the lock lives on", async () => {
   const { id } = await platform.make({ ttl: 10 });
   platform.clock.advance(11_000);
-  const held = Promise.withResolvers<void>();
-  const busy = platform.locks.run(id, () => held.promise);
+  const release = holdLock(platform, id);
   const extending = platform.extend(id, 3600);
   const sweep = platform.cleanupExpired();
-  held.resolve();
-  await Promise.all([busy, extending, sweep]);
+  await Promise.all([release(), extending, sweep]);
   expect(platform.environments.get(id)?.status).toBe("running");
 });
 
-test("an Nginx that was started anew is put back on every network at once", async () => {
-  void platform.handleEngineEvents(platform.stopping);
-  const { id, network } = await platform.make({});
-  await platform.engine.networks.disconnect(network, `${INSTANCE}-nginx`);
-  await platform.engine.containers.kill(`${INSTANCE}-nginx`, "SIGKILL");
-  await platform.engine.containers.start(`${INSTANCE}-nginx`);
-  await waitUntil("Nginx on the network", async () => {
-    const facts = await platform.engine.containers.inspect(`${INSTANCE}-nginx`);
-    return facts !== null && network in facts.networks;
-  });
-  expect(platform.environments.get(id)?.status).toBe("running");
-});
-
-test("without an Nginx container a creation says that Nginx is not there, and leaves nothing", async () => {
-  await platform.engine.containers.remove(`${INSTANCE}-nginx`);
-  await expect(platform.make({})).rejects.toMatchObject({ code: "ingress_unavailable" });
-  expect((await platform.engine.observe()).containers).toEqual([]);
-});
-
-describe("the front door", () => {
-  const nginx = `${INSTANCE}-nginx`;
-  const told = (type: string) => platform.events.emitted.filter((event) => event.type === type);
-
-  test.each([
-    ["killed", () => platform.engine.containers.kill(nginx, "SIGKILL")],
-    ["paused", () => platform.engine.containers.pause(nginx)],
-    ["taken off the platform's network", () => platform.engine.networks.disconnect(INSTANCE, nginx)],
-    ["put on it at another address", () => moveNginx("10.171.0.7")],
-  ])("%s is repaired and told of", async (_what, spoil) => {
-    await spoil();
-    await pass();
-    expect(await platform.engine.containers.inspect(nginx)).toMatchObject({
-      state: "running",
-      networks: { [INSTANCE]: "10.171.0.2" },
-    });
-    expect(told("platform.repaired")).toHaveLength(1);
-    await pass();
-    expect(told("platform.repaired")).toHaveLength(1);
-  });
-
-  async function moveNginx(address: string): Promise<void> {
-    await platform.engine.networks.disconnect(INSTANCE, nginx);
-    await platform.engine.networks.connect(INSTANCE, nginx, address);
-  }
-
-  test("that does not answer after a start, with nothing to put right, is told as what it is", async () => {
-    await platform.engine.containers.kill(nginx, "SIGKILL");
-    platform.router.setDown(true);
-    await pass();
-    expect(told("platform.repaired")).toEqual([]);
-    expect(told("drift.unrepaired")).toMatchObject([{ data: { reason: expect.stringContaining("does not start") } }]);
-  });
-
-  test("that is gone is reported, and environments are not blamed for it", async () => {
-    await platform.make({});
-    await platform.engine.containers.remove(nginx);
-    expect(await pass()).toMatchObject({ repaired: [], failed: [] });
-    expect(told("drift.unrepaired")).toMatchObject([
-      { env_id: null, data: { reason: expect.stringContaining("make up") } },
-    ]);
-  });
-
-  test("that does not start because of a foreign file starts once that is quarantined", async () => {
-    platform.router.addForeign("broken.conf");
-    await platform.engine.containers.kill(nginx, "SIGKILL");
-    platform.router.setDown(true);
-    const start = platform.engine.containers.start.bind(platform.engine.containers);
-    platform.engine.containers.start = async (name) => {
-      await start(name);
-      platform.router.setDown(platform.router.hasForeign("broken.conf"));
-    };
-    await pass();
-    expect(told("platform.repaired")).toHaveLength(1);
-  });
-});
-
-test("a state file that was damaged under the running platform is written anew and told of", async () => {
+test("a state file that was damaged under the running platform is written anew, with an event", async () => {
   const { id } = await platform.make({});
   platform.environments.damage(id);
   expect((await pass()).repaired).toEqual([id]);
@@ -263,7 +187,7 @@ test("the state folder's sentinel is restored only by a pass after which every s
   expect(restored).toBe(1);
 });
 
-test("somebody else's container under our name does not keep an environment from being destroyed", async () => {
+test("another owner's container under our name does not keep an environment from being destroyed", async () => {
   const { id } = await platform.make({});
   platform.engine.removeBehindOurBack(containerOf(id));
   platform.engine.addForeignContainer(containerOf(id));
@@ -271,4 +195,29 @@ test("somebody else's container under our name does not keep an environment from
   await platform.destroy(id);
   expect(await stateOf(containerOf(id))).toBe("running");
   expect(platform.environments.all()).toEqual([]);
+});
+
+describe("an environment on a node that is silent", () => {
+  async function silence(): Promise<string> {
+    const { id } = await platform.make({});
+    const { observe } = platform.workloads;
+    platform.workloads.observe = async () => {
+      const found = await observe();
+      for (const service of Object.values(found.get(id)?.services ?? {})) service.state = "unknown";
+      return found;
+    };
+    return id;
+  }
+
+  test("is left alone by a pass", async () => {
+    await silence();
+    expect(await pass()).toEqual({ repaired: [], retired: [], orphans: [], failed: [] });
+  });
+
+  test("keeps its outage on record when it cannot be recovered", async () => {
+    const id = await silence();
+    await platform.injectOutage(id, { mode: "stress" });
+    await expect(platform.recover(id)).rejects.toMatchObject({ code: "engine_unavailable" });
+    expect(platform.environments.get(id)?.outage).toMatchObject({ mode: "stress" });
+  });
 });

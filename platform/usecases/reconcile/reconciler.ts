@@ -4,41 +4,35 @@ import { isOutageGone } from "../../domain/outage-rule.ts";
 import type { Observed } from "../../domain/plan/observed.ts";
 import { plan } from "../../domain/plan/plan.ts";
 import { describeStep, stepsOf, type Plan, type Step } from "../../domain/plan/step.ts";
-import type { Clock } from "../../kernel/clock.ts";
 import { describeError, isPlatformError } from "../../kernel/errors.ts";
-import type { KeyedLock } from "../../kernel/keyed-lock.ts";
-import type { Logger } from "../../kernel/logger.ts";
 import { shareNextRun } from "../../kernel/single-flight.ts";
-import type { EnvironmentStore } from "../../store/state/environment-store.ts";
-import type { EventLog } from "../../store/journal/event-log.ts";
+import type { Needs } from "../deps.ts";
 import type { Destruction } from "../environments/destruction.ts";
 import type { StepExecutor } from "../environments/step-executor.ts";
 import type { HealthChecks } from "../health/health-checks.ts";
 import type { WarmPool } from "../pool/warm-pool.ts";
 import type { ActualState, ObserveActual } from "./actual-state.ts";
-import type { Orphans } from "./orphans.ts";
+import type { Orphans, ReconcileReport } from "./orphans.ts";
 import type { ProtectedEnvironments } from "./protected-environments.ts";
 import type { RepairRouting } from "./repair-routing.ts";
 import type { RepairStateFiles } from "./repair-state-files.ts";
-import type { ReconcileReport } from "./report.ts";
 
-export type ReconcilerDeps = {
-  environments: EnvironmentStore;
+type ReconcilerDeps = Needs<"environments" | "events" | "locks" | "clock" | "logger" | "stopping"> & {
   observe: ObserveActual;
   repairRouting: RepairRouting;
   repairStateFiles: RepairStateFiles;
-  protectedEnvironments: ProtectedEnvironments;
+  protectedEnvironments: Pick<ProtectedEnvironments, "refresh">;
   orphans: Orphans;
   pool: Pick<WarmPool, "ready" | "reconcile">;
   steps: StepExecutor;
   destruction: Pick<Destruction, "takeDown">;
   health: Pick<HealthChecks, "watch">;
-  events: Pick<EventLog, "emit">;
-  locks: KeyedLock;
-  clock: Pick<Clock, "now">;
-  logger: Pick<Logger, "warn" | "error">;
-  stopping: AbortSignal;
 };
+
+/** The state at the beginning of a pass, a look at the present state, and the report of the pass. */
+type Pass = { actual: ActualState; lookAgain: ObserveActual; report: ReconcileReport };
+
+export type Reconcile = ReturnType<typeof createReconciler>;
 
 /**
  * Brings the machine and the records into agreement, both ways: what a record wants and is missing is repaired,
@@ -47,11 +41,7 @@ export type ReconcilerDeps = {
  * begun anew, by the first pass that succeeds in it. A part of a pass that fails is reported, keeps no other part from
  * being done, and is tried again by the next pass.
  */
-export type Reconciler = (options: { startup: boolean }) => Promise<ReconcileReport>;
-
-type Pass = { actual: ActualState; lookAgain: ObserveActual; report: ReconcileReport };
-
-export function createReconciler(deps: ReconcilerDeps): Reconciler {
+export function createReconciler(deps: ReconcilerDeps) {
   const { environments, observe, orphans, pool, steps, events, locks, clock, logger, stopping } = deps;
   /** Environments that were found at the start and have not been reconciled since. */
   const pending = new Set<string>();
@@ -88,11 +78,7 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   }
 
-  async function reconcileLocked(
-    found: EnvironmentRecord,
-    actual: ActualState,
-    report: ReconcileReport,
-  ): Promise<void> {
+  async function reconcileLocked(found: EnvironmentRecord, actual: ActualState, report: ReconcileReport) {
     const { id } = found;
     const isFirst = pending.has(id);
     const observed = actual.observedOf(found);
@@ -109,8 +95,9 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     const repairs = stepsOf(wanted).filter((step) => !isRoutine(step, isFirst));
     if (repairs.length === 0) return;
     report.repaired.push(id);
-    logger.warn({ env_id: id, steps: repairs.map(describeStep) }, "environment repaired");
-    events.emit({ type: "environment.repaired", env_id: id, data: { steps: repairs.map(describeStep) } });
+    const described = repairs.map(describeStep);
+    logger.warn({ env_id: id, steps: described }, "environment repaired");
+    events.emit({ type: "environment.repaired", env_id: id, data: { steps: described } });
   }
 
   /** The record without an outage that is over by itself. */
@@ -135,22 +122,18 @@ export function createReconciler(deps: ReconcilerDeps): Reconciler {
     }
   }
 
-  return async ({ startup }) => {
+  return async ({ startup }: { startup: boolean }): Promise<ReconcileReport> => {
     const report: ReconcileReport = { repaired: [], retired: [], orphans: [], failed: [] };
     if (startup) for (const { id } of environments.all()) pending.add(id);
     // Read before the state is observed: what becomes ready later may not be in it.
     const ready = pool.ready();
-    await deps.repairRouting();
-    const actual = await observe();
+    const before = await observe();
+    const actual = (await deps.repairRouting()) ? await observe() : before;
     const known = new Set(environments.all().map(({ id }) => id));
     // Environments that come to it at once, as all do at a start, share one look.
     const pass = { actual, lookAgain: shareNextRun(observe), report };
     await Promise.all(environments.all().map(({ id }) => reconcileOne(id, pass)));
-    await inPart(report, "look at the state files", async () => {
-      const { repaired, failed } = await deps.repairStateFiles();
-      report.repaired.push(...repaired.filter((id) => !report.repaired.includes(id)));
-      report.failed.push(...failed);
-    });
+    await inPart(report, "look at the state files", () => deps.repairStateFiles(report));
     // Where the protected environments are not known, nothing counts as an orphan.
     await inPart(report, "remove orphans", async () => {
       const protectedIds = await deps.protectedEnvironments.refresh(actual);

@@ -54,7 +54,10 @@ describe("the API version", () => {
   });
 
   test("is told by info", async () => {
-    const { engine } = await serve({}, { ...VERSION, Version: "29.0.1", ApiVersion: "1.52", MinAPIVersion: "1.44" });
+    const { engine } = await serve(
+      {},
+      { version: { ...VERSION, Version: "29.0.1", ApiVersion: "1.52", MinAPIVersion: "1.44" } },
+    );
     expect(await engine.info()).toEqual({ version: "29.0.1", apiVersion: "1.47" });
   });
 });
@@ -79,14 +82,13 @@ describe("a call to the engine", () => {
   });
 
   test("fails with engine_unavailable when the engine does not answer in time", async () => {
-    const { engine } = await serve({ "GET /containers/x/json": hang });
+    const { engine } = await serve({ "GET /containers/x/json": hang }, { timeoutMs: 300 });
     await expect(engine.containers.inspect("x")).rejects.toMatchObject({ code: "engine_unavailable" });
   });
 
   test("fails with engine_unavailable when an answer begins and never ends", async () => {
-    const { engine } = await serve({
-      "GET /containers/x/json": (_request, response) => void response.writeHead(200).write("{"),
-    });
+    const begin: Answer = (_request, response) => void response.writeHead(200).write("{");
+    const { engine } = await serve({ "GET /containers/x/json": begin }, { timeoutMs: 300 });
     await expect(engine.containers.inspect("x")).rejects.toMatchObject({ code: "engine_unavailable" });
   });
 

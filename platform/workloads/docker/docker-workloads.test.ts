@@ -87,6 +87,23 @@ test("a restart finds out which environment has a network of the pool", async ()
   expect(restarted.workloads.capacity()).toEqual({ environments: 4 });
 });
 
+test("a restarted platform ends a network outage, in which the engine knows no address of the service", async () => {
+  const { id } = await platform.make();
+  await platform.injectOutage(id, { mode: "network" });
+  const restarted = await createFakePlatform({ killed: platform });
+  expect(await restarted.reconcile({ startup: true })).toEqual(NO_CHANGE);
+  expect(await restarted.recover(id)).toMatchObject({ status: "running", outage: null });
+});
+
+test("a restarted platform repairs an environment that lost its network in one pass", async () => {
+  const { id, network } = await platform.make();
+  for (const name of [`${INSTANCE}-${id}-app`, NGINX]) await platform.engine.networks.disconnect(network, name);
+  platform.engine.removeBehindOurBack(network);
+  const restarted = await createFakePlatform({ killed: platform });
+  expect((await restarted.reconcile({ startup: true })).repaired).toEqual([id]);
+  expect(await restarted.reconcile({ startup: false })).toEqual(NO_CHANGE);
+});
+
 test("the network of a protected environment stays, and its subnet is given to no other", async () => {
   await fillPoolsOnce(platform, { networks: 1 });
   const { id } = await platform.make({ name: "mine" });

@@ -68,8 +68,9 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
 
   const nameOf = ({ env, service }: ServiceRef) => containerName(instance, env, service);
 
-  function reserve(env: string, services: readonly string[], egress: boolean): Reservation {
-    const reservation = reservations.reserve(env, services, () => (egress ? networkPool.acquire() : null));
+  /** A network of the pool has a way out, so only an environment with one may get it. */
+  function reserve(env: string, services: readonly string[], fromPool: boolean): Reservation {
+    const reservation = reservations.reserve(env, services, () => (fromPool ? networkPool.acquire() : null));
     networkPool.refill();
     return reservation;
   }
@@ -119,8 +120,8 @@ export function createDockerWorkloads(options: DockerWorkloadsOptions): DockerWo
     },
     ensureImage: (reference, signal) => engine.images.ensure(reference, signal),
 
-    reserve({ env, services, egress }) {
-      const { network } = reserve(env, services, egress);
+    reserve({ env, services, egress, fromPool }) {
+      const { network } = reserve(env, services, egress && fromPool);
       const names = services.map((service) => [service, nameOf({ env, service })] as const);
       return { network: network.name, containers: Object.fromEntries(names) };
     },
@@ -220,7 +221,7 @@ function actual(found: FoundEnvironment, reservation: Reservation | undefined): 
   const services = [...found.services].map(([service, container]) => {
     const network = reservation?.network.name ?? container.homeNetwork;
     const address = reservation?.addresses.get(service) ?? container.networks[network] ?? "";
-    const placement = { node: NODE, address, port: null, run: container.id };
+    const placement = address === "" ? null : { node: NODE, address, port: null, run: container.id };
     return [service, { state: container.state, connected: isAt(container, network, address), placement }] as const;
   });
   const prepared = reservation?.isEdgeAttached ?? false;

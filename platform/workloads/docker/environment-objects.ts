@@ -1,7 +1,8 @@
 import { environmentLabels, pooledNetworkLabels } from "../../domain/environment/labels.ts";
-import { isPlatformError, PlatformError, type ErrorCode } from "../../kernel/errors.ts";
+import { isPlatformError, type ErrorCode } from "../../kernel/errors.ts";
 import { withFailpoint, type Failpoint } from "../../kernel/failpoint.ts";
 import type { ServiceRef, ServiceSpec } from "../workloads.ts";
+import { connectNginx } from "./connect-nginx.ts";
 import type { Engine } from "./engine.ts";
 import { containerName, type EnvironmentNetwork } from "./environment-network.ts";
 import type { Reservation } from "./reservations.ts";
@@ -35,16 +36,8 @@ export function createEnvironmentObjects({ engine, instance, edge, failpoint }: 
     }
   }
 
-  /** This line connects Nginx to a network. A missing container of Nginx is no conflict with what the caller asked. */
-  async function connectEdge({ name, edgeAddress }: EnvironmentNetwork): Promise<void> {
-    try {
-      await step("connect-edge", () => networks.connect(name, edge, edgeAddress));
-    } catch (error) {
-      if (!isPlatformError(error, "conflict")) throw error;
-      const detail = "Cannot reach Nginx: its container is not there. Start it with `make up`.";
-      throw new PlatformError("ingress_unavailable", detail, { cause: error });
-    }
-  }
+  const connectEdge = (network: EnvironmentNetwork) =>
+    step("connect-edge", () => connectNginx(networks, edge, network));
 
   async function attachEdge(reservation: Reservation): Promise<void> {
     await connectEdge(reservation.network);

@@ -74,7 +74,7 @@ describe("ensuring an image", () => {
   test("asks a registry that is allowed, and no other", async () => {
     const { asked, socketPath } = await serve({});
     const ask = async (registries: string[], image: string) => {
-      const engine = createDockerEngine({ socketPath, instance: "sandbox", timeoutMs: 300, registries });
+      const engine = createDockerEngine({ socketPath, instance: "sandbox", timeoutMs: 8_000, registries });
       await engine.images.ensure(image).catch(() => {});
       return asked.splice(0).filter(({ method }) => method === "POST").length;
     };

@@ -84,6 +84,7 @@ export function createNetworkPool(options: NetworkPoolOptions) {
         filling = null;
       });
     },
+    refusal,
     /** Resolves when no refill is in progress. */
     whenIdle: async () => void (await filling),
     stats: () => ({ ready: ready().length, wanted: size(), lastError }),
