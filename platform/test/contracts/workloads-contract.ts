@@ -10,7 +10,7 @@ export function describeWorkloadsContract(name: string, subject: WorkloadsSubjec
   describe(`${name} as workloads`, () => {
     let workloads: TestedWorkloads;
     const harness = createWorkloadsHarness(subject, () => workloads);
-    const { newEnv, containerOf, specOf, placed, running, serviceOf, follow } = harness;
+    const { newEnv, wish, containerOf, specOf, placed, running, serviceOf, follow } = harness;
     const stateOf = async (ref: ServiceRef) => (await serviceOf(ref))?.state;
 
     beforeEach(() => {
@@ -24,7 +24,7 @@ export function describeWorkloadsContract(name: string, subject: WorkloadsSubjec
     describe("reserve", () => {
       test("gives names, counts against the capacity, and says the same again", () => {
         const { environments: before } = workloads.capacity();
-        const wanted = { env: newEnv(), services: ["app", "db"], egress: true, fromPool: true };
+        const wanted = wish({ services: ["app", "db"] });
         const names = workloads.reserve(wanted);
         expect(names.network).not.toBe("");
         expect(new Set(Object.values(names.containers)).size).toBe(2);
@@ -36,12 +36,26 @@ export function describeWorkloadsContract(name: string, subject: WorkloadsSubjec
         const envs: string[] = [];
         while (workloads.capacity().environments > 0) {
           envs.push(newEnv());
-          workloads.reserve({ env: envs.at(-1) ?? "", services: ["app"], egress: true, fromPool: true });
+          workloads.reserve(wish({ env: envs.at(-1) ?? "" }));
         }
-        const next = { env: newEnv(), services: ["app"], egress: true, fromPool: true };
+        const next = wish();
         expect(() => workloads.reserve(next)).toThrow(expect.objectContaining({ code: "address_pool_exhausted" }));
         await workloads.remove(envs[0] ?? "", { requestsInFlight: false });
         workloads.reserve(next);
+      });
+
+      test("takes a network that is ready for an environment that wants one and has a way out, and for no other", async () => {
+        workloads = subject.createAdapter({ poolSize: 1 });
+        workloads.networkPool.refill();
+        await workloads.networkPool.whenIdle();
+        const readyAfter = (more: { egress?: boolean; fromPool?: boolean }) => {
+          workloads.reserve(wish(more));
+          return workloads.networkPool.stats().ready;
+        };
+        expect(readyAfter({ egress: false })).toBe(1);
+        expect(readyAfter({ fromPool: false })).toBe(1);
+        expect(readyAfter({})).toBe(0);
+        await workloads.networkPool.whenIdle();
       });
     });
 
@@ -103,15 +117,13 @@ export function describeWorkloadsContract(name: string, subject: WorkloadsSubjec
 
       test("by an adapter that has just started finds everything, and what it finds can be used", async () => {
         const { ref, placement } = await running();
+        await workloads.inject(ref, "disconnect");
         const restarted = subject.createAdapter();
-        const { services } = (await restarted.observe()).get(ref.env) ?? {};
-        expect(services).toEqual({
-          app: { state: "running", connected: true, placement: { ...placement, port: null } },
-        });
+        const found = { state: "running", connected: false, placement: { ...placement, port: null } };
+        expect(await serviceOf(ref, restarted)).toEqual(found);
         expect(restarted.capacity()).toEqual(workloads.capacity());
-        await restarted.inject(ref, "disconnect");
         await restarted.revert(ref, "disconnect");
-        expect(await serviceOf(ref, restarted)).toEqual(services?.["app"]);
+        expect(await serviceOf(ref, restarted)).toEqual({ ...found, connected: true });
         await restarted.remove(ref.env, { requestsInFlight: false });
         expect(await restarted.observe()).toEqual(new Map());
       });

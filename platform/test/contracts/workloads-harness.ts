@@ -35,9 +35,13 @@ export type WorkloadsSubject = {
   end(): Promise<void>;
 };
 
+type ReservationWish = Parameters<Workloads["reserve"]>[0];
+
 /** Short words for what the contract's tests do with the current adapter. */
 export type WorkloadsHarness = {
   newEnv(): string;
+  /** What `reserve` takes. */
+  wish(more?: Partial<ReservationWish>): ReservationWish;
   containerOf(ref: ServiceRef): string;
   specOf(env?: string, more?: Partial<ServiceSpec>): ServiceSpec;
   /** A service in a network that was made beside it; it was not started. */
@@ -63,8 +67,9 @@ export function createWorkloadsHarness(subject: WorkloadsSubject, current: () =>
 
   const harness: WorkloadsHarness = {
     newEnv: () => `env-t-${++environments}`,
+    wish: (more = {}) => ({ env: harness.newEnv(), services: ["app"], egress: true, fromPool: true, ...more }),
     containerOf: ({ env, service }) =>
-      current().reserve({ env, services: [service], egress: true, fromPool: true }).containers[service] ?? "",
+      current().reserve(harness.wish({ env, services: [service] })).containers[service] ?? "",
     specOf(env = harness.newEnv(), more = {}) {
       const { image, command, port } = subject;
       const resources = { memory_mb: 192, cpus: 0.5, pids: 64 };

@@ -45,10 +45,12 @@ export function createDockerEngineSubject(idle = IDLE): EngineSubject {
     async print(container, stream, text) {
       // What the main process's own streams lead to, not a file that a shell could hand over.
       const script = `process.stdin.pipe(require("fs").createWriteStream("/proc/1/fd/${stream === "stdout" ? 1 : 2}"))`;
-      await untilAccepted(() => dockerWithInput(text, "exec", "-i", container, "node", "-e", script));
+      const write = () => dockerWithInput(text, "exec", "-i", container, "node", "-e", script);
+      // Right after an `unpause` a busy engine may take the container for paused, and refuse to run a command in it.
+      await waitUntil(`a command in ${container}`, () => write().then(() => true));
     },
     async exit(container, code) {
-      await untilAccepted(() => docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/exit`));
+      await docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/exit`);
     },
     async hasFile(container, path) {
       return (await docker("cp", "-q", `${container}:${path}`, "-").catch(() => "")).length > 0;
@@ -68,9 +70,4 @@ export function createDockerEngineSubject(idle = IDLE): EngineSubject {
     clean: () => removeTestObjects(instance),
     leftovers: () => testObjects(instance),
   };
-}
-
-/** Right after an `unpause` a busy engine may take a container for paused, and refuse to run a command in it. */
-async function untilAccepted(command: () => Promise<unknown>): Promise<void> {
-  await waitUntil("the engine to run a command", () => command().then(() => true));
 }

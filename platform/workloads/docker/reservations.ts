@@ -47,13 +47,18 @@ export function createReservations(instance: string, { range: pool, prefix }: Su
     const subnet = network === null ? null : readRange(network.subnet);
     if (network === null || subnet === null) return;
     subnets.claim(subnet);
-    const home = environmentNetwork(network.name, subnet);
-    const { addresses } = add(env, home, true);
-    const found = [...services].map(([service, { networks }]) => [service, networks[network.name] ?? ""] as const);
-    for (const [service, address] of found) if (address !== "") addresses.set(service, address);
+    const reservation = add(env, environmentNetwork(network.name, subnet), true);
+    for (const [service, { networks }] of services) {
+      const address = networks[network.name] ?? "";
+      if (address !== "") reservation.addresses.set(service, address);
+    }
     // Docker forgets the address of a container that is disconnected: it gets the first free one, as when it was made.
-    for (const [service, address] of found)
-      if (address === "") addresses.set(service, freeAddress(home, addresses.values()));
+    assign(reservation, services.keys());
+  }
+
+  function assign({ network, addresses }: Reservation, services: Iterable<string>): void {
+    for (const service of services)
+      if (!addresses.has(service)) addresses.set(service, freeAddress(network, addresses.values()));
   }
 
   return {
@@ -68,9 +73,7 @@ export function createReservations(instance: string, { range: pool, prefix }: Su
         const network = ready ?? environmentNetwork(networkName(instance, env), takeSubnet());
         reservation = add(env, network, ready !== null);
       }
-      const { network, addresses } = reservation;
-      for (const service of services)
-        if (!addresses.has(service)) addresses.set(service, freeAddress(network, addresses.values()));
+      assign(reservation, services);
       return reservation;
     },
 
