@@ -4,13 +4,16 @@ import { createDockerEngineSubject } from "../support/docker-engine-subject.ts";
 import { createDockerWorkloadsSubject } from "../support/docker-workloads-subject.ts";
 import { describeWorkloadsContract } from "./workloads-contract.ts";
 
-/** Answers every request, and ends with the code that a file says. */
+/** Answers every request, and ends with the code that a file says; the file goes then, for the next run. */
 const SERVER = `
   const { readFileSync, rmSync } = require("node:fs");
-  rmSync("/tmp/exit", { force: true });
   require("node:http").createServer((_, response) => response.end()).listen(3000);
   setInterval(() => {
-    try { process.exit(Number(readFileSync("/tmp/exit", "utf8"))); } catch {}
+    try {
+      const code = Number(readFileSync("/tmp/exit", "utf8"));
+      rmSync("/tmp/exit");
+      process.exit(code);
+    } catch {}
   }, 50);
 `;
 

@@ -18,7 +18,11 @@ export const ENGINE_TIMEOUT_MS = 30_000;
 export const STRESS_IMAGE = process.env["STRESS_IMAGE"] || "sandbox-stress-ng:latest";
 
 /** Ends as soon as a file says with which code; everything else comes through exec. */
-const IDLE = ["/bin/sh", "-c", "rm -f /tmp/exit; while [ ! -s /tmp/exit ]; do sleep 0.05; done; exit $(cat /tmp/exit)"];
+const IDLE = [
+  "/bin/sh",
+  "-c",
+  "while [ ! -e /tmp/exit ]; do sleep 0.05; done; code=$(cat /tmp/exit); rm /tmp/exit; exit $code",
+];
 
 /** The real engine with an instance of its own, as a subject of the contracts; `idle` ends as IDLE does. */
 export function createDockerEngineSubject(idle = IDLE): EngineSubject {
@@ -50,7 +54,7 @@ export function createDockerEngineSubject(idle = IDLE): EngineSubject {
       await waitUntil(`a command in ${container}`, () => write().then(() => true));
     },
     async exit(container, code) {
-      await docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/exit`);
+      await docker("exec", container, "/bin/sh", "-c", `echo ${code} > /tmp/code && mv /tmp/code /tmp/exit`);
     },
     async hasFile(container, path) {
       return (await docker("cp", "-q", `${container}:${path}`, "-").catch(() => "")).length > 0;
