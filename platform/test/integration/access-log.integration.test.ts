@@ -1,42 +1,38 @@
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { visit } from "../support/api-client.ts";
 import { docker } from "../support/docker.ts";
-import { createTestInstance } from "../support/test-instance.ts";
+import { createTestInstance, type TestInstance } from "../support/test-instance.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const LOG = "/var/log/front-door/access.log";
 const TEN_MEGABYTES = 10 * 2 ** 20;
 
-/** A front door as `make up` starts it, without anything behind it. */
-async function startFrontDoor() {
-  const instance = await createTestInstance();
-  onTestFinished(() => instance.remove());
-  const inside = (script: string) => docker("exec", `${instance.name}-nginx`, "sh", "-c", script);
-  const getInternally = (path: string) => fetch(`http://${instance.variables["NGINX_ADDRESS"]}:8081${path}`);
+/** The platform's containers without the API: every request is answered by Nginx itself. */
+let instance: TestInstance;
+beforeAll(async () => {
+  instance = await createTestInstance();
   await waitUntil("Nginx", async () => (await getInternally("/up")).ok, 20_000);
-  return {
-    inside,
-    getInternally,
-    get: (path: string) => visit(instance, "nobody.localhost", path),
-    /** Of both files, the older first. */
-    linesAbout: async (words: string) =>
-      (await inside(`ls -r ${LOG}* | xargs grep -ahF '${words}' || true`)).split("\n").filter(Boolean),
-  };
-}
+});
+afterAll(() => instance?.remove());
 
-test("every request and its answer is in the access log; what the platform asks itself is not", async () => {
-  const { get, getInternally, linesAbout } = await startFrontDoor();
+const inside = (script: string) => docker("exec", `${instance.name}-nginx`, "sh", "-c", script);
+const getInternally = (path: string) => fetch(`http://${instance.variables["NGINX_ADDRESS"]}:8081${path}`);
+const get = (path: string) => visit(instance, "unknown.localhost", path);
+/** The matching lines of both files, the older first. */
+const linesAbout = async (text: string) =>
+  (await inside(`ls -r ${LOG}* | xargs grep -ahF '${text}' || true`)).split("\n").filter(Boolean);
+
+test("every request and its answer is in the access log, except the platform's own", async () => {
   await getInternally("/not-for-the-log");
   await get("/lost?and=found");
   await waitUntil("the line", async () => (await linesAbout("/lost")).length > 0);
   expect(await linesAbout("/lost")).toEqual([
-    expect.stringMatching(/^\S+T\S+ [\d.]+ nobody\.localhost "GET \/lost\?and=found HTTP\/1\.1" 404 \d+ /),
+    expect.stringMatching(/^\S+T\S+ [\d.]+ unknown\.localhost "GET \/lost\?and=found HTTP\/1\.1" 404 \d+ /),
   ]);
   expect(await linesAbout("/not-for-the-log")).toEqual([]);
 });
 
-test("beyond 10 MB the access log begins anew, the one before is kept, and no request is missing in between", async () => {
-  const { get, inside, linesAbout } = await startFrontDoor();
+test("beyond 10 MB the access log begins anew, the former one is kept, and no request is missing in between", async () => {
   const sizes = async () => (await inside(`stat -c %s ${LOG}*`)).split("\n").map(Number);
   for (const round of [1, 2]) {
     const asked: string[] = [];

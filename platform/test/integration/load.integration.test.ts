@@ -10,14 +10,14 @@ import { labelledObjects, leftovers, NO_POOLS, POOLS_AS_SHIPPED } from "../suppo
 import { waitUntil } from "../support/wait-until.ts";
 
 const MANY = 50;
-/** Nginx numbers its configurations one by one. */
+/** The config version is counted up with each reload. */
 const VERSION = /add_header x-sandbox-config-version (\d+);/;
 
 type Reads = { count: number; bad: number; median: number; p99: number; max: number };
 
 describePlatform(
   "load",
-  // Its readers ask as fast as they are answered.
+  // Its readers send the next request as soon as they are answered.
   {
     MAX_ENVS_PER_OWNER: "0",
     MAX_ENVS: "0",
@@ -33,7 +33,7 @@ describePlatform(
     const reloads = () =>
       Number(VERSION.exec(readFileSync(join(platform.instance.folder, "conf.d/00-config-version.conf"), "utf8"))?.[1]);
 
-    /** Reads all the while, over again as soon as it is answered, until it is stopped. */
+    /** Reads again as soon as it is answered, until it is stopped. */
     function readMeanwhile(read: () => Promise<{ status: number }>): { stop(): Promise<Reads> } {
       const times: number[] = [];
       let bad = 0;
@@ -74,16 +74,14 @@ describePlatform(
       };
       const started = performance.now();
       const created = await Promise.all(
-        // Those without a name are given what was made ahead.
+        // Creates without a name take warm environments.
         Array.from({ length: MANY }, (_, index) => api.create(index % 10 === 0 ? {} : { name: `load-${index}` })),
       );
       const createMs = performance.now() - started;
       expectCatalogued(created as unknown as Answer[], 201);
       const running = created.filter(({ body }) => body.status === "running").map(({ body }) => body.id);
-      process.stdout.write(
-        `created: ${JSON.stringify(tally(created.map(({ body }) => String(body["code"] ?? body.status))))} in ${Math.round(createMs)} ms\n`,
-      );
-      // Catalogued refusals are allowed on a machine that is busy with other things; mostly refusing is not.
+      console.log(`created: ${JSON.stringify(tally(created.map(({ body }) => String(body["code"] ?? body.status))))}`);
+      // Catalogued refusals are allowed on a busy machine; refusing most creates is not.
       expect(running.length).toBeGreaterThan(MANY / 2);
       const pages = await Promise.all(running.map((id) => visit(instance, hostOf(id))));
       expect(pages.every(({ status, text }, index) => status === 200 && text.includes(running[index] ?? "?"))).toBe(
@@ -101,19 +99,22 @@ describePlatform(
       expectCatalogued(destroyed as unknown as Answer[], 200);
       const [list, logs] = await Promise.all([readers.list.stop(), readers.logs.stop()]);
       const destroyReloads = reloads() - between;
-      process.stdout.write(
+      console.log(
         `${MANY} creates in ${Math.round(createMs)} ms with ${createReloads} reloads; ` +
           `${running.length} destroys in ${Math.round(destroyMs)} ms with ${destroyReloads} reloads; ` +
-          `reads meanwhile, ms: GET /envs ${JSON.stringify(list)}, GET /envs/:id/logs ${JSON.stringify(logs)}\n`,
+          `reads meanwhile, ms: GET /envs ${JSON.stringify(list)}, GET /envs/:id/logs ${JSON.stringify(logs)}`,
       );
       expect([list.bad, logs.bad]).toEqual([0, 0]);
       expect(createReloads).toBeLessThan(MANY);
 
-      // What is made ahead belongs to the platform that made it.
-      await instance.stopApi("SIGTERM");
-      await instance.startApi(NO_POOLS);
+      // A start without pools removes the warm environments.
+      await instance.restartApi("SIGTERM", NO_POOLS);
       const isFirsts = (name: string) => name.includes(first?.id ?? "?") || name === first?.network;
-      await waitUntil("nothing but the first", async () => (await leftovers(instance)).every(isFirsts), 30_000);
+      await waitUntil(
+        "no leftovers beside the first environment",
+        async () => (await leftovers(instance)).every(isFirsts),
+        30_000,
+      );
       expectStatus(await visit(instance, hostOf(first?.id ?? "")), 200);
       expect((await labelledObjects(instance.name)).filter((name) => name.includes("load-"))).toEqual([]);
     }, 240_000);

@@ -1,22 +1,20 @@
 import { randomInt } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
 import { appendFile, readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { parseEnv } from "node:util";
+import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { createDockerEngine } from "../../workloads/docker/docker-engine.ts";
 import type { Engine } from "../../workloads/docker/engine.ts";
-import { environmentLabels } from "../../domain/environment/labels.ts";
 import { createDiskLogStore } from "../../store/logs/disk-log-store.ts";
 import type { LogStore } from "../../store/logs/log-store.ts";
 import { createLogShippers, type LogShippers } from "../../usecases/logs/log-shippers.ts";
+import { DOCKER_SOCKET, removeTestObjects, runContainer, testInstanceName } from "../support/docker.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const ENV = "env-ship-mf3k2x9a";
 const MIB = 1024 * 1024;
 
-/** Runs in the container: numbered lines on both streams as fast as it can, every thousandth one binary, the last one unfinished. */
+/** A script that prints numbered lines on both streams, a binary line after each thousand, and an unfinished line. */
 const PRINT = (lines: number) => `
   const fs = require("node:fs");
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => byte !== 10));
@@ -30,51 +28,22 @@ const PRINT = (lines: number) => `
   write(1, Buffer.from("half a line"));
 `;
 
-/** A container on the real engine, gone when the test ends. */
-async function runContainer(command: string[]): Promise<{ engine: Engine; container: string }> {
-  const instance = `sandbox-ct-${process.pid}-${randomInt(36 ** 4).toString(36)}`;
-  const engine = createDockerEngine({
-    socketPath: process.env["DOCKER_SOCKET"] || "/var/run/docker.sock",
-    instance,
-    timeoutMs: 60_000,
-  });
-  const [network, container] = [`${instance}-${ENV}`, `${instance}-${ENV}-app`];
-  const block = `10.190.${randomInt(256)}.${randomInt(16) * 16}`;
-  const address = (last: number) => block.replace(/\d+$/, (base) => String(Number(base) + last));
-  onTestFinished(async () => {
-    await engine.containers.remove(container);
-    await engine.networks.remove(network);
-  });
-  await engine.networks.create({
-    name: network,
-    subnet: `${block}/28`,
-    gateway: address(1),
-    labels: environmentLabels(instance, ENV, "network"),
-    internal: true,
-  });
-  await engine.containers.create({
-    name: container,
-    image: nodeImage(),
-    labels: environmentLabels(instance, ENV, "app", "app"),
-    env: {},
-    command,
-    network,
-    address: address(3),
-    aliases: ["app"],
-    resources: { memory_mb: 128, cpus: 1, pids: 64 },
-  });
-  await engine.containers.start(container);
-  return { engine, container };
+/** A container on the real engine, which is removed when the test ends. */
+async function start(command: string[]): Promise<{ engine: Engine; container: string }> {
+  const instance = testInstanceName();
+  const engine = createDockerEngine({ socketPath: DOCKER_SOCKET, instance, timeoutMs: 60_000 });
+  onTestFinished(() => removeTestObjects(instance));
+  return { engine, container: (await runContainer(engine, instance, command)).name };
 }
 
 /** Every line of app.log and its rotated files, oldest first: more than one answer of the API would hold. */
 async function linesOnDisk(folder: string): Promise<string[]> {
   const files = (await readdir(folder)).filter((name) => name.startsWith("app.log")).toSorted();
   const texts = await Promise.all(files.toReversed().map((name) => readFile(join(folder, name), "utf8")));
-  return texts.join("").split("\n").slice(0, -1); // what has no line end is no line yet
+  return texts.join("").split("\n").slice(0, -1); // without a line end it is no line yet
 }
 
-/** The platform's part of it, as a process that starts would make it; `appended` counts what it shipped. */
+/** The log store and the shippers of a platform that starts; `appended` counts shipped lines. */
 function openPlatform(
   { engine, container }: { engine: Engine; container: string },
   folder: string,
@@ -101,7 +70,7 @@ function openPlatform(
   return { logs, shippers, appended: () => count };
 }
 
-/** The most that this process has grown by since now, in bytes. */
+/** Returns the most by which this process has grown since now, in bytes. */
 function watchMemory(): () => number {
   const before = process.memoryUsage().rss;
   let peak = before;
@@ -110,18 +79,18 @@ function watchMemory(): () => number {
   return () => peak - before;
 }
 
-test("200,000 lines on both streams and binary arrive once each and in order while the platform is restarted again and again", {
+test("100,000 lines on both streams and binary arrive once each and in order while the platform is restarted again and again", {
   timeout: 300_000,
 }, async () => {
-  const lines = 100_000;
+  const lines = 50_000;
   const folder = join(await temporaryFolder(), "logs");
-  const { engine, container } = await runContainer(["node", "-e", PRINT(lines)]);
+  const { engine, container } = await start(["node", "-e", PRINT(lines)]);
   const grown = watchMemory();
 
   let restarts = 0;
   for (let isOver = false; !isOver; restarts++) {
-    const { logs, shippers, appended } = openPlatform({ engine, container }, folder, 6 * MIB);
-    const enough = 1 + randomInt(20_000);
+    const { logs, shippers, appended } = openPlatform({ engine, container }, folder, 3 * MIB);
+    const enough = 1 + randomInt(15_000);
     await shippers.start(ENV, "app");
     await waitUntil(
       "some lines or the end",
@@ -132,7 +101,7 @@ test("200,000 lines on both streams and binary arrive once each and in order whi
     isOver = shippers.active(ENV).length === 0;
     await shippers.stop(ENV);
     await logs.close();
-    // What a platform killed in the middle of a write leaves.
+    // A platform that is killed during a write leaves half a line.
     if (restarts % 2 === 0) await appendFile(join(folder, ENV, "app.log"), "2030-01-01T00:00:00.000000000Z app std");
   }
   expect(restarts).toBeGreaterThan(5);
@@ -157,11 +126,11 @@ test("200,000 lines on both streams and binary arrive once each and in order whi
   expect(texts).toHaveLength(2 * (lines + lines / 1000) + 1);
 });
 
-test("a million empty lines cost bounded memory, and followers and readers keep up meanwhile", {
+test("a million empty lines cost bounded memory, while a follower and readers get lines", {
   timeout: 300_000,
 }, async () => {
   const folder = join(await temporaryFolder(), "logs");
-  const { engine, container } = await runContainer(["sh", "-c", "yes '' | head -n 1000000"]);
+  const { engine, container } = await start(["sh", "-c", "yes '' | head -n 1000000"]);
   const { logs, shippers, appended } = openPlatform({ engine, container }, folder, MIB);
   const grown = watchMemory();
   const stop = new AbortController();
@@ -183,15 +152,15 @@ test("a million empty lines cost bounded memory, and followers and readers keep 
   // A follower that cannot keep up skips, and ends with the newest line all the same.
   await logs.archive(ENV);
   await following;
-  // The container writes faster than the engine hands out: what its own bounded log dropped nobody can ship.
+  // The container writes faster than the engine reads its log, which is bounded and drops lines.
   expect(appended()).toBeGreaterThan(100_000);
   expect(followed).toBeGreaterThan(20_000);
   expect(grown()).toBeLessThan(150 * MIB);
 });
 
-test("a crashed container's last words are shipped, and its next run is when it is started again", async () => {
+test("the last lines of a killed container are shipped, and so is its next run", async () => {
   const folder = join(await temporaryFolder(), "logs");
-  const { engine, container } = await runContainer(["sh", "-c", "echo begin; sleep 1000"]);
+  const { engine, container } = await start(["sh", "-c", "echo begin; sleep 1000"]);
   const { logs, shippers } = openPlatform({ engine, container }, folder, MIB);
   const texts = async () => (await logs.read(ENV, { lines: 100 }))?.map((line) => line.split(" ").slice(3).join(" "));
   await shippers.start(ENV, "app");
@@ -205,10 +174,3 @@ test("a crashed container's last words are shipped, and its next run is when it 
   await engine.containers.remove(container);
   await waitUntil("the end", () => shippers.active(ENV).length === 0, 10_000, 20);
 });
-
-/** The image with Node that the set-up chose. */
-function nodeImage(): string {
-  const file = resolve(import.meta.dirname, "../../../.cache/images.env");
-  const chosen = existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
-  return process.env["NODE_IMAGE"] || chosen["NODE_IMAGE"] || "node:24-slim";
-}

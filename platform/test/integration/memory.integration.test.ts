@@ -5,8 +5,8 @@ import { residentMib } from "../support/resident-memory.ts";
 
 const AT_ONCE = 5;
 /** Rounds in which code is loaded and compiled, and caches grow to their size. */
-const WARM_UP_ROUNDS = 4;
-const ROUNDS = 9;
+const WARM_UP_ROUNDS = 3;
+const ROUNDS = 8;
 /** The first and the last so many rounds are compared. */
 const COMPARED = 3;
 /** A megabyte for each environment that came and went between the two. */
@@ -22,7 +22,7 @@ async function round(): Promise<number> {
       const { id } = expectStatus(await api.create({ name: "memory" }), 201).body;
       expectStatus(await api.outage(id, "pause"), 200);
       expectStatus(await api.outage(id, "recover"), 200);
-      for (let read = 0; read < 20; read++) await Promise.all([api.list(), api.logs(id), api.health(id)]);
+      for (let read = 0; read < 10; read++) await Promise.all([api.list(), api.logs(id), api.health(id)]);
       expectStatus(await api.destroy(id), 200);
     }),
   );

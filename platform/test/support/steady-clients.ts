@@ -1,14 +1,14 @@
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What a steady stream of requests has met so far. */
+/** The outcomes of a steady stream of requests so far. */
 export type Tally = {
   answered: number;
-  /** Anything but a whole 200: the error's code or the status, with how often. */
+  /** Every outcome but a whole 200, by the error's code or the status. */
   failures: Record<string, number>;
   /** Milliseconds of each answered request. */
   latencies: number[];
-  /** How many of all went over a connection that had carried one before. */
+  /** Requests over a connection that had carried one before. */
   reused: number;
 };
 
@@ -18,15 +18,15 @@ export type SteadyOptions = {
   port: number;
   host: string;
   path?: string;
-  /** Connections that ask at the same time. */
+  /** Connections at the same time. */
   clients: number;
   /** Milliseconds between an answer and the next request of a client. */
   pauseMs: number;
-  /** Kept and used again, as browsers do; otherwise one for each request. */
+  /** Whether connections are used again, as by browsers; else there is one for each request. */
   keepAlive: boolean;
 };
 
-/** Asks without end until stopped, which returns the tally; every request under way is finished first. */
+/** Sends requests until it is stopped, which finishes those in progress and returns the tally. */
 export function startSteadyClients(options: SteadyOptions): { tally: Tally; stop(): Promise<Tally> } {
   const tally: Tally = { answered: 0, failures: {}, latencies: [], reused: 0 };
   const stopping = new AbortController();
@@ -42,9 +42,15 @@ export function startSteadyClients(options: SteadyOptions): { tally: Tally; stop
 }
 
 /** One number of a sorted copy: `quantile(values, 0.95)`. 0 where there are none. */
-export function quantile(values: number[], share: number): number {
+function quantile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+/** One line of a report. */
+export function describeTally(name: string, { answered, reused, latencies }: Tally): string {
+  const [median, p95] = [quantile(latencies, 0.5), quantile(latencies, 0.95)].map((ms) => ms.toFixed(0));
+  return `${name}: ${answered} answered, ${reused} over a kept connection, median ${median} ms, p95 ${p95} ms`;
 }
 
 async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): Promise<void> {
@@ -63,7 +69,7 @@ async function run(options: SteadyOptions, tally: Tally, signal: AbortSignal): P
   if (agent !== false) agent.destroy();
 }
 
-/** One request: its status, or what cut it. */
+/** One request; returns its status, or the code of the error that cut it. */
 function ask(
   { address = "127.0.0.1", port, host, path = "/" }: SteadyOptions,
   agent: Agent | false,

@@ -5,10 +5,10 @@ import { hostOf, type PlatformUnderTest } from "./describe-platform.ts";
 import { expectStatus } from "./expect-status.ts";
 import { waitUntil } from "./wait-until.ts";
 
-/** What the platform promises. The schedule says every 2 s, so that it rarely takes longer than a few seconds. */
+/** The promise is a minute; with a schedule of seconds a repair takes a few. */
 export const REPAIRED_MS = 60_000;
 
-/** Where to look, and what to wait for, after something of a platform was spoilt; every wait is as long as a repair may take. */
+/** Ways to look at a platform after drift; every wait lasts as long as a repair may take. */
 export function watchDrift(platform: PlatformUnderTest) {
   const inFolder = (...path: string[]): string => join(platform.instance.folder, ...path);
   const events = (type: string): string[] =>
@@ -20,10 +20,10 @@ export function watchDrift(platform: PlatformUnderTest) {
     inFolder,
     /** The lines of all events of a type. */
     events,
-    /** Until an event of a type tells of something. */
-    told: (type: string, what: string) =>
-      waitUntil(`${type} of ${what}`, () => events(type).some((line) => line.includes(what)), REPAIRED_MS),
-    /** Until an environment answers through the front door. */
+    /** Waits for an event of a type with a text in it. */
+    reported: (type: string, text: string) =>
+      waitUntil(`${type} of ${text}`, () => events(type).some((line) => line.includes(text)), REPAIRED_MS),
+    /** Waits until an environment answers through the edge proxy. */
     answers: (id: string) =>
       waitUntil(
         `${id} to answer`,
