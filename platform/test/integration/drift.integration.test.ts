@@ -98,7 +98,7 @@ describePlatform(
       ],
       ["a container that a hand paused is unpaused", "unpause-service", ({ container }) => pauseContainer(container)],
     ];
-    test.each(ownDrifts)("%s", async (_, step, drift) => {
+    test.each(ownDrifts)("drift is repaired: %s", async (_, step, drift) => {
       const environment = await platform.createDemo();
       await drift(environment);
       await reported("environment.repaired", `${step} ${environment.id}`);
