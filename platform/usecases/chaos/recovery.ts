@@ -34,11 +34,10 @@ export function createRecovery(deps: RecoveryDeps) {
   const { environments, workloads, steps, probe, health, events, locks, clock, logger, settings, stopping } = deps;
 
   async function repair(record: EnvironmentRecord): Promise<void> {
-    const [actual] = await Promise.all([
-      deps.observe(),
-      ...record.services.map(({ name }) => workloads.inspect({ env: record.id, service: name })),
-    ]);
-    const observed = actual.observedOf(record);
+    // In this order: Docker's list shows a container that was killed as running until its end is dealt with, and an
+    // inspection waits for that. Else a recovery right after a crash would start nothing.
+    await Promise.all(record.services.map(({ name }) => workloads.inspect({ env: record.id, service: name })));
+    const observed = (await deps.observe()).observedOf(record);
     assertNodesAnswer(record, observed);
     const recovered: EnvironmentRecord = { ...record, outage: null };
     // Saved first, so that the reconciler finishes a recovery that a kill cuts off. It sees no stress, which would then
