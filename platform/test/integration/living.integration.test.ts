@@ -120,7 +120,7 @@ describePlatform("lifetime, logs and events", { CLEANUP_SCHEDULE: "*/2 * * * * *
   test("/healthz tells of engine, ingress, store, firewall and loops", async () => {
     const health = await platform.api.call<{ parts: Record<string, { ok: boolean }> }>("GET", "/healthz");
     const { body } = expectStatus(health, 200);
-    expect(Object.keys(body.parts)).toEqual(["engine", "ingress", "store", "firewall", "loops", "ahead"]);
+    expect(Object.keys(body.parts)).toEqual(["engine", "ingress", "store", "firewall", "loops", "warm_pool"]);
   });
 
   test("SIGTERM ends the platform with exit code 0", async () => {
